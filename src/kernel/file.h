@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Virtual files.
+ *
+ * A virtual open file is a handle at a server.  In the guest it occupies a real descriptor, its
+ * carrier: an open file description of the world file (wire/world.h) whose offset is
+ * UM_LOCK(server, handle) and which holds an OFD write lock at that offset.  So dup, fork, exec,
+ * SCM_RIGHTS, close-on-exec and /proc/self/fd stay the kernel's; whoever finds such a descriptor can tell
+ * what it stands for (carrier_identify); and the server can test the lock to see the last close, even
+ * after SIGKILL.  The file's own offset lives at the server with the handle.
+ */
+#ifndef UM_KERNEL_FILE_H
+#define UM_KERNEL_FILE_H
+
+#include "task.h"
+
+enum file_kind {
+	FILE_REMOTE,		/* file or directory of a mounted file system */
+	FILE_FUSE_DEVICE,	/* an open /dev/fuse: we are the server */
+};
+
+/* One per open file description per process; several descriptors may point to it. */
+struct file {
+	uint32_t refs;		/* atomic */
+	enum file_kind kind;
+	uint32_t server;
+	uint32_t handle;	/* UM_HANDLE_DEVICE for the device */
+	uint32_t mount;		/* id of the mount it was opened on */
+	uint32_t mode;		/* st_mode's type bits */
+	uint32_t open_flags;	/* O_* at open; F_SETFL's part lives in the carrier */
+	uint32_t flags;		/* FILE_* */
+	uint64_t node;
+	char *path;		/* canonical path at open: directories only, else NULL */
+	struct fuse_conn *conn;	/* FILE_FUSE_DEVICE: kernel/fs/fuse.h */
+};
+#define FILE_PATH	1u	/* O_PATH */
+
+struct file *file_new(enum file_kind kind);
+void file_get(struct file *f);
+void file_put(struct file *f);		/* frees the struct; says nothing to the server */
+
+/* Opens a carrier for (server, handle).  open_flags: the guest's O_ACCMODE, O_APPEND, O_NONBLOCK,
+ * O_CLOEXEC... are put on it.  Returns the descriptor (lowest free) or -errno. */
+int carrier_open(uint32_t server, uint32_t handle, int open_flags);
+
+/* Is fd a carrier?  Fills *server, *handle and returns 1; 0 if it is an ordinary descriptor. */
+int carrier_identify(int fd, uint32_t *server, uint32_t *handle);
+
+#endif

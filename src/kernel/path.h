@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one path resolver.  It knows mounts, links, dot-dot, the virtual cwd and virtual directory
+ * descriptors; everybody else gets a `struct where` and calls the operation of whoever answers there:
+ *
+ *	long sys_mkdirat(struct task *t, int dfd, gaddr path, mode_t mode)
+ *	{
+ *		struct where w;
+ *		long r = where_begin(&w, t, dfd, path, WHERE_NOFOLLOW | WHERE_CREATE);
+ *		while (where_next(&w, &r))
+ *			r = w.fs->mkdir(&w, mode);
+ *		return where_end(&w, r);
+ *	}
+ *
+ * The loop turns more than once only if a server met a symbolic link on its way (it gives the rest of
+ * the path back and the walk goes on from there, wherever that is), or if the fast way turned out to be
+ * wrong (a link where none was expected).
+ *
+ * The fast way: a path whose directory part is known to be plain (real directories only, no link, no
+ * mount at or below what the last name could be) goes to the kernel as it is, as one call.  What is known
+ * is cached per process and dies when view_generation() changes.
+ */
+#ifndef UM_KERNEL_PATH_H
+#define UM_KERNEL_PATH_H
+
+#include "file.h"
+#include "view.h"
+
+#define UM_PATH_MAX	4096
+
+struct fs_ops;
+
+struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
+	uint32_t refs;
+	struct lock lock;
+	struct file *cwd;	/* virtual cwd, or NULL: the kernel's is right */
+	int cwd_fd;		/* its carrier, one of ours, -1 if none */
+	uint32_t cwd_serial;	/* grows with each chdir: cache key of relative paths */
+	uint32_t umask;		/* last value the guest set (kept for servers) */
+};
+
+/* flags of where_begin */
+#define WHERE_NOFOLLOW	1u	/* the last name is taken as it is, even if a link (O_NOFOLLOW, lstat, unlink) */
+#define WHERE_EMPTY	2u	/* AT_EMPTY_PATH: "" means dfd itself */
+#define WHERE_CREATE	4u	/* the last name need not exist (mkdir, mknod, link, rename, O_CREAT) */
+#define WHERE_PARENT	8u	/* resolve all but the last name: w.name is that (rename, link) */
+
+struct where {
+	struct task *t;
+	const struct fs_ops *fs;	/* real_fs or remote_fs */
+	unsigned flags;
+
+	/* real: what to give the kernel.  `upath` is either the guest's own pointer (unchanged path) or
+	 * the address of `path` below. */
+	int dfd;
+	gaddr upath;
+	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
+
+	/* remote */
+	struct mount mount;
+	uint64_t base;		/* node the rest starts from; 0: the node of `handle` */
+	uint32_t handle;
+	size_t rest;		/* offset in path of what the server has to walk; path[rest] may be NUL */
+	uint32_t walk;		/* UM_WALK_* */
+
+	struct file *file;	/* WHERE_EMPTY on a virtual descriptor, else NULL; referenced */
+	int links;		/* symbolic links followed so far: ELOOP beyond 40 */
+	size_t len;
+	bool trailing;		/* the path ended in a slash */
+	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
+	char name[256];		/* WHERE_PARENT: the last name */
+};
+
+long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags);
+bool where_next(struct where *w, long *r);
+long where_end(struct where *w, long r);
+
+#define UM_EAGAIN	513	/* an operation found a link: the resolver goes on (never seen by guests) */
+
+/* A path of our own (not in guest memory): mount points, interpreters, cwd at exec. */
+long where_begin_path(struct where *w, struct task *t, int dfd, const char *path, unsigned flags);
+
+/* The canonical absolute path (in the view) of dfd / of the cwd.  Length or -errno. */
+long path_of_fd(struct task *t, int fd, char *buf, size_t size);
+long path_of_cwd(struct task *t, char *buf, size_t size);
+
+/* Full resolution to a canonical path; virtual or real is told by w->fs.  WHERE_CREATE: the last name
+ * may be missing. */
+long path_canonical(struct task *t, int dfd, const char *path, unsigned flags, char *buf, size_t size);
+
+struct fsinfo *fsinfo_new(void);
+struct fsinfo *fsinfo_copy(struct fsinfo *);
+void fsinfo_put(struct fsinfo *);
+int fsinfo_describe(struct fsinfo *, char *buf, size_t size);	/* for exec, as files_describe */
+int fsinfo_restore(struct task *t, const char *text);
+
+/*
+ * What can be done at a place.  real_fs hands the call to the kernel, remote_fs sends a request.  A NULL
+ * entry means the operation is not there: EOPNOTSUPP (xattr), else EPERM.
+ * Each returns a result >= 0, -errno, or -UM_EAGAIN after it has put the rest of the walk into w.
+ */
+struct fs_ops {
+	const char *name;
+	long (*statx)(struct where *w, unsigned mask, gaddr buf);
+	long (*stat)(struct where *w, gaddr buf);			/* struct stat of x86-64 */
+	long (*open)(struct where *w, int flags, unsigned mode);	/* -> descriptor */
+	long (*access)(struct where *w, int mode, int flags);
+	long (*readlink)(struct where *w, gaddr buf, size_t size);
+	long (*mkdir)(struct where *w, unsigned mode);
+	long (*mknod)(struct where *w, unsigned mode, unsigned dev);
+	long (*unlink)(struct where *w, int flags);
+	long (*symlink)(struct where *w, const char *target);
+	long (*link)(struct where *from, struct where *to, int flags);	/* same fs, same mount; `to` is WHERE_PARENT */
+	long (*rename)(struct where *from, struct where *to, unsigned flags);
+	long (*chmod)(struct where *w, unsigned mode, int flags);
+	long (*chown)(struct where *w, unsigned uid, unsigned gid);
+	long (*utimens)(struct where *w, const struct timespec64 *ts);	/* NULL = now */
+	long (*truncate)(struct where *w, uint64_t size);
+	long (*statfs)(struct where *w, gaddr buf);
+	long (*getxattr)(struct where *w, const char *name, gaddr buf, size_t size);
+	long (*setxattr)(struct where *w, const char *name, gaddr buf, size_t size, int flags);
+	long (*listxattr)(struct where *w, gaddr buf, size_t size);
+	long (*removexattr)(struct where *w, const char *name);
+	long (*chdir)(struct where *w);
+};
+extern const struct fs_ops real_fs, remote_fs;
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * struct task: everything the agent knows about one guest thread, and the pieces that threads share as
+ * they do in the kernel (CLONE_FILES, CLONE_FS, CLONE_SIGHAND).
+ *
+ * A task lives at the low end of its own UM_TASK_SPAN-aligned region; the agent's stack for the thread
+ * and its alternate signal stack are above it.  Only the thread itself touches its task, except where a
+ * field says otherwise.
+ */
+#ifndef UM_KERNEL_TASK_H
+#define UM_KERNEL_TASK_H
+
+#include "../agent/agent.h"
+#include "../arch/x86_64/regs.h"
+#include "../wire/world.h"
+#include "../wire/channel.h"
+
+struct files;		/* kernel/fd.h: which descriptors are virtual */
+struct fsinfo;		/* kernel/path.h: cwd, root, umask */
+struct sighand;		/* agent/signal.h: dispositions */
+
+/* What is the same for all threads (one address space).  Immutable after start unless noted. */
+struct process {
+	int pid;			/* changes at fork, by the only thread of the child */
+	int world_fd, image_fd;		/* the two descriptors we own, guarded */
+	struct um_world *world;		/* mapped read-write: header page */
+	const struct um_view_slot *views;	/* mapped read-only: header page of our view's span, then snapshots */
+	char *exe;			/* canonical path of the running program, for /proc/self/exe */
+	int exe_fd;			/* unused (-1) once loaded */
+};
+extern struct process process;
+
+struct task {
+	/* offsets of the first fields are known to entry.S (asm-offsets.h asserts them) */
+	struct task *self;		/* points back: how entry.S believes gs */
+	uint32_t pending;		/* signals queued in `queue`, or other work to do at the edge */
+	uint32_t flags;
+	struct regs regs;		/* the guest's registers while it is in the agent */
+
+	int tid;
+	uint32_t view;			/* number of our view */
+	uint32_t epoch;			/* mounts with id < epoch are visible; UINT32_MAX normally */
+	uint32_t is_server;		/* this process serves a mount: not a guest whose end is awaited */
+	struct files *files;		/* shared with CLONE_FILES */
+	struct fsinfo *fs;		/* shared with CLONE_FS */
+	struct sighand *sighand;	/* shared with CLONE_SIGHAND */
+	struct sigstate *sig;		/* agent/signal.h: queue, masks, guest's altstack */
+	struct lifestate *life;		/* agent/life.h */
+
+	struct slot_ref *slots;		/* agent/channel.h: our slot at each server used so far */
+	uint32_t nr;			/* system call being served, for restart and trace */
+};
+
+#define UM_TASK_SPAN	(128u << 10)
+
+/* The dispatcher: called by entry.S on the task's agent stack with the registers saved. */
+void agent_syscall(struct task *t);
+
+/* The address of every system call handler's table, generated from syscalls.tbl. */
+typedef long (*syscall_fn)(struct task *t, const unsigned long *args);
+
+/* Executes the guest's call unchanged (number and registers as they came). */
+long pass_through(struct task *t);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading a view: the mount table the monitor publishes (wire/world.h).  Readers take no lock and see
+ * one snapshot or the next, never a mixture.
+ */
+#ifndef UM_KERNEL_VIEW_H
+#define UM_KERNEL_VIEW_H
+
+#include "task.h"
+
+/* A copy of what a reader needs of one mount, taken from a consistent snapshot. */
+struct mount {
+	uint32_t id, kind, server, flags, is_dir, dev_minor;
+	uint32_t path_len;
+};
+
+enum view_hit {
+	VIEW_PLAIN,		/* nothing virtual at this path or below it */
+	VIEW_ABOVE,		/* a mount lies somewhere below this path */
+	VIEW_MOUNT,		/* exactly a mount point: *m is filled (newest visible) */
+};
+
+/* path: absolute, canonical, len bytes, no trailing slash but "/" itself. */
+enum view_hit view_lookup(const struct task *t, const char *path, size_t len, struct mount *m);
+
+/* Any mount visible to this task at all? */
+bool view_is_empty(const struct task *t);
+
+/* Changes with every change of the mount table, and (by guests) of any link or directory name: what
+ * was cached under another value is stale. */
+uint64_t view_generation(const struct task *t);
+
+/* The target of a UM_MOUNT_BIND mount, and mounts by id.  0 or -ENOENT. */
+int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t size);
+int view_mount_by_id(const struct task *t, uint32_t mount_id, struct mount *m, char *path, size_t size);
+
+/* The visible mounts as the lines of /proc/PID/mounts (style 0) or mountinfo (style 1).  Returns bytes
+ * written, or -ENOSPC. */
+long view_print(const struct task *t, int style, char *buf, size_t size);
+
+/* A guest made or moved a link or directory: stale prefixes must die in every process. */
+void view_links_changed(const struct task *t);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The channel protocol: how a guest thread asks a server (or the monitor) to do one system call.
+ *
+ * A server's area of the world (wire/world.h) is one struct um_server followed by UM_SLOTS slots.  A
+ * guest thread owns a slot from its first call to that server until it exits.  One request at a time
+ * per slot:
+ *
+ *	client				server
+ *	fill req, data
+ *	state = POSTED (release)
+ *	set bit in posted[], doorbell++
+ *	futex-wake doorbell if sleepers	sees the bit, clears it, state = TAKEN
+ *	futex-wait on state		works; fills rep, data; state = DONE (release), futex-wake
+ *	read rep; state = IDLE
+ *
+ * Every request is answered exactly once.  To interrupt, the client sets `interrupt` and rings again;
+ * the answer (often -EINTR) still comes.  A server that dies is noticed by the monitor, which sets
+ * um_server.state to UM_SERVER_DEAD and wakes every slot: waiting and later calls get -ENOTCONN.
+ *
+ * Requests are per system call: the server walks the path itself, from `base`, through names that
+ * have no symbolic link and no "..": at either it stops and gives the rest back (UM_WALK_LINK).
+ *
+ * Everything that comes over a channel is checked by the side that reads it: lengths against the
+ * data window, ids against the tables.
+ */
+#ifndef UM_WIRE_CHANNEL_H
+#define UM_WIRE_CHANNEL_H
+
+#include <stdint.h>
+#include "world.h"
+
+#define UM_SLOTS	512u
+#define UM_DATA_SIZE	(128u << 10)		/* payload of a slot; also the largest read or write */
+#define UM_SLOT_SPAN	(UM_DATA_SIZE + 4096u)
+#define UM_SLOTS_OFF	8192u			/* first slot, from the start of the area */
+#define UM_OFF_SLOT(s, k) (UM_OFF_SERVER(s) + UM_SLOTS_OFF + (uint64_t)(k) * UM_SLOT_SPAN)
+
+enum um_server_state {
+	UM_SERVER_FREE,
+	UM_SERVER_OPEN,		/* /dev/fuse is open, nothing mounted yet */
+	UM_SERVER_LIVE,		/* mounted; requests may be posted (they wait for INIT) */
+	UM_SERVER_ENDING,	/* unmounted: the server's read() returns ENODEV after DESTROY */
+	UM_SERVER_DEAD,		/* gone: calls fail with ENOTCONN */
+};
+
+struct um_server {
+	uint32_t state;		/* monitor writes */
+	uint32_t mount_id;	/* monitor: the mount it serves */
+	uint32_t mount_flags;	/* monitor: MS_* and UM_MNT_* of that mount */
+	uint32_t rootmode;	/* monitor: S_IFMT of the root */
+	uint32_t max_read;	/* monitor: option max_read=, 0 = none */
+	uint32_t default_permissions;
+	uint32_t allow_other;
+	uint32_t owner_uid;	/* monitor: option user_id= */
+	uint32_t doorbell;	/* futex; clients and monitor increment it after posting */
+	uint32_t sleepers;	/* server: threads that sleep on doorbell */
+	uint32_t pid;		/* server: the process that last read requests */
+	uint32_t proto_major;	/* server: negotiated FUSE version, 0 before INIT */
+	uint32_t proto_minor;
+	uint32_t nhandles;	/* server: open handles (for EBUSY and the leak check) */
+	uint32_t reserved[2];
+	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
+};
+_Static_assert(sizeof(struct um_server) <= 4096, "wire");
+
+enum um_slot_state { UM_SLOT_IDLE, UM_SLOT_POSTED, UM_SLOT_TAKEN, UM_SLOT_DONE };
+
+enum um_op {
+	UM_OP_NONE,
+	/* file servers; [w] = walks base + path */
+	UM_OP_STAT,		/* [w] or handle -> attr, node */
+	UM_OP_OPEN,		/* [w] open_flags, mode, umask -> handle, node, attr, open_reply */
+	UM_OP_READ,		/* handle, size; offset or UM_OFFSET_FILE -> data */
+	UM_OP_WRITE,		/* handle, size, data; offset, UM_OFFSET_FILE or UM_OFFSET_END -> size */
+	UM_OP_READDIR,		/* handle, size -> data: struct linux_dirent64 records; offset kept by server */
+	UM_OP_SEEK,		/* handle, offset, whence -> offset (all whences, directories too) */
+	UM_OP_CLOSED,		/* handle: a descriptor of it was closed: FLUSH, and RELEASE if it was the last */
+	UM_OP_FSYNC,		/* handle, open_flags & 1: datasync */
+	UM_OP_FALLOCATE,	/* handle, mode, offset, size */
+	UM_OP_SETATTR,		/* [w] or handle: valid (FATTR_*), and the values -> attr */
+	UM_OP_READLINK,		/* [w] -> data */
+	UM_OP_SYMLINK,		/* [w] data = path NUL target NUL */
+	UM_OP_LINK,		/* base/path = existing (node only: path empty), base2 + path2 = new name */
+	UM_OP_MKNOD,		/* [w] mode, rdev, umask */
+	UM_OP_MKDIR,		/* [w] mode, umask */
+	UM_OP_UNLINK,		/* [w] */
+	UM_OP_RMDIR,		/* [w] */
+	UM_OP_RENAME,		/* base + path (one name) -> base2 + path2 (one name), rename_flags */
+	UM_OP_STATFS,		/* [w] or handle -> data: struct statfs */
+	UM_OP_ACCESS,		/* [w] mode */
+	UM_OP_GETXATTR,		/* [w] or handle; path2 = name; size (0 = ask) -> data, size */
+	UM_OP_SETXATTR,		/* [w] or handle; path2 = name, then size bytes of value; xattr flags in mode */
+	UM_OP_LISTXATTR,	/* [w] or handle; size -> data, size */
+	UM_OP_REMOVEXATTR,	/* [w] or handle; path2 = name */
+	UM_OP_PATHOF,		/* handle or base -> data: path from the root of the mount, "/" = root; ENOENT if unlinked */
+	UM_OP_IOCTL,		/* handle ... (ENOTTY until issue 4) */
+
+	/* the monitor, server number 0 */
+	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */
+	UM_CTL_MOUNT,		/* see struct um_ctl_mount in data -> handle = mount id */
+	UM_CTL_BIND,		/* likewise */
+	UM_CTL_UMOUNT,		/* path in data; flags MNT_* in open_flags */
+	UM_CTL_BRANCH,		/* view, data = name or "" -> handle = new view number */
+	UM_CTL_BRANCH_END,	/* handle = view number */
+	UM_CTL_LOG,		/* data = one line for the log */
+};
+
+#define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
+#define UM_OFFSET_END	(UINT64_MAX - 1)	/* append */
+#define UM_NO_HANDLE	0u			/* handle numbers start at 1 */
+#define UM_ROOT_NODE	1u			/* FUSE_ROOT_ID */
+
+/* um_request.walk */
+#define UM_WALK_FOLLOW	1u	/* a symbolic link as last name stops the walk too (else the op acts on it) */
+#define UM_WALK_DIR	2u	/* the path ended in '/': the last must be a directory (or may become one, MKDIR) */
+
+struct um_request {
+	uint32_t op;
+	uint32_t walk;
+	uint64_t base;		/* node id, UM_ROOT_NODE or 0 = the node of `handle` */
+	uint64_t base2;
+	uint32_t handle;
+	uint32_t handle2;	/* base2 == 0: node of this handle */
+	uint64_t offset;
+	uint64_t size;
+	uint32_t open_flags;	/* O_* of the guest; AT_*, RENAME_*, MNT_* of other ops */
+	uint32_t mode;
+	uint32_t umask;
+	uint32_t rdev;
+	uint32_t whence;
+	uint32_t valid;		/* SETATTR: FATTR_* of linux/fuse.h */
+	uint32_t uid, gid, pid;	/* who asks (0, 0 unless the mount is `human` or allow_other...) */
+	uint32_t set_uid, set_gid;
+	uint32_t atime_nsec, mtime_nsec;
+	uint32_t path_len;	/* bytes of path at data[0], NUL behind it not counted */
+	uint32_t path2_len;	/* bytes of path2 at data[path_len + 1] */
+	uint32_t view;		/* the caller's view and epoch (control ops) */
+	uint32_t epoch;
+	int64_t  atime, mtime;
+};
+
+enum um_walk_status { UM_WALK_DONE, UM_WALK_LINK };
+
+struct um_attr {		/* struct fuse_attr, and what the mount adds */
+	uint64_t ino, size, blocks;
+	int64_t  atime, mtime, ctime;
+	uint32_t atimensec, mtimensec, ctimensec;
+	uint32_t mode, nlink, uid, gid, rdev, blksize, reserved;
+};
+
+struct um_reply {
+	int32_t  error;		/* 0 or -errno */
+	uint32_t status;	/* enum um_walk_status; LINK: data = link target NUL, `consumed` bytes of the
+				   path were walked, the link's own name included; `node` = its directory */
+	uint32_t consumed;
+	uint32_t handle;
+	uint64_t node;
+	uint64_t offset;
+	uint64_t size;		/* bytes in data, or bytes written */
+	uint32_t open_reply;	/* FOPEN_* of linux/fuse.h */
+	uint32_t created;	/* OPEN: 1 if it made the file */
+	struct um_attr attr;
+};
+
+struct um_slot {
+	uint32_t owner;		/* client: compare-and-swap 0 -> thread id claims it, 0 frees it */
+	uint32_t state;		/* futex; POSTED and IDLE by the client, TAKEN and DONE by the server */
+	uint32_t interrupt;	/* client */
+	uint32_t reserved;
+	struct um_request req;	/* client writes */
+	struct um_reply   rep;	/* server writes */
+	uint8_t  pad[4096 - 16 - sizeof(struct um_request) - sizeof(struct um_reply)];
+	uint8_t  data[UM_DATA_SIZE];
+};
+_Static_assert(sizeof(struct um_slot) == UM_SLOT_SPAN, "wire");
+
+/* UM_CTL_MOUNT, UM_CTL_BIND: this, then the strings, each with its NUL, in this order */
+struct um_ctl_mount {
+	uint32_t server;	/* MOUNT: from UM_CTL_NEW_SERVER */
+	uint32_t flags;		/* MS_* */
+	uint32_t rootmode;
+	uint32_t is_dir;
+	uint32_t max_read;
+	uint32_t default_permissions, allow_other, user_id;
+	uint32_t path_len, source_len, fstype_len, options_len, target_len;
+	/* char path[], source[], fstype[], options[], target[] (BIND only, else empty) */
+};
+
+/*
+ * The private system call of a view: um_call(op, a, b, c) = syscall(UM_NR_CALL, op, a, b, c).  The
+ * number is beyond any the kernel has: outside a view it is a plain ENOSYS.
+ */
+#define UM_NR_CALL	0x756du
+enum um_call {
+	UM_CALL_INFO,		/* (struct um_info *, size): fills it, returns its size */
+	UM_CALL_BRANCH,		/* (name): this process and its later children get a view of their own -> view number */
+	UM_CALL_BRANCH_END,	/* (view number) */
+	UM_CALL_LOG,		/* (line): to the log of the view */
+	UM_CALL_SERVER_LOG,	/* (buf, size) -> text logged about the last server (mount failures) */
+};
+struct um_info {
+	uint32_t version, view, epoch, monitor_pid, nmounts, depth;
+	char	 name[64];
+};
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The world: one memory file that every process of a view shares.
+ *
+ * The monitor creates it (a memfd), every guest inherits one descriptor of it and maps the parts it
+ * needs.  It holds the views (mount tables), and one area per server (wire/channel.h).  Fixed-width
+ * fields only; offsets are relative to what the comment says; nothing in it is a pointer.
+ *
+ *	offset 0		struct um_world			header, mapped read-write
+ *	UM_OFF_VIEW(v)		struct um_view_slot, then	written by the monitor only,
+ *				UM_RING snapshots		mapped read-only in guests
+ *	UM_OFF_SERVER(s)	struct um_server, then slots	mapped by clients and by the server
+ *
+ * One writer: the monitor writes everything here but (a) `links`, a counter that guests only ever
+ * increment, and (b) the words of a server's area whose owner wire/channel.h names.
+ *
+ * The file is also what the carriers of virtual files are opened on (an open file description of its
+ * own, see kernel/file.h): an OFD write lock at offset UM_LOCK(server, handle) lives exactly as long as
+ * that description, through dup, fork, SCM_RIGHTS and SIGKILL, so the last close can always be seen.
+ */
+#ifndef UM_WIRE_WORLD_H
+#define UM_WIRE_WORLD_H
+
+#include <stdint.h>
+
+#define UM_WORLD_MAGIC		0x31646c726f774d55ULL	/* "UMworld1" */
+#define UM_WORLD_VERSION	1u
+
+#define UM_VIEWS		256u		/* views (branches) of one monitor */
+#define UM_RING			8u		/* snapshots kept per view */
+#define UM_SNAPSHOT_SIZE	(512u << 10)
+#define UM_VIEW_SPAN		((uint64_t)(UM_RING + 1) * UM_SNAPSHOT_SIZE)
+#define UM_OFF_VIEWS		(1ULL << 20)
+#define UM_OFF_VIEW(v)		(UM_OFF_VIEWS + (uint64_t)(v) * UM_VIEW_SPAN)
+
+#define UM_SERVERS		1024u		/* number 0 is the monitor itself */
+#define UM_SERVER_SPAN		(128ULL << 20)
+#define UM_OFF_SERVERS		(4ULL << 30)
+#define UM_OFF_SERVER(s)	(UM_OFF_SERVERS + (uint64_t)(s) * UM_SERVER_SPAN)
+#define UM_WORLD_SIZE		UM_OFF_SERVER(UM_SERVERS)
+
+/* Lock offsets: bit 61 keeps them apart from anything the file holds. */
+#define UM_LOCK(server, handle)	((1ULL << 61) | (uint64_t)(server) << 32 | (uint32_t)(handle))
+#define UM_LOCK_IS(off)		((uint64_t)(off) >> 61 == 1)
+#define UM_LOCK_SERVER(off)	((uint32_t)((uint64_t)(off) >> 32) & 0x1fffffffu)
+#define UM_LOCK_HANDLE(off)	((uint32_t)(off))
+#define UM_HANDLE_DEVICE	0xffffffffu	/* the server's own descriptor of /dev/fuse */
+#define UM_LOCK_BRANCH(view)	((1ULL << 60) | (uint64_t)(view))	/* held by the launcher of a branch */
+
+struct um_world {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t monitor_pid;
+	uint64_t links;		/* any guest increments it (atomically) after it made a symbolic link
+				   or renamed or exchanged a directory or link: cached prefixes die */
+	uint32_t trace;		/* 1: guests write a trace line per call to trace_fd's file */
+	uint32_t log;		/* 1: guests write diagnostics to the log */
+	uint32_t patch_after;	/* a site is patched at this many traps; 0 = never */
+	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
+	uint64_t boot_ns;	/* CLOCK_MONOTONIC at creation: a name for this world, with monitor_pid */
+};
+
+/* ---- views -------------------------------------------------------------------------------------- */
+
+struct um_view_slot {
+	uint32_t current;	/* which of the UM_RING snapshots is valid; stored last, with release */
+	uint32_t used;		/* 0 = this view does not exist */
+	uint32_t parent;	/* view this one was branched from; itself for view 0 */
+	uint32_t depth;
+	char	 name[64];
+};
+
+#define UM_OFF_SNAPSHOT(v, k)	(UM_OFF_VIEW(v) + (uint64_t)((k) + 1) * UM_SNAPSHOT_SIZE)
+
+/*
+ * A snapshot: this header, the mounts (oldest first), the hash table, the strings.  All offsets are
+ * from the start of the snapshot.  A reader notes `current`, reads, and reads `seq` again: if it changed
+ * (the ring came round) it starts again.
+ */
+struct um_snapshot {
+	uint64_t seq;		/* odd while the monitor writes; even and larger than before when valid */
+	uint32_t size;		/* bytes used */
+	uint32_t nmounts;
+	uint32_t mounts;	/* offset of struct um_mount[nmounts] */
+	uint32_t hash;		/* offset of struct um_hash[hash_size] */
+	uint32_t hash_size;	/* power of two, at most half full; 0 if there is no mount */
+	uint32_t strings;	/* offset of the first string */
+};
+
+enum um_mount_kind {
+	UM_MOUNT_NONE,
+	UM_MOUNT_REMOTE,	/* a server answers: `server` is its number */
+	UM_MOUNT_BIND,		/* another place of the same view (as it was): `target` is its path */
+};
+
+/* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
+#define UM_MNT_HUMAN	(1u << 30)	/* send the caller's ids, not 0 */
+#define UM_MNT_DYING	(1u << 31)	/* being unmounted: new walks get ENOENT below it */
+
+struct um_mount {
+	uint32_t id;		/* unique in the world, grows: also the epoch.  A process with epoch E
+				   sees the mounts with id < E only (servers see what was there before) */
+	uint32_t kind;		/* enum um_mount_kind */
+	uint32_t server;
+	uint32_t flags;
+	uint32_t view;		/* the view it was made in (a branch unmounts only its own) */
+	uint32_t below;		/* 1 + index of the mount this one covers at the same path, 0 = none */
+	uint32_t path;		/* string offset: absolute, no symlinks, no trailing slash; "/" allowed */
+	uint32_t path_len;
+	uint32_t source;	/* string offsets, as in /proc/mounts */
+	uint32_t fstype;
+	uint32_t options;
+	uint32_t target;	/* UM_MOUNT_BIND: what is seen at `path` (absolute, resolved) */
+	uint32_t is_dir;	/* the root is a directory (else a file) */
+	uint32_t dev_minor;	/* st_dev of its files is makedev(0, dev_minor) */
+};
+
+/* Key: um_path_hash() of an absolute path.  An entry with key 0 and path 0 is empty. */
+struct um_hash {
+	uint32_t key;
+	uint32_t path;		/* string offset of the whole path (mount point or ancestor) */
+	uint32_t path_len;
+	uint32_t mount;		/* 1 + index of the newest mount exactly here, 0 = only an ancestor of some */
+};
+
+/* FNV-1a; never 0, so that 0 can mean "empty". */
+static inline uint32_t um_path_hash(const char *path, uint32_t len)
+{
+	uint32_t h = 2166136261u;
+	for (uint32_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)path[i]) * 16777619u;
+	return h ? h : 1;
+}
+
+_Static_assert(sizeof(struct um_mount) == 56, "wire");
+_Static_assert(sizeof(struct um_hash) == 16, "wire");
+_Static_assert(sizeof(struct um_snapshot) == 32, "wire");
+
+#endif
