@@ -91,6 +91,9 @@ void futex_wake(uint32_t *word, int how_many);
 
 /* ---- text -------------------------------------------------------------------------------------------- */
 
+#ifdef UM_HOSTED
+#include <string.h>
+#else
 void *memcpy(void *dst, const void *src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
@@ -100,8 +103,9 @@ int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 char *strrchr(const char *s, int c);
-/* %s %c %d %u %x %o %ld %lu %lx %lo %% with width and 0-padding.  Always NUL-terminated; returns the
- * length it wanted, as C99 snprintf. */
+#endif
+/* %s %c %d %u %x %o %p %%, with l or z, '-', '0', width, precision (both also *).  Always
+ * NUL-terminated; returns the length it wanted, as C99 snprintf. */
 int text_format(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int text_vformat(char *buf, size_t size, const char *fmt, va_list ap);
 /* Parses a decimal number at *s, moves *s behind it.  -1 when there is none or it does not fit. */
