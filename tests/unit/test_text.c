@@ -87,6 +87,7 @@ static void test_strings(void)
 
 static void test_format(void)
 {
+	const char *volatile none = NULL;
 	char buf[8];
 
 	SAME("plain");
@@ -104,7 +105,7 @@ static void test_format(void)
 	is_int(text_format(buf, sizeof(buf), "0123456789"), 10, "a short buffer: the length wanted");
 	is_str(buf, "0123456", "... is cut and terminated");
 	is_int(text_format(NULL, 0, "abc"), 3, "no buffer at all");
-	text_format(buf, sizeof(buf), "%s", (char *)NULL);
+	text_format(buf, sizeof(buf), "%s", none);
 	is_str(buf, "(null)", "NULL as a string");
 }
 
