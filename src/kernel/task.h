@@ -31,10 +31,10 @@ struct process {
 extern struct process process;
 
 struct task {
-	/* offsets of the first fields are known to entry.S (asm-offsets.h asserts them) */
+	/* the offsets of the first four fields are known to entry.S (arch/x86_64/offsets.h) */
 	struct task *self;		/* points back: how entry.S believes gs */
 	uint32_t pending;		/* signals queued in `queue`, or other work to do at the edge */
-	uint32_t flags;
+	uint32_t busy;			/* 1 while a thread uses the region; cleared by its last instruction */
 	struct regs regs;		/* the guest's registers while it is in the agent */
 
 	int tid;

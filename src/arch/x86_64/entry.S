@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The ways into and out of the agent.
+ *
+ * Four stretches of this file are windows that the signal handler (agent/signal.c) knows by their
+ * labels: when it interrupts one of them it moves the instruction pointer:
+ *	call_window .. call_syscall	a guest's call is about to enter the kernel -> call_interrupted
+ *	edge_window .. edge_window_end	the guest's registers are being restored -> edge_window, again
+ *	copy_window .. copy_window_end	guest memory is being touched: a fault there -> copy_fault
+ *	string_window .. string_window_end	likewise -> copy_fault
+ * Anywhere else in the agent it queues the signal and lets us go on to the edge.
+ */
+#include "offsets.h"
+
+	.text
+
+/* The kernel starts us here: argc, argv, envp, auxv on the stack. */
+	.globl	_start
+	.type	_start, @function
+_start:
+	.cfi_startproc
+	.cfi_undefined rip
+	xorl	%ebp, %ebp
+	movq	%rsp, %rdi
+	andq	$-16, %rsp
+	call	agent_start
+	ud2
+	.cfi_endproc
+
+/*
+ * A patched site comes here through its stub: rcx = the stub's tail, rax and r11 are free, the flags
+ * and all else are the guest's.  Nothing is assumed of the guest's stack.  gs is believed only if it
+ * points into the window of tasks at a task that points back; no instruction up to the pushf touches the flags.
+ */
+	.globl	stub_entry
+	.type	stub_entry, @function
+stub_entry:
+	.cfi_startproc
+	.cfi_undefined rip
+	rdgsbase %r11
+	movabsq	$-UM_TASKS_BASE, %rax
+	leaq	(%rax,%r11), %rax
+	xchgq	%rax, %rcx		/* rax = tail, rcx = offset in the window */
+	bswapq	%rcx
+	movl	%ecx, %ecx		/* the high half of the offset */
+	jrcxz	1f
+	leaq	STUB_TRAP(%rax), %rcx	/* not our gs: the way that always works */
+	jmp	*%rcx
+1:	movq	TASK_SELF(%r11), %rcx
+	notq	%rcx
+	leaq	1(%rcx,%r11), %rcx	/* r11 - self */
+	jrcxz	2f
+	leaq	STUB_TRAP(%rax), %rcx
+	jmp	*%rcx
+2:	movq	%rsp, TASK_REGS+REGS_RSP(%r11)
+	leaq	TASK_STACK_TOP(%r11), %rsp
+	pushfq
+	popq	TASK_REGS+REGS_RFLAGS(%r11)
+	movq	%rax, TASK_REGS+REGS_RIP(%r11)
+	movq	STUB_SITE(%rax), %rcx
+	movq	%rcx, TASK_REGS+REGS_SITE(%r11)
+	movl	STUB_NR(%rax), %eax
+	movq	%rax, TASK_REGS+REGS_RAX(%r11)
+	movq	%r15, TASK_REGS+REGS_R15(%r11)
+	movq	%r14, TASK_REGS+REGS_R14(%r11)
+	movq	%r13, TASK_REGS+REGS_R13(%r11)
+	movq	%r12, TASK_REGS+REGS_R12(%r11)
+	movq	%rbp, TASK_REGS+REGS_RBP(%r11)
+	movq	%rbx, TASK_REGS+REGS_RBX(%r11)
+	movq	%r10, TASK_REGS+REGS_R10(%r11)
+	movq	%r9, TASK_REGS+REGS_R9(%r11)
+	movq	%r8, TASK_REGS+REGS_R8(%r11)
+	movq	%rdx, TASK_REGS+REGS_RDX(%r11)
+	movq	%rsi, TASK_REGS+REGS_RSI(%r11)
+	movq	%rdi, TASK_REGS+REGS_RDI(%r11)
+	movq	%r11, %rbx		/* callee-saved: the task, for the edge */
+	movq	%r11, %rdi
+	cld
+	call	agent_syscall
+	movq	%rbx, %rdi
+	jmp	edge_window
+	.cfi_endproc
+
+/* A trapped site comes here: the SIGSYS handler has stored the registers and returned to this address,
+ * on the agent's stack, rdi = task. */
+	.globl	trap_entry
+	.type	trap_entry, @function
+trap_entry:
+	.cfi_startproc
+	.cfi_undefined rip
+	movq	%rdi, %rbx
+	cld
+	call	agent_trapped
+	movq	%rbx, %rdi
+	jmp	edge_window
+	.cfi_endproc
+
+/*
+ * Back to the guest; rdi = task.  Reads only the task, so it can be started again at any point.
+ */
+	.globl	edge_window, edge_window_end
+	.type	edge_window, @function
+edge_window:
+	.cfi_startproc
+	.cfi_undefined rip
+	leaq	TASK_STACK_TOP(%rdi), %rsp
+	cmpl	$0, TASK_PENDING(%rdi)
+	jne	edge_slow
+	movq	%rdi, %r11
+	pushq	TASK_REGS+REGS_RFLAGS(%r11)
+	movq	TASK_REGS+REGS_R15(%r11), %r15
+	movq	TASK_REGS+REGS_R14(%r11), %r14
+	movq	TASK_REGS+REGS_R13(%r11), %r13
+	movq	TASK_REGS+REGS_R12(%r11), %r12
+	movq	TASK_REGS+REGS_RBP(%r11), %rbp
+	movq	TASK_REGS+REGS_RBX(%r11), %rbx
+	movq	TASK_REGS+REGS_R10(%r11), %r10
+	movq	TASK_REGS+REGS_R9(%r11), %r9
+	movq	TASK_REGS+REGS_R8(%r11), %r8
+	movq	TASK_REGS+REGS_RDX(%r11), %rdx
+	movq	TASK_REGS+REGS_RSI(%r11), %rsi
+	movq	TASK_REGS+REGS_RDI(%r11), %rdi
+	movq	TASK_REGS+REGS_RAX(%r11), %rax
+	movq	TASK_REGS+REGS_RIP(%r11), %rcx
+	popfq
+	movq	TASK_REGS+REGS_RSP(%r11), %rsp
+	movq	TASK_REGS+REGS_RFLAGS(%r11), %r11
+	jmp	*%rcx
+edge_window_end:
+	.cfi_endproc
+
+edge_slow:
+	.cfi_startproc
+	.cfi_undefined rip
+	movq	%rdi, %rbx
+	call	agent_edge		/* delivers; returns only if there was nothing left to do */
+	movq	%rbx, %rdi
+	jmp	edge_window
+	.cfi_endproc
+
+/* long raw_syscall6(nr, a, b, c, d, e, f) */
+	.globl	raw_syscall6
+	.type	raw_syscall6, @function
+raw_syscall6:
+	.cfi_startproc
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	movq	%rdx, %rsi
+	movq	%rcx, %rdx
+	movq	%r8, %r10
+	movq	%r9, %r8
+	movq	8(%rsp), %r9
+	syscall
+	ret
+	.cfi_endproc
+
+/* long kernel_call6(task, nr, a, b, c, d, e, f) */
+	.globl	kernel_call6, call_window, call_syscall, call_interrupted
+	.type	kernel_call6, @function
+kernel_call6:
+	.cfi_startproc
+	movq	%rdi, %r11
+	movq	%rsi, %rax
+	movq	%rdx, %rdi
+	movq	%rcx, %rsi
+	movq	%r8, %rdx
+	movq	%r9, %r10
+	movq	8(%rsp), %r8
+	movq	16(%rsp), %r9
+call_window:
+	cmpl	$0, TASK_PENDING(%r11)
+	jne	call_interrupted
+call_syscall:
+	syscall
+	ret
+call_interrupted:
+	movq	$-UM_ERESTART_NR, %rax
+	ret
+	.cfi_endproc
+
+/* int guest_copy(dst, src, n): 0, or -EFAULT through copy_fault */
+	.globl	guest_copy, copy_window, copy_window_end, copy_fault
+	.type	guest_copy, @function
+guest_copy:
+	.cfi_startproc
+	movq	%rdx, %rcx
+copy_window:
+	rep movsb
+copy_window_end:
+	xorl	%eax, %eax
+	ret
+copy_fault:
+	movq	$-14, %rax
+	ret
+	.cfi_endproc
+
+/* long guest_string(dst, src, size): length, -EFAULT, or size when there was no NUL */
+	.globl	guest_string, string_window, string_window_end
+	.type	guest_string, @function
+guest_string:
+	.cfi_startproc
+	xorl	%eax, %eax
+string_window:
+1:	cmpq	%rdx, %rax
+	je	2f
+	movzbl	(%rsi,%rax), %ecx
+	movb	%cl, (%rdi,%rax)
+	testl	%ecx, %ecx
+	je	2f
+	incq	%rax
+	jmp	1b
+string_window_end:
+2:	ret
+	.cfi_endproc
+
+/* What our own kernel signal handlers return to. */
+	.globl	signal_restorer
+	.type	signal_restorer, @function
+	.cfi_startproc
+	nop
+signal_restorer:
+	movq	$15, %rax
+	syscall
+	ud2
+	.cfi_endproc
+
+/* _Noreturn void signal_return(void *ucontext): rt_sigreturn with a frame built by us */
+	.globl	signal_return
+	.type	signal_return, @function
+signal_return:
+	.cfi_startproc
+	movq	%rdi, %rsp		/* the kernel looks at sp - 8 for the start of the frame */
+	movq	$15, %rax
+	syscall
+	ud2
+	.cfi_endproc
+
+/*
+ * long life_clone_vm(nr, a, b, c, d, e, child): clone or clone3 whose child shares our memory and starts
+ * on the stack that the arguments name, which is child's (a struct task *) agent stack.
+ * Callee-saved registers reach the child: it finds itself in rbx.
+ */
+	.globl	life_clone_vm
+	.type	life_clone_vm, @function
+life_clone_vm:
+	.cfi_startproc
+	pushq	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset rbx, 0
+	movq	16(%rsp), %rbx
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	movq	%rdx, %rsi
+	movq	%rcx, %rdx
+	movq	%r8, %r10
+	movq	%r9, %r8
+	syscall
+	testq	%rax, %rax
+	je	1f
+	popq	%rbx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore rbx
+	ret
+1:	.cfi_undefined rip
+	leaq	TASK_STACK_TOP(%rbx), %rsp
+	movq	%rbx, %rdi
+	call	life_child
+	movq	%rbx, %rdi
+	jmp	edge_window
+	.cfi_endproc
+
+/* _Noreturn void life_exit(task, code): gives the region back and ends the thread, using no stack */
+	.globl	life_exit
+	.type	life_exit, @function
+life_exit:
+	.cfi_startproc
+	movl	%esi, %edx
+	movl	$0, TASK_BUSY(%rdi)
+	movl	%edx, %edi
+	movl	$60, %eax
+	syscall
+	ud2
+	.cfi_endproc
+
+/* _Noreturn void load_jump(entry, sp): the first instruction of the program, registers as after exec */
+	.globl	load_jump
+	.type	load_jump, @function
+load_jump:
+	.cfi_startproc
+	movq	%rsi, %rsp
+	movq	%rdi, %rcx
+	xorl	%eax, %eax
+	xorl	%ebx, %ebx
+	xorl	%edx, %edx
+	xorl	%esi, %esi
+	xorl	%edi, %edi
+	xorl	%ebp, %ebp
+	xorl	%r8d, %r8d
+	xorl	%r9d, %r9d
+	xorl	%r10d, %r10d
+	xorl	%r12d, %r12d
+	xorl	%r13d, %r13d
+	xorl	%r14d, %r14d
+	xorl	%r15d, %r15d
+	movl	$0x202, %r11d
+	pushq	%r11
+	popfq
+	jmp	*%rcx
+	.cfi_endproc
+
+	.section .note.GNU-stack,"",@progbits

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Numbers that entry.S and C must agree on.  agent/check_offsets in task.c asserts each of them against
+ * the structures.
+ */
+#ifndef UM_ARCH_OFFSETS_H
+#define UM_ARCH_OFFSETS_H
+
+/* The agent's part of the address space: nothing of the guest's is ever mapped here. */
+#define UM_AGENT_BASE		0x7e9000000000	/* the image */
+#define UM_TASKS_BASE		0x7e9100000000	/* task regions: one 4 GiB window, so that a look at the */
+#define UM_TASKS_HIGH		0x7e91		/* high half of gs tells whether it is a task */
+#define UM_OWN_BASE		0x7e9200000000	/* own_map() */
+#define UM_OWN_END		0x7ea000000000
+
+/* struct task */
+#define TASK_SELF		0
+#define TASK_PENDING		8
+#define TASK_BUSY		12
+#define TASK_REGS		16
+
+/* a task's region: task, saved vector state, agent's stack, alternate signal stack */
+#define TASK_FPSAVE		0x1000
+#define TASK_FPSAVE_SIZE	0x3000
+#define TASK_STACK_TOP		0x14000
+#define TASK_ALTSTACK		0x14000
+#define TASK_ALTSTACK_SIZE	0xc000
+#define TASK_SPAN		0x20000
+
+/* struct regs, from its start */
+#define REGS_R15	0
+#define REGS_R14	8
+#define REGS_R13	16
+#define REGS_R12	24
+#define REGS_RBP	32
+#define REGS_RBX	40
+#define REGS_R10	48
+#define REGS_R9		56
+#define REGS_R8		64
+#define REGS_RDX	72
+#define REGS_RSI	80
+#define REGS_RDI	88
+#define REGS_RAX	96
+#define REGS_RIP	104
+#define REGS_RFLAGS	112
+#define REGS_RSP	120
+#define REGS_SITE	128
+
+/* a stub (agent/patch.c writes them), from its tail: where the guest goes on */
+#define STUB_NR		(-6)	/* the number, in `mov $nr,%eax` of the trapping way */
+#define STUB_TRAP	(-7)	/* that mov and a syscall that traps */
+#define STUB_SITE	12	/* address of the patched site */
+#define STUB_RESUME	20	/* address behind it */
+#define STUB_TAIL	20	/* offset of the tail in the stub */
+#define STUB_SIZE	48
+
+#define UM_ERESTART_NR	512
+
+#endif
