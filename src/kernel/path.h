@@ -77,6 +77,13 @@ long where_end(struct where *w, long r);
 
 #define UM_EAGAIN	513	/* an operation found a link: the resolver goes on (never seen by guests) */
 
+/*
+ * For operations of remote_fs: the server stopped at a link or at ".." (s->rep.status == UM_WALK_LINK).
+ * Puts what is left to walk into w and returns -UM_EAGAIN for the operation to return, or -ELOOP,
+ * -ENAMETOOLONG.
+ */
+long where_link(struct where *w, const struct um_slot *s);
+
 /* A path of our own (not in guest memory): mount points, interpreters, cwd at exec. */
 long where_begin_path(struct where *w, struct task *t, int dfd, const char *path, unsigned flags);
 
@@ -101,7 +108,7 @@ int fsinfo_restore(struct task *t, const char *text);
  */
 struct fs_ops {
 	const char *name;
-	long (*statx)(struct where *w, unsigned mask, gaddr buf);
+	long (*statx)(struct where *w, int flags, unsigned mask, gaddr buf);	/* flags: AT_STATX_* sync part */
 	long (*stat)(struct where *w, gaddr buf);			/* struct stat of x86-64 */
 	long (*open)(struct where *w, int flags, unsigned mode);	/* -> descriptor */
 	long (*access)(struct where *w, int mode, int flags);
