@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The front door.  meson and ninja do the work; everything made lies below $(BUILD).
+#
+#   make            build; $(BUILD)/umview runs from there without installation
+#   make demo       one minute: a disk image mounted and used by an ordinary user
+#   make check      all tests; the last line says how many passed, failed and were skipped
+#   make bench      UMview against native, PRoot and kernel FUSE
+#   make soak       the tests again and again for $(SOAK_MINUTES) minutes
+#   make fuzz       the parsers under libFuzzer for $(FUZZ_SECONDS) seconds each (needs clang)
+#   make install    to $(PREFIX), below DESTDIR
+#   make clean
+#
+# Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+SOAK_MINUTES ?= 30
+FUZZ_SECONDS ?= 60
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+export CC BUILD JOBS
+
+OPTIONS = $(if $(SANITIZE),-Dsanitize=true)
+
+.PHONY: all build demo check bench soak fuzz install clean
+all: build
+
+build:
+	@tools/build.sh $(BUILD) $(OPTIONS)
+
+demo:
+	@tools/install-deps.sh demo
+	@tools/build.sh $(BUILD) $(OPTIONS) >$(if $(V),/dev/stdout,/dev/null)
+	@tools/demo.sh $(BUILD)/umview
+
+check:
+	@tools/install-deps.sh check
+	@tools/check.sh
+
+bench:
+	@tools/install-deps.sh bench
+	@tools/build.sh $(BUILD) $(OPTIONS)
+	@bench/run.sh
+
+soak:
+	@tools/install-deps.sh check
+	@tools/build.sh $(BUILD) $(OPTIONS)
+	@tools/soak.sh $(SOAK_MINUTES)
+
+fuzz:
+	@tools/install-deps.sh check
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+install: build
+	meson configure $(BUILD) -Dprefix=$(PREFIX)
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD)

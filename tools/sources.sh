@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Which source files there are, one a line, by group.  meson.build asks at configure time; tools/build.sh
+# asks at every build and configures anew when the answer has changed.  So a new file in one of these
+# places is built without being named anywhere.
+set -eu
+cd "$(dirname "$0")/.."
+
+list() {	# list PATTERN DIR...: regular files below DIR... that exist
+	pattern=$1
+	shift
+	for dir; do
+		if [ -d "$dir" ]; then
+			find "$dir" -type f -name "$pattern"
+		fi
+	done | LC_ALL=C sort
+}
+
+case ${1-} in
+agent)	list '*.[cS]' src/agent src/kernel src/arch/x86_64 ;;
+hosted)	list '*.c' src/agent src/kernel ;;
+monitor) list '*.c' src/monitor ;;
+unit)	list '*_test.c' tests/unit; list 'test_*.c' tests/unit ;;
+fuzz)	list '*_fuzz.c' tests/fuzz ;;
+all)	for group in agent monitor unit fuzz; do
+		"$0" "$group"
+	done ;;
+*)	echo "usage: tools/sources.sh agent|hosted|monitor|unit|fuzz|all" >&2
+	exit 2 ;;
+esac
