@@ -59,7 +59,8 @@ struct um_server {
 	uint32_t proto_major;	/* server: negotiated FUSE version, 0 before INIT */
 	uint32_t proto_minor;
 	uint32_t nhandles;	/* server: open handles (for EBUSY and the leak check) */
-	uint32_t reserved[2];
+	uint32_t keeper;	/* monitor: the process below which the server was started (UM_CALL_SERVANT), or 0 */
+	uint32_t reserved;
 	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
 };
 _Static_assert(sizeof(struct um_server) <= 4096, "wire");
@@ -104,6 +105,8 @@ enum um_op {
 	UM_CTL_BRANCH,		/* view, data = name or "" -> handle = new view number */
 	UM_CTL_BRANCH_END,	/* handle = view number */
 	UM_CTL_LOG,		/* data = one line for the log */
+	UM_CTL_LOG_READ,	/* -> data, size: the last lines of the log */
+	UM_CTL_SERVANT,		/* mode = UM_SERVANT_*: the caller and what it starts serve, they are no guests */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
@@ -198,10 +201,26 @@ enum um_call {
 	UM_CALL_BRANCH_END,	/* (view number) */
 	UM_CALL_LOG,		/* (line): to the log of the view */
 	UM_CALL_SERVER_LOG,	/* (buf, size) -> text logged about the last server (mount failures) */
+	UM_CALL_SERVANT,	/* (UM_SERVANT_*): this process and its children are not guests whose end is awaited */
+	UM_CALL_MOUNTS,		/* (buf, size) -> bytes: struct um_mount_info records, oldest first; ERANGE: too small */
 };
+#define UM_SERVANT_ROOT	1u	/* what is mounted below is served as uid 0 (umview mount without -o human) */
+
 struct um_info {
 	uint32_t version, view, epoch, monitor_pid, nmounts, depth;
 	char	 name[64];
 };
+
+/* UM_CALL_MOUNTS: this, then path, source, fstype, options, target, each with its NUL; `size` bytes in all,
+ * a multiple of 8. */
+struct um_mount_info {
+	uint32_t size;
+	uint32_t id, kind, server, flags, view;	/* as in struct um_mount */
+	uint32_t state;				/* enum um_server_state; of a bind mount: UM_SERVER_LIVE */
+	uint32_t pid, keeper, proto_major;	/* as in struct um_server */
+	uint32_t path_len, source_len, fstype_len, options_len, target_len;
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct um_mount_info) == 64, "wire");
 
 #endif

@@ -58,6 +58,7 @@ struct um_world {
 	uint32_t patch_after;	/* a site is patched at this many traps; 0 = never */
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
 	uint64_t boot_ns;	/* CLOCK_MONOTONIC at creation: a name for this world, with monitor_pid */
+	char	 umview_path[256];	/* the umview binary: what an exec of fusermount in the view runs */
 };
 
 /* ---- views -------------------------------------------------------------------------------------- */
