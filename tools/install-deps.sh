@@ -11,9 +11,9 @@ set -eu
 build='gcc libc6-dev linux-libc-dev make meson ninja-build pkg-config python3 libblkid-dev libjansson-dev
 scdoc'
 demo='e2fsprogs fuse2fs util-linux'
-check='bats perl git tar clang libclang-rt-14-dev llvm
-e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage dosfstools mtools libfuse-dev libfuse3-dev
-sshfs openssh-sftp-server archivemount bindfs
+check='bats perl git tar clang libclang-rt-14-dev
+e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage fusefat dosfstools libfuse-dev libfuse3-dev
+sshfs archivemount
 busybox-static dash sqlite3 strace file golang-go default-jre-headless nodejs'
 bench='proot strace hyperfine git perl e2fsprogs fuse2fs'
 

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Runs all tests.  Each part prints TAP, which is kept as $BUILD/check/PART.tap; tests/lib/total sums up.
+#
+# usage: tools/check.sh [PART...]	(see parts, below; without: all)
+#
+# BUILD=build       where to build
+# WITH_CLANG=1      build with clang too (in $BUILD-clang); its warnings are errors as well
+# V=1               show every result, not only what failed
+#
+# The guest programs and scenarios run as an ordinary user: root drops its rights for them.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=${BUILD:-build}
+parts=${*:-style unit guest scenario demo}
+results=$build/check
+export PATH=$PATH:/usr/sbin:/sbin
+
+give_up() {
+	echo "check: $*" >&2
+	mkdir -p "$results"
+	echo "0 passed, 1 failed, 0 skipped" | tee "$results/total"
+	exit 1
+}
+
+# Shows failures and what is said about them, and a line at the end; everything with V=1.
+show() {
+	if [ -n "${V-}" ]; then
+		cat
+	else
+		awk -v part="$1" '
+			/^[ \t]*not ok/ { bad++; print part ": " $0; next }
+			/^[ \t]*ok/ { if (tolower($0) ~ /# *skip/) skipped++; else good++; next }
+			/^Bail out/ { print part ": " $0; next }
+			/^[ \t]*#/ { if (bad) print part ": " $0; next }
+			END { printf "%-10s %d passed, %d not, %d skipped\n", part ":", good, bad, skipped }'
+	fi
+}
+
+part() {	# part NAME COMMAND...: one part whose standard output is TAP
+	local name=$1
+	shift
+	"$@" </dev/null 2>"$results/$name.err" | tee "$results/$name.tap" | show "$name"
+	echo "${PIPESTATUS[0]}" >"$results/$name.status"
+	if [ "$(cat "$results/$name.status")" != 0 ]; then
+		tail -n 30 "$results/$name.err" | sed "s/^/$name: /"
+	fi
+}
+
+unit() {
+	meson test -C "$build" --suite unit --num-processes 2 --print-errorlogs >"$results/unit.log" 2>&1 </dev/null
+	echo $? >"$results/unit.status"
+	cp "$build/meson-logs/testlog.json" "$results/unit.json" 2>/dev/null || : >"$results/unit.json"
+	if [ -n "${V-}" ] || [ "$(cat "$results/unit.status")" != 0 ]; then
+		cat "$results/unit.log"
+	else
+		sed -n 's/^Ok: */unit:      programs passed: /p' "$results/unit.log"
+	fi
+}
+
+# Whether the other compiler is content is a result too.
+clang_build() {
+	echo 1..1
+	if CC=clang tools/build.sh "$build-clang" >"$results/clang.log" 2>&1; then
+		echo "ok 1 - builds with clang without a warning"
+	else
+		echo "not ok 1 - builds with clang without a warning"
+		grep -E 'error|warning|FAILED' "$results/clang.log" | head -40 | sed 's/^/# /'
+		return 1
+	fi
+}
+
+demo() {
+	echo 1..1
+	if tools/demo.sh "$build/umview" >"$results/demo.log" 2>&1; then
+		echo "ok 1 - the demonstration"
+	else
+		echo "not ok 1 - the demonstration"
+		sed 's/^/# /' "$results/demo.log"
+		return 1
+	fi
+}
+
+tools/build.sh "$build" || give_up "the build failed"
+rm -rf "$results"
+mkdir -p "$results"
+for p in $parts; do
+	case $p in
+	style)	part style tools/check-style.sh ;;
+	unit)	unit ;;
+	demo)	part demo demo ;;
+	*)	[ -x "tests/$p.sh" ] || give_up "no part '$p'"
+		part "$p" "tests/$p.sh" "$build" ;;
+	esac
+done
+if [ -n "${WITH_CLANG-}" ]; then
+	part clang clang_build
+fi
+
+tests/lib/total "$results" >"$results/report"
+status=$?
+tail -n 1 "$results/report" >"$results/total"
+cat "$results/report"
+exit "$status"
