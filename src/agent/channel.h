@@ -24,6 +24,9 @@ int channel_path2(struct um_slot *s, const char *path, size_t len);
  * thread's next channel_begin() to that server. */
 long channel_call(struct task *t, uint32_t server, struct um_slot *s);
 
+/* The head of a server's area, mapped read-write for this thread; NULL and *error as channel_begin(). */
+struct um_server *channel_server(struct task *t, uint32_t server, int *error);
+
 void channel_task_exit(struct task *t);		/* thread ends: gives the slots back */
 void channel_after_fork(struct task *t);	/* child: forget the parent's slots */
 

@@ -15,8 +15,11 @@ struct files {
 	struct lock lock;	/* writers */
 	int size;		/* slots in tab; 0 while nothing is virtual */
 	struct file **tab;	/* NULL = real.  Replaced, never freed, when it grows */
-	/* directory descriptors known to hold nothing virtual: see path.c */
-	struct dir_hint *hints;
+	/* where real directory descriptors are: path_base.c */
+	int nhints;
+	struct dir_hint **hints;	/* replaced, never freed, when it grows */
+	uint32_t gone[32][2];		/* files_restore: (server, handle) closed by exec, not yet told */
+	int ngone;
 };
 
 /* The virtual file behind fd, or NULL if fd is real or not open.  No reference is taken: valid while
@@ -38,6 +41,12 @@ void fd_forget_hint(struct task *t, int fd);		/* fd is closed or replaced: drop 
 /* Is fd one of the descriptors the agent itself owns?  The guest gets EBADF for it. */
 bool fd_is_ours(int fd);
 
+/* Moves fd to a high number (it stays open over exec) and makes it one of ours.  Returns the new number,
+ * or -errno with fd still open.  fd_own() only declares; fd_disown() before it is closed or given away. */
+int fd_park(int fd);
+int fd_own(int fd);
+void fd_disown(int fd);
+
 /* After SCM_RIGHTS, pidfd_getfd, exec: if fd is a carrier nobody told us about, note it. */
 void fd_adopt(struct task *t, int fd);
 
@@ -46,10 +55,12 @@ struct files *files_copy(struct files *old);		/* fork, or clone without CLONE_FI
 void files_get(struct files *f);
 void files_put(struct files *f);
 
-/* exec: writes the descriptors that stay open as text "fd:server:handle:..." for the next image, and
- * reads it back.  files_describe returns the length or -ENOSPC. */
+/* exec: writes the virtual descriptors as text "fd:server:handle:..." (no blanks) for the next image, and
+ * reads it back.  files_describe returns the length or -ENOSPC.  Carriers that exec closes are in it too:
+ * files_after_exec() tells their servers, as soon as the new image has a task. */
 int files_describe(struct files *f, char *buf, size_t size);
 int files_restore(struct files *f, const char *text);
+void files_after_exec(struct task *t);
 
 /* The process ends in an orderly way: close every virtual descriptor, as the kernel would (FLUSH). */
 void files_exit(struct task *t);

@@ -30,7 +30,8 @@ struct file {
 	uint32_t open_flags;	/* O_* at open; F_SETFL's part lives in the carrier */
 	uint32_t flags;		/* FILE_* */
 	uint64_t node;
-	char *path;		/* canonical path at open: directories only, else NULL */
+	char *path;		/* canonical path at open: directories only, else NULL.  Also NULL after exec
+				   and SCM_RIGHTS until it is needed: use file_path() */
 	struct fuse_conn *conn;	/* FILE_FUSE_DEVICE: kernel/fs/fuse.h */
 };
 #define FILE_PATH	1u	/* O_PATH */
@@ -38,6 +39,13 @@ struct file {
 struct file *file_new(enum file_kind kind);
 void file_get(struct file *f);
 void file_put(struct file *f);		/* frees the struct; says nothing to the server */
+
+/* A descriptor of f has been closed (the carrier is gone already): UM_OP_CLOSED to its server.  What close(2)
+ * returns. */
+long file_closed(struct task *t, struct file *f);
+
+/* Where the file is now: its server is asked, f->path is what is left when it cannot tell.  Length or -errno. */
+long file_path(struct task *t, const struct file *f, char *buf, size_t size);
 
 /* Opens a carrier for (server, handle).  open_flags: the guest's O_ACCMODE, O_APPEND, O_NONBLOCK,
  * O_CLOEXEC... are put on it.  Returns the descriptor (lowest free) or -errno. */

@@ -35,8 +35,10 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 	struct lock lock;
 	struct file *cwd;	/* virtual cwd, or NULL: the kernel's is right */
 	int cwd_fd;		/* its carrier, one of ours, -1 if none */
-	uint32_t cwd_serial;	/* grows with each chdir: cache key of relative paths */
 	uint32_t umask;		/* last value the guest set (kept for servers) */
+	uint32_t cwd_bind;	/* real cwd reached through this bind mount (its id), 0 = none */
+	uint32_t cwd_bound;	/* bytes of the kernel's cwd that stand for that mount's path */
+	struct dir_hint *hint;	/* where the real cwd is: path_base.c */
 };
 
 /* flags of where_begin */
@@ -44,6 +46,14 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_EMPTY	2u	/* AT_EMPTY_PATH: "" means dfd itself */
 #define WHERE_CREATE	4u	/* the last name need not exist (mkdir, mknod, link, rename, O_CREAT) */
 #define WHERE_PARENT	8u	/* resolve all but the last name: w.name is that (rename, link) */
+#define WHERE_ENTRY	16u	/* acts on the name itself (unlink, rmdir): not even a trailing slash makes a
+				   link be followed.  CREATE and PARENT imply it; it implies NOFOLLOW */
+#define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
+				   the last name is looked at beforehand and `fast` is never set */
+
+/* where.last: what the last name was.  The kernel has errors of its own for those that are no name:
+ * mkdir, link: EEXIST; unlink: EISDIR; rmdir: EINVAL for ".", ENOTEMPTY for "..", EBUSY for the root; rename: EBUSY. */
+enum where_last { LAST_NAME, LAST_ROOT, LAST_DOT, LAST_DOTDOT };
 
 struct where {
 	struct task *t;
@@ -55,8 +65,11 @@ struct where {
 	int dfd;
 	gaddr upath;
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
+	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be (fs/dev.c) */
+	uint8_t proc;		/* enum proc_what of kernel/fs/proc.h; PROC_FD_DIR: see proc_opened() */
 
-	/* remote */
+	/* remote; path[rest] is NUL for the root of the mount itself (nothing may remove or rename that:
+	 * EBUSY).  With WHERE_PARENT the base is the parent directory and the rest is `name`. */
 	struct mount mount;
 	uint64_t base;		/* node the rest starts from; 0: the node of `handle` */
 	uint32_t handle;
@@ -66,7 +79,11 @@ struct where {
 	struct file *file;	/* WHERE_EMPTY on a virtual descriptor, else NULL; referenced */
 	int links;		/* symbolic links followed so far: ELOOP beyond 40 */
 	size_t len;
-	bool trailing;		/* the path ended in a slash */
+	bool trailing;		/* the path ended in a slash (or in "." or "..") */
+	uint8_t last;		/* enum where_last */
+	uint8_t state;		/* path.c: how to go on when the operation meets a link */
+	uint32_t bind;		/* path leads through this bind mount (its id; 0 = none): the first `bound` */
+	uint32_t bound;		/* bytes of path are where it leads */
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
 	char name[256];		/* WHERE_PARENT: the last name */
 };
@@ -100,6 +117,14 @@ struct fsinfo *fsinfo_copy(struct fsinfo *);
 void fsinfo_put(struct fsinfo *);
 int fsinfo_describe(struct fsinfo *, char *buf, size_t size);	/* for exec, as files_describe */
 int fsinfo_restore(struct task *t, const char *text);
+
+/*
+ * The cwd has changed.  f: a virtual directory (takes over the caller's reference, whatever the result;
+ * opens a carrier of its own for the handle and parks the kernel's cwd at "/").  NULL: the kernel's own cwd
+ * has been changed by chdir(2) or fchdir(2), w says how it was found (NULL after fchdir).
+ */
+int fsinfo_set_cwd(struct task *t, struct file *f);
+void fsinfo_moved(struct task *t, const struct where *w);
 
 /*
  * What can be done at a place.  real_fs hands the call to the kernel, remote_fs sends a request.  A NULL

@@ -23,6 +23,13 @@ enum view_hit {
 /* path: absolute, canonical, len bytes, no trailing slash but "/" itself. */
 enum view_hit view_lookup(const struct task *t, const char *path, size_t len, struct mount *m);
 
+/* The same as seen by a process with another epoch (what lies beyond a bind mount). */
+enum view_hit view_lookup_at(uint32_t epoch, const char *path, size_t len, struct mount *m);
+
+/* Maps the span of a view read-only and makes it this process's (process.views): at start and after a
+ * branch.  0 or -errno. */
+int view_map(uint32_t view);
+
 /* Any mount visible to this task at all? */
 bool view_is_empty(const struct task *t);
 

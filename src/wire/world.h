@@ -116,7 +116,8 @@ struct um_mount {
 	uint32_t dev_minor;	/* st_dev of its files is makedev(0, dev_minor) */
 };
 
-/* Key: um_path_hash() of an absolute path.  An entry with key 0 and path 0 is empty. */
+/* Key: um_path_hash() of an absolute path.  An entry with key 0 and path 0 is empty.  Probing is linear,
+ * from key & (hash_size - 1).  Every proper ancestor of a mount point has an entry too, "/" included. */
 struct um_hash {
 	uint32_t key;
 	uint32_t path;		/* string offset of the whole path (mount point or ancestor) */
