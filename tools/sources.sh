@@ -18,7 +18,7 @@ list() {	# list PATTERN DIR...: regular files below DIR... that exist
 
 case ${1-} in
 agent)	list '*.[cS]' src/agent src/kernel src/arch/x86_64 ;;
-hosted)	list '*.c' src/agent src/kernel ;;
+hosted)	list '*.c' src/agent src/kernel; list 'co.S' src/arch/x86_64 ;;
 monitor) list '*.c' src/monitor ;;
 unit)	list '*_test.c' tests/unit; list 'test_*.c' tests/unit ;;
 fuzz)	list '*_fuzz.c' tests/fuzz ;;

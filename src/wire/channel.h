@@ -155,7 +155,8 @@ struct um_attr {		/* struct fuse_attr, and what the mount adds */
 struct um_reply {
 	int32_t  error;		/* 0 or -errno */
 	uint32_t status;	/* enum um_walk_status; LINK: data = link target NUL, `consumed` bytes of the
-				   path were walked, the link's own name included; `node` = its directory */
+				   path were walked, the link's own name included; `node` = its directory.
+				   ".." is given back as if it were a link with the target ".." */
 	uint32_t consumed;
 	uint32_t handle;
 	uint64_t node;
