@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Symbolic links: chains, loops, dangling ones, `..` through them, trailing slashes.
+ * GUEST_WORLDS: view mount
+ */
+#include "guest.h"
+
+static const char *target(const char *path)
+{
+	static char buf[PATH_MAX];
+	ssize_t n = readlink(path, buf, sizeof(buf) - 1);
+
+	if (n < 0)
+		return "(none)";
+	buf[n] = 0;
+	return buf;
+}
+
+TEST(read_link, "symlink and readlink, and their errors")
+{
+	char buf[4];
+	struct stat st;
+
+	OK(symlink("some/where", "l"));
+	STR(target("l"), "some/where");
+	EQ(readlink("l", buf, 4), 4);
+	EQ(memcmp(buf, "some", 4), 0);
+	OK(lstat("l", &st));
+	EQ(st.st_size, 10);
+	EQ(st.st_mode, S_IFLNK | 0777);
+	put("f", "");
+	FAILS(readlink("f", buf, 4), EINVAL);
+	FAILS(readlink(".", buf, 4), EINVAL);
+	FAILS(readlink("none", buf, 4), ENOENT);
+	FAILS(syscall(SYS_readlink, "l", buf, 0), EINVAL);
+	FAILS(syscall(SYS_readlink, "l", (char *)16, 4), EFAULT);
+	FAILS(symlink("x", "l"), EEXIST);
+	FAILS(symlink("x", "f"), EEXIST);
+	FAILS(symlink("x", "none/l"), ENOENT);
+	FAILS(symlink("", "empty"), ENOENT);
+	FAILS(symlink("x", "new/"), ENOENT);
+	FAILS(symlink("x", ""), ENOENT);
+}
+
+TEST(chain_40, "a chain of 40 links resolves, one of 41 is ELOOP")
+{
+	char from[16], to[16];
+
+	put("l0", "end");
+	for (int i = 1; i <= 41; i++) {
+		snprintf(from, sizeof(from), "l%d", i);
+		snprintf(to, sizeof(to), "l%d", i - 1);
+		OK(symlink(to, from));
+	}
+	STR(get("l40"), "end");
+	FAILS(open("l41", O_RDONLY), ELOOP);
+	FAILS(access("l41", F_OK), ELOOP);
+	TRUE(exists("l41"));
+}
+
+TEST(chain_dirs, "links in the middle of a path count too")
+{
+	char path[400] = "";
+
+	OK(mkdir("d", 0700));
+	OK(symlink(".", "d/here"));
+	put("d/f", "x");
+	strcpy(path, "d");
+	for (int i = 0; i < 40; i++)
+		strcat(path, "/here");
+	strcat(path, "/f");
+	STR(get(path), "x");
+	strcpy(path, "d");
+	for (int i = 0; i < 41; i++)
+		strcat(path, "/here");
+	strcat(path, "/f");
+	FAILS(open(path, O_RDONLY), ELOOP);
+}
+
+TEST(loops, "loops are ELOOP for those who follow")
+{
+	struct stat st;
+
+	OK(symlink("self", "self"));
+	OK(symlink("b", "a"));
+	OK(symlink("a", "b"));
+	FAILS(open("self", O_RDONLY), ELOOP);
+	FAILS(stat("a", &st), ELOOP);
+	FAILS(open("a/x", O_RDONLY), ELOOP);
+	FAILS(chdir("b"), ELOOP);
+	FAILS(open("self", O_WRONLY | O_CREAT, 0600), ELOOP);
+	FAILS(mkdir("a/b", 0700), ELOOP);
+	OK(lstat("self", &st));
+	STR(target("a"), "b");
+	OK(unlink("self"));
+	OK(rename("a", "c"));
+}
+
+TEST(dangling, "dangling links")
+{
+	struct stat st;
+
+	OK(symlink("none", "l"));
+	FAILS(stat("l", &st), ENOENT);
+	OK(lstat("l", &st));
+	FAILS(open("l", O_RDONLY), ENOENT);
+	FAILS(open("l/x", O_RDONLY), ENOENT);
+	FAILS(access("l", F_OK), ENOENT);
+	OK(faccessat(AT_FDCWD, "l", F_OK, AT_SYMLINK_NOFOLLOW));
+	FAILS(chmod("l", 0600), ENOENT);
+	FAILS(chdir("l"), ENOENT);
+	FAILS(truncate("l", 0), ENOENT);
+	put("l", "made");
+	STR(get("none"), "made");
+}
+
+TEST(relative, "a relative link starts in its own directory")
+{
+	OK(mkdir("d", 0700));
+	OK(mkdir("d/e", 0700));
+	put("d/f", "inner");
+	put("f", "outer");
+	OK(symlink("../f", "d/e/l"));
+	OK(symlink("f", "d/m"));
+	OK(symlink("../f", "d/n"));
+	STR(get("d/e/l"), "inner");
+	STR(get("d/m"), "inner");
+	STR(get("d/n"), "outer");
+	OK(chdir("d/e"));
+	STR(get("l"), "inner");
+	STR(get("../n"), "outer");
+}
+
+TEST(absolute, "an absolute link, from here and through a directory")
+{
+	char path[PATH_MAX + 16];
+
+	REQUIRE(getcwd(path, PATH_MAX));
+	strcat(path, "/d");
+	OK(mkdir("d", 0700));
+	put("d/f", "abs");
+	OK(symlink(path, "l"));
+	STR(get("l/f"), "abs");
+	OK(symlink("/dev/null", "null"));
+	STR(get("null"), "");
+	OK(symlink("/", "root"));
+	TRUE(access("root/dev/null", F_OK) == 0);
+	STR(target("root/proc/self/cwd") + strlen(target("root/proc/self/cwd")) - strlen("absolute"), "absolute");
+}
+
+TEST(dotdot, "`..` after a link is the parent of what the link means")
+{
+	OK(mkdir("a", 0700));
+	OK(mkdir("a/b", 0700));
+	put("a/mark", "in a");
+	put("mark", "top");
+	OK(symlink("a/b", "l"));
+	STR(get("l/../mark"), "in a");
+	STR(get("l/../../mark"), "top");
+	STR(get("a/b/../mark"), "in a");
+	FAILS(open("a/mark/..", O_RDONLY), ENOTDIR);
+	FAILS(open("none/../mark", O_RDONLY), ENOENT);
+	OK(symlink("l/../mark", "m"));
+	STR(get("m"), "in a");
+	OK(symlink("..", "a/up"));
+	STR(get("a/up/mark"), "top");
+	STR(get("a/up/a/up/mark"), "top");
+}
+
+TEST(slashes, "trailing slashes and dots follow a link")
+{
+	struct stat st;
+
+	OK(mkdir("d", 0700));
+	put("f", "");
+	OK(symlink("d", "ld"));
+	OK(symlink("f", "lf"));
+	OK(lstat("ld", &st));
+	TRUE(S_ISLNK(st.st_mode));
+	OK(lstat("ld/", &st));
+	TRUE(S_ISDIR(st.st_mode));
+	OK(lstat("ld/.", &st));
+	TRUE(S_ISDIR(st.st_mode));
+	FAILS(lstat("lf/", &st), ENOTDIR);
+	FAILS(stat("f/", &st), ENOTDIR);
+	FAILS(stat("f/.", &st), ENOTDIR);
+	FAILS(stat("lf/.", &st), ENOTDIR);
+	STR(target("ld"), "d");
+	FAILS(readlink("ld/", (char[4]){ 0 }, 4), EINVAL);
+	OK(lstat("d//", &st));
+	OK(lstat(".//d///.//", &st));
+	TRUE(S_ISDIR(st.st_mode));
+}
+
+TEST(long_target, "a target of 4095 bytes; a link whose expansion is too long")
+{
+	char buf[PATH_MAX + 8], back[PATH_MAX + 8];
+	int max = on_fuse() ? 1000 : 4095;
+
+	memset(buf, 0, sizeof(buf));
+	for (int i = 0; i < max; i++)
+		buf[i] = i % 100 == 99 ? '/' : 'x';
+	OK(symlink(buf, "l"));
+	EQ(readlink("l", back, sizeof(back)), max);
+	EQ(memcmp(buf, back, (size_t)max), 0);
+	memset(buf, 'y', PATH_MAX);
+	FAILS(symlink(buf, "m"), ENAMETOOLONG);
+	memset(buf, 0, sizeof(buf));
+	for (int i = 0; i < (on_fuse() ? 900 : 2040); i += 2)
+		memcpy(buf + i, "./", 2);
+	put("f", "far");
+	strcat(buf, "f");
+	OK(symlink(buf, "longer"));
+	STR(get("longer"), "far");
+}
+
+TEST(proc_self, "/proc/self is a link to a number; magic links")
+{
+	char name[64], want[PATH_MAX];
+	struct stat a, b;
+	int fd;
+
+	snprintf(name, sizeof(name), "%d", getpid());
+	STR(target("/proc/self"), name);
+	REQUIRE(getcwd(want, sizeof(want)));
+	STR(target("/proc/self/cwd"), want);
+	STR(target("/proc/self/root"), "/");
+	put("f", "magic");
+	STR(get("/proc/self/cwd/f"), "magic");
+	fd = MUST(open(".", O_RDONLY | O_DIRECTORY));
+	snprintf(name, sizeof(name), "/proc/self/fd/%d/f", fd);
+	STR(get(name), "magic");
+	OK(stat("/proc/self/cwd", &a));
+	OK(stat(".", &b));
+	EQ(a.st_ino, b.st_ino);
+	OK(lstat("/proc/self/cwd", &a));
+	TRUE(S_ISLNK(a.st_mode));
+}
+
+TEST(owner, "lchown, utimensat and chmod at links")
+{
+	struct timespec t[2] = { { 1000, 0 }, { 2000, 0 } };
+	struct stat st, target_st;
+
+	put("f", "");
+	OK(symlink("f", "l"));
+	OK(utimensat(AT_FDCWD, "l", t, AT_SYMLINK_NOFOLLOW));
+	OK(lstat("l", &st));
+	EQ(st.st_mtime, 2000);
+	OK(stat("f", &target_st));
+	TRUE(target_st.st_mtime != 2000);
+	OK(fchownat(AT_FDCWD, "l", geteuid(), getegid(), AT_SYMLINK_NOFOLLOW));
+	OK(chmod("l", 0640));
+	OK(stat("f", &st));
+	EQ(st.st_mode, S_IFREG | 0640);
+}
