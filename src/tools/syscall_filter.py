@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The seccomp filter: turns the table's classes into BPF instructions, as a C array.
+
+The program, in this order (see docs/design.md, section 8): architecture; x32; a balanced tree over the
+ranges of numbers, whose leaves for `free` allow at once (the kernel remembers such numbers and does not
+run the filter for them again, but only if nothing else than architecture and number was looked at); the
+tests on arguments; last the instruction pointer, whose bounds are patched in at run time.
+"""
+AGENT_HIGH = (0x7E8F, 0x7E9F)    # high halves of the agent's addresses, and 4 GiB below them
+X32_BIT = 0x40000000
+
+HEAD = """\
+/* The seccomp program.  um_filter_build() copies it and puts the agent's bounds in. */
+#ifndef UM_GEN_FILTER_H
+#define UM_GEN_FILTER_H
+
+#include <stdint.h>
+#include <stddef.h>
+#include <asm/errno.h>
+#include <asm/prctl.h>
+#include <linux/audit.h>
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+
+#define UM_BPF_LOAD(off)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (off))
+#define UM_BPF_NR		offsetof(struct seccomp_data, nr)
+#define UM_BPF_ARCH		offsetof(struct seccomp_data, arch)
+#define UM_BPF_IP_LOW		offsetof(struct seccomp_data, instruction_pointer)
+#define UM_BPF_IP_HIGH		(UM_BPF_IP_LOW + 4)
+#define UM_BPF_LOW(n)		(offsetof(struct seccomp_data, args) + 8 * (n))
+#define UM_BPF_HIGH(n)		(UM_BPF_LOW(n) + 4)
+"""
+
+BUILD = """\
+/*
+ * Fills prog with the filter of an agent whose text is [text_start, text_end), within one block of 4 GiB.
+ * Returns its length, -ENOSPC if max is too small, or -EINVAL.
+ */
+static inline int um_filter_build(struct sock_filter *prog, int max, uint64_t text_start, uint64_t text_end)
+{
+	if (max < UM_FILTER_LEN)
+		return -ENOSPC;
+	if (text_start >= text_end || text_start >> 32 != text_end >> 32)
+		return -EINVAL;
+	for (int i = 0; i < UM_FILTER_LEN; i++)
+		prog[i] = um_filter[i];
+	prog[UM_FILTER_HIGH].k = (uint32_t)(text_start >> 32);
+	prog[UM_FILTER_START].k = (uint32_t)text_start;
+	prog[UM_FILTER_END].k = (uint32_t)text_end;
+	return UM_FILTER_LEN;
+}
+
+#endif
+"""
+
+
+class Program:
+    """Instructions with labels.  A jump names two labels; None is the next instruction."""
+
+    def __init__(self):
+        self.code, self.labels, self.fresh = [], {}, 0
+
+    def label(self, name):
+        self.labels[name] = len(self.code)
+
+    def new_label(self):
+        self.fresh += 1
+        return f"L{self.fresh}"
+
+    def load(self, offset, comment=""):
+        self.code.append(("load", offset, None, None, comment))
+
+    def alu_and(self, mask):
+        self.code.append(("and", mask, None, None, ""))
+
+    def jump(self, op, k, true, false, comment=""):
+        self.code.append((op, k, true, false, comment))
+
+    def goto(self, label):
+        self.code.append(("goto", None, label, None, label))
+
+    def ret(self, action):
+        self.code.append(("ret", action, None, None, ""))
+
+    def distance(self, at, label):
+        d = 0 if label is None else self.labels[label] - at - 1
+        if d < 0:
+            raise ValueError(f"jump backwards to {label}")
+        return d
+
+    def text(self, at):
+        op, k, true, false, comment = self.code[at]
+        if op == "load":
+            c = f"UM_BPF_LOAD({k})"
+        elif op == "and":
+            c = f"BPF_STMT(BPF_ALU | BPF_AND | BPF_K, {k})"
+        elif op == "ret":
+            c = f"BPF_STMT(BPF_RET | BPF_K, {k})"
+        elif op == "goto":
+            c = f"BPF_STMT(BPF_JMP | BPF_JA, {self.distance(at, true)})"
+        else:
+            jt, jf = self.distance(at, true), self.distance(at, false)
+            if max(jt, jf) > 255:
+                raise ValueError("the filter's tree has grown too large for a jump")
+            c = f"BPF_JUMP(BPF_JMP | BPF_{op} | BPF_K, {k}, {jt}, {jf})"
+        return f"\t/* {at:3} */ {c}," + (f"\t/* {comment} */" if comment else "")
+
+    def lines(self):
+        return [self.text(i) for i in range(len(self.code))]
+
+
+def action_of(row):
+    if row.tests:
+        return f"test_{row.name}"
+    return "allow" if row.kind == "free" else "ip"
+
+
+def ranges(table):
+    """[(first number, action)], neighbours of one action joined; beyond the table: ip."""
+    actions = {r.nr: action_of(r) for r in table.dense}
+    result = []
+    for nr in range(table.nr_max + 2):
+        action = actions.get(nr, "ip")
+        if not result or result[-1][1] != action:
+            result.append((nr, action))
+    return result
+
+
+def tree(p, leaves):
+    if len(leaves) == 1:
+        action = leaves[0][1]
+        if action == "allow":
+            p.ret("SECCOMP_RET_ALLOW")
+        else:
+            p.goto(action)
+        return
+    half = len(leaves) // 2
+    right = p.new_label()
+    p.jump("JGE", leaves[half][0], right, None)
+    tree(p, leaves[:half])
+    p.label(right)
+    tree(p, leaves[half:])
+
+
+def one_of(p, operands, found, otherwise):
+    for v in operands:
+        p.jump("JEQ", v, found, None)
+    if otherwise:
+        p.goto(otherwise)
+
+
+def emit_test(p, test, fail):
+    """Goes on behind the test if it holds, else to `fail`."""
+    op, i, v = test.op, test.index, test.operands
+    good = p.new_label()
+    p.load(f"UM_BPF_HIGH({i})" if op in ("not agent", "below") else f"UM_BPF_LOW({i})", test.text)
+    if op == "not agent":
+        p.jump("JGE", f"0x{AGENT_HIGH[0]:x}", None, good)
+        p.jump("JGT", f"0x{AGENT_HIGH[1]:x}", good, fail)
+    elif op == "below":
+        p.jump("JEQ", 0, None, fail)
+    elif op == "mask":
+        p.alu_and(v[0])
+        p.jump("JEQ", v[1], None, fail)
+    elif op == "==":
+        p.jump("JEQ", v[0], None, fail)
+        if not test.narrow:
+            p.load(f"UM_BPF_HIGH({i})")
+            p.jump("JEQ", 0, None, fail)
+    elif op == "in":
+        one_of(p, v, good, fail)
+    else:                       # != and `not in`
+        one_of(p, v, fail, None)
+    p.label(good)
+
+
+def program(table):
+    p = Program()
+    p.load("UM_BPF_ARCH")
+    p.jump("JEQ", "AUDIT_ARCH_X86_64", "native", None)
+    p.label("foreign")
+    p.ret("SECCOMP_RET_TRAP")
+    p.label("native")
+    p.load("UM_BPF_NR")
+    p.jump("JGE", f"0x{X32_BIT:x}", None, "tree", "x32")
+    p.ret("SECCOMP_RET_TRAP")
+    p.label("tree")
+    tree(p, ranges(table))
+    for row in table.dense:
+        if row.tests:
+            p.label(f"test_{row.name}")
+            fail = f"fail_{row.name}"
+            for test in row.tests:
+                emit_test(p, test, fail)
+            p.ret("SECCOMP_RET_ALLOW")
+            p.label(fail)
+            p.goto("ip")
+    p.label("ip")
+    p.load("UM_BPF_IP_HIGH", "from the agent?")
+    p.label("HIGH")
+    p.jump("JEQ", 0, None, "trap")
+    p.load("UM_BPF_IP_LOW")
+    p.label("START")
+    p.jump("JGE", 0, None, "trap")
+    p.label("END")
+    p.jump("JGE", 0, "trap", None)
+    p.ret("SECCOMP_RET_ALLOW")
+    p.label("trap")
+    p.ret("SECCOMP_RET_TRAP")
+    return p
+
+
+def header(table):
+    p = program(table)
+    out = [HEAD, "static const struct sock_filter um_filter[] = {"]
+    out += p.lines()
+    out += ["};", "", f"#define UM_FILTER_LEN\t{len(p.code)}"]
+    out += [f"#define UM_FILTER_{name}\t{p.labels[name]}" for name in ("HIGH", "START", "END")]
+    return "\n".join(out) + "\n\n" + BUILD
