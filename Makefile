@@ -8,6 +8,7 @@
 #   make soak       the tests again and again for $(SOAK_MINUTES) minutes
 #   make fuzz       the parsers under libFuzzer for $(FUZZ_SECONDS) seconds each (needs clang)
 #   make install    to $(PREFIX), below DESTDIR
+#   make docs       after a change of src/syscalls.tbl: makes docs/syscalls.md anew
 #   make clean
 #
 # Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1.
@@ -21,7 +22,7 @@ export CC BUILD JOBS
 
 OPTIONS = $(if $(SANITIZE),-Dsanitize=true)
 
-.PHONY: all build demo check bench soak fuzz install clean
+.PHONY: all build demo check bench soak fuzz install clean docs
 all: build
 
 build:
@@ -56,3 +57,7 @@ install: build
 
 clean:
 	rm -rf $(BUILD)
+
+# docs/syscalls.md from the table.
+docs:
+	python3 src/tools/gen_syscalls.py src/syscalls.tbl --docs docs/syscalls.md

@@ -16,6 +16,8 @@ files=$(for f in $files; do [ -f "$f" ] && echo "$f"; done)
 sources=$(echo "$files" | grep -E '\.(c|h|S|py|sh|bats|ld)$|(^|/)(Makefile|meson\.build|meson_options\.txt)$')
 c_files=$(echo "$files" | grep -E '\.[ch]$')
 
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 n=0
 failed=0
 verdict() {	# verdict RULE FINDINGS: one result, with what was found as comments
@@ -83,6 +85,10 @@ verdict 'every script can be executed' "$(
 	for f in $(echo "$files" | grep -E '^(tools|tests|bench)/.*\.sh$'); do
 		[ -x "$f" ] || echo "$f"
 	done)"
+
+verdict 'docs/syscalls.md is what src/syscalls.tbl says (else: make docs)' "$(
+	python3 src/tools/gen_syscalls.py src/syscalls.tbl --docs "$scratch/syscalls.md" 2>&1 &&
+		diff -q "$scratch/syscalls.md" docs/syscalls.md 2>&1)"
 
 echo "1..$n"
 exit "$failed"
