@@ -38,6 +38,7 @@ struct task {
 	struct regs regs;		/* the guest's registers while it is in the agent */
 
 	int tid;
+	int pid;			/* thread group: differs from process.pid in a vfork child only */
 	uint32_t view;			/* number of our view */
 	uint32_t epoch;			/* mounts with id < epoch are visible; UINT32_MAX normally */
 	uint32_t is_server;		/* this process serves a mount: not a guest whose end is awaited */
@@ -52,6 +53,9 @@ struct task {
 };
 
 #define UM_TASK_SPAN	(128u << 10)
+
+/* A fresh task in a free region, busy = 1; or NULL. */
+struct task *task_new(void);
 
 /* The dispatcher: called by entry.S on the task's agent stack with the registers saved. */
 void agent_syscall(struct task *t);

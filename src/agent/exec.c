@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * execve in a view: everything the kernel would check is checked here, then the agent's image is executed
+ * by descriptor, with the state of this process in front of the arguments; the new agent (start.c) loads
+ * the program whose descriptor it was left.
+ *
+ * Scripts: each `#!` replaces the first argument by interpreter, its argument, and the script's path, at
+ * most five times (the kernel's limit).  fusermount and fusermount3 are ours, whatever the path says.
+ */
+#include "exec.h"
+#include "life.h"
+#include "load.h"
+#include "signal.h"
+#include "../kernel/fd.h"
+#include "../kernel/path.h"
+#include "../kernel/fs/remote.h"
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <asm/signal.h>
+
+#define SCRIPT_LINE	256		/* the kernel's BINPRM_BUF_SIZE */
+#define SCRIPT_DEPTH	5
+#define FRONT		(2 + 2 * SCRIPT_DEPTH)
+#define X_OK		1
+#define S_IFMT		0170000
+#define S_IFREG		0100000
+
+/* Strings we make ourselves, in one buffer that outlives the call (lifestate.exec_buf). */
+struct exec_buf {
+	char boot[UM_BOOT_MAX];
+	char execfn[UM_PATH_MAX + 32];
+	char path[UM_PATH_MAX + 32];			/* of the file being looked at */
+	char exe[UM_PATH_MAX];
+	char fds[UM_BOOT_MAX / 2], cwd[UM_PATH_MAX + 64];
+	char script[SCRIPT_DEPTH + 1][SCRIPT_LINE + UM_PATH_MAX + 64];
+	const char *front[FRONT];			/* what stands instead of the guest's argv[0] */
+	int nfront;
+	size_t nargs;					/* of the guest, without argv[0] */
+	uint64_t argv[];
+};
+
+/* ---- opening what shall be executed -------------------------------------------------------------------- */
+
+static long check_executable(int fd)
+{
+	struct stat st;
+	long r = raw_syscall(__NR_fstat, fd, &st);
+
+	if (r < 0)
+		return r;
+	if ((st.st_mode & S_IFMT) != S_IFREG)
+		return -EACCES;
+	return raw_syscall(439 /* faccessat2 */, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS);
+}
+
+static long open_real(struct where *w)
+{
+	int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | (w->fast ? O_NOFOLLOW : 0);
+	long fd, r;
+
+	if ((w->flags & WHERE_EMPTY) && !*(const char *)w->upath) {
+		char link[32];
+		text_format(link, sizeof link, "/proc/self/fd/%d", w->dfd);
+		fd = raw_syscall(__NR_openat, AT_FDCWD, link, flags & ~O_NOFOLLOW, 0);
+	} else {
+		fd = raw_syscall(__NR_openat, w->dfd, w->upath, flags, 0);
+	}
+	if (fd == -ELOOP && w->fast && !(w->flags & WHERE_NOFOLLOW))
+		return -UM_EAGAIN;
+	if (fd < 0)
+		return fd;
+	r = check_executable(fd);
+	if (r < 0) {
+		raw_syscall(__NR_close, fd);
+		return r;
+	}
+	return fd;
+}
+
+static long open_remote(struct where *w)
+{
+	struct file *f;
+	long r = remote_access(w, X_OK, AT_EACCESS);
+
+	if (r == 0)
+		r = remote_open_file(w, O_RDONLY, 0, &f);
+	if (r < 0)
+		return r;
+	if (w->mount.flags & 8 /* MS_NOEXEC */)
+		r = -EACCES;
+	else if ((f->mode & S_IFMT) != S_IFREG)
+		r = -EACCES;
+	else
+		r = file_to_memfd(w->t, f, "exec");
+	remote_close(w->t, f);
+	return r;
+}
+
+/* Opens a program; *virtual_path (UM_PATH_MAX bytes) is its path in the view if it is virtual, else "". */
+static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, char *virtual_path)
+{
+	struct where w;
+	long r = where_begin(&w, t, dfd, path, flags);
+
+	*virtual_path = 0;
+	while (where_next(&w, &r)) {
+		bool real = w.fs == &real_fs;
+		r = real ? open_real(&w) : open_remote(&w);
+		if (r >= 0 && !real)
+			text_format(virtual_path, UM_PATH_MAX, "%s", w.path);
+	}
+	return where_end(&w, r);
+}
+
+static void path_of_real(int fd, char *buf)
+{
+	char link[32];
+	text_format(link, sizeof link, "/proc/self/fd/%d", fd);
+	long n = raw_syscall(__NR_readlink, link, buf, UM_PATH_MAX - 1);
+	buf[n < 0 ? 0 : n] = 0;
+}
+
+/* ---- scripts ------------------------------------------------------------------------------------------- */
+
+static char *skip_blanks(char *s)
+{
+	while (*s == ' ' || *s == '\t')
+		s++;
+	return s;
+}
+
+/*
+ * The `#!` line in line[0 .. n): *interp and *arg (NULL if none) point into it.  -ENOEXEC: there is no
+ * interpreter in it, or its name does not fit.
+ */
+static long parse_script(char *line, long n, char **interp, char **arg)
+{
+	char *end = NULL, *s;
+
+	for (long i = 2; i < n && !end; i++)
+		if (line[i] == '\n' || !line[i])
+			end = line + i;
+	bool whole = end != NULL;
+	if (!end)
+		end = line + n;
+	*end = 0;
+	*interp = s = skip_blanks(line + 2);
+	while (*s && *s != ' ' && *s != '\t')
+		s++;
+	if (s == *interp || (!*s && !whole && n >= SCRIPT_LINE))
+		return -ENOEXEC;
+	*arg = NULL;
+	if (*s) {
+		*s++ = 0;
+		s = skip_blanks(s);
+		for (char *e = end; e > s && (e[-1] == ' ' || e[-1] == '\t'); )
+			*--e = 0;
+		*arg = *s ? s : NULL;
+	}
+	return 0;
+}
+
+/* The script at b->path runs by its interpreter: changes front; *next is the interpreter's path. */
+static long enter_script(struct exec_buf *b, int depth, char *line, long n, const char **next)
+{
+	char *interp, *arg, *keep = b->script[depth];
+	long r = parse_script(line, n, &interp, &arg);
+
+	if (r)
+		return r;
+	size_t li = strlen(interp) + 1, la = arg ? strlen(arg) + 1 : 0;
+	memcpy(keep, interp, li);
+	if (arg)
+		memcpy(keep + li, arg, la);
+	text_format(keep + li + la, sizeof b->script[depth] - li - la, "%s", b->path);
+	int more = arg ? 2 : 1;
+	for (int i = b->nfront - 1; i >= 1; i--)
+		b->front[i + more] = b->front[i];
+	b->front[0] = keep;
+	if (arg)
+		b->front[1] = keep + li;
+	b->front[more] = keep + li + la;
+	b->nfront += more;
+	*next = keep;
+	return 0;
+}
+
+/* ---- from path to program ------------------------------------------------------------------------------- */
+
+static bool is_fusermount(const char *path)
+{
+	const char *base = strrchr(path, '/');
+	base = base ? base + 1 : path;
+	return !strcmp(base, "fusermount") || !strcmp(base, "fusermount3");
+}
+
+/*
+ * Opens b->path (first as dfd, flags say), follows scripts, and leaves an ELF program in *e with its
+ * descriptor.  b->exe becomes its canonical path.
+ */
+static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, struct exec_buf *b,
+			 struct elf_file *e)
+{
+	char line[SCRIPT_LINE + 1];
+	const char *why;
+
+	for (int depth = 0; ; depth++) {
+		long fd = open_program(t, dfd, path, flags, b->exe);
+		if (fd < 0)
+			return fd;
+		long n = raw_syscall(__NR_pread64, fd, line, SCRIPT_LINE, 0);
+		if (n >= 2 && line[0] == '#' && line[1] == '!') {
+			const char *next;
+			raw_syscall(__NR_close, fd);
+			if (depth >= SCRIPT_DEPTH)
+				return -ELOOP;
+			line[n] = 0;
+			long r = enter_script(b, depth, line, n, &next);
+			if (r)
+				return r;
+			text_format(b->path, sizeof b->path, "%s", next);
+			dfd = AT_FDCWD;
+			path = (gaddr)b->path;
+			flags = 0;
+			continue;
+		}
+		if (!*b->exe)
+			path_of_real(fd, b->exe);
+		long r = n < 0 ? n : elf_open(e, fd, &why);
+		if (r) {
+			raw_syscall(__NR_close, fd);
+			if (r == -ENOEXEC)
+				agent_log("exec %s: %s", b->path, why);
+		}
+		return r;
+	}
+}
+
+static long open_interp(struct task *t, const struct elf_file *e)
+{
+	struct elf_file i;
+	const char *why;
+	char *path;
+
+	if (!e->interp)
+		return -1;
+	path = heap_alloc(UM_PATH_MAX);
+	if (!path)
+		return -ENOMEM;
+	long fd = open_program(t, AT_FDCWD, (gaddr)e->interp, 0, path);
+	heap_free(path);
+	if (fd < 0)
+		return fd == -ENOENT ? -ENOENT : fd;
+	long r = elf_open(&i, fd, &why);
+	if (r) {
+		raw_syscall(__NR_close, fd);
+		return r == -ENOEXEC ? -ELIBBAD : r;
+	}
+	elf_close(&i);
+	return fd;
+}
+
+/* ---- the vectors ---------------------------------------------------------------------------------------- */
+
+/* Entries of a vector before its NULL. */
+static long count_vector(struct task *t, gaddr v)
+{
+	uint64_t p;
+
+	for (long n = 0; v; n++) {
+		if (copy_from_guest(t, &p, v + 8 * n, 8))
+			return -EFAULT;
+		if (!p)
+			return n;
+	}
+	return 0;
+}
+
+static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
+{
+	long n = count_vector(t, argv);
+	if (n < 0)
+		return n;
+	size_t size = sizeof(struct exec_buf) + (n + FRONT + 4) * 8;
+	long at = own_map(size, PROT_READ | PROT_WRITE, 0, -1, 0);
+	if (at < 0)
+		return at;
+	struct exec_buf *b = (void *)at;
+	t->life->exec_buf = b;
+	t->life->exec_size = size;
+	b->nargs = n > 0 ? n - 1 : 0;
+	b->nfront = 1;
+	b->front[0] = "";
+	if (n > 0) {
+		uint64_t first;
+		if (copy_from_guest(t, &first, argv, 8))
+			return -EFAULT;
+		b->front[0] = (const char *)first;
+	}
+	*out = b;
+	return 0;
+}
+
+static long fill_argv(struct task *t, struct exec_buf *b, gaddr argv)
+{
+	uint64_t *v = b->argv;
+
+	*v++ = (uint64_t)b->boot;
+	*v++ = (uint64_t)b->execfn;
+	for (int i = 0; i < b->nfront; i++)
+		*v++ = (uint64_t)b->front[i];
+	if (b->nargs && copy_from_guest(t, v, argv + 8, b->nargs * 8))
+		return -EFAULT;
+	v[b->nargs] = 0;
+	return 0;
+}
+
+static void name_for_guest(struct task *t, struct exec_buf *b, int dfd, gaddr path)
+{
+	long n = string_from_guest(t, b->path, path, UM_PATH_MAX);
+
+	if (n < 0)
+		b->path[0] = 0;
+	if (b->path[0] == '/' || (dfd == AT_FDCWD && n > 0)) {
+		text_format(b->execfn, sizeof b->execfn, "%s", b->path);
+	} else if (n > 0) {
+		text_format(b->execfn, sizeof b->execfn, "/dev/fd/%d/%s", dfd, b->path);
+	} else {
+		text_format(b->execfn, sizeof b->execfn, "/dev/fd/%d", dfd);
+	}
+	text_format(b->path, sizeof b->path, "%s", b->execfn);
+}
+
+/* ---- the exec itself ------------------------------------------------------------------------------------ */
+
+static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int interp_fd)
+{
+	struct boot boot = {
+		.image_fd = process.image_fd, .world_fd = process.world_fd,
+		.view = t->view, .epoch = t->epoch, .server = t->is_server,
+		.ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
+		.prog_fd = prog_fd, .interp_fd = interp_fd,
+		.fds = b->fds, .cwd = b->cwd, .exe = b->exe,
+	};
+	int r = files_describe(t->files, b->fds, sizeof b->fds);
+
+	if (r >= 0)
+		r = fsinfo_describe(t->fs, b->cwd, sizeof b->cwd);
+	if (r < 0)
+		return -E2BIG;
+	return boot_write(&boot, b->boot, sizeof b->boot);
+}
+
+static void keep_open(long fd, bool keep)
+{
+	if (fd >= 0)
+		raw_syscall(__NR_fcntl, fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr envp, struct elf_file *e,
+			  long interp_fd)
+{
+	long r = write_boot(t, b, e->fd, interp_fd);
+
+	if (r >= 0)
+		r = fill_argv(t, b, argv);
+	if (r < 0)
+		return r;
+	keep_open(e->fd, true);
+	keep_open(interp_fd, true);
+	signal_before_exec(t);
+	r = raw_syscall(__NR_execveat, process.image_fd, "", b->argv, envp, AT_EMPTY_PATH);
+	signal_after_failed_exec(t);
+	keep_open(e->fd, false);
+	keep_open(interp_fd, false);
+	return r;
+}
+
+static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, gaddr argv, gaddr envp,
+		      int flags)
+{
+	struct elf_file e;
+	unsigned where = (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0) |
+			 (flags & AT_SYMLINK_NOFOLLOW ? WHERE_NOFOLLOW : 0);
+
+	name_for_guest(t, b, dfd, path);
+	if (is_fusermount(b->path) && process.world->umview_path[0]) {
+		dfd = AT_FDCWD;
+		path = (gaddr)process.world->umview_path;
+	}
+	long r = find_program(t, dfd, path, where, b, &e);
+	if (r < 0)
+		return r;
+	long interp_fd = open_interp(t, &e);
+	r = interp_fd < -1 ? interp_fd : execute_image(t, b, argv, envp, &e, interp_fd);
+	if (interp_fd >= 0)
+		raw_syscall(__NR_close, interp_fd);
+	raw_syscall(__NR_close, e.fd);
+	elf_close(&e);
+	return r;
+}
+
+long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags)
+{
+	struct exec_buf *b = NULL;
+
+	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return -EINVAL;
+	long r = new_buf(t, argv, &b);
+	if (r == 0)
+		r = exec_with(t, b, dfd, path, argv, envp, flags);
+	if (t->life->exec_buf) {
+		own_unmap(t->life->exec_buf, t->life->exec_size);
+		t->life->exec_buf = NULL;
+	}
+	return r;
+}
+
+/* ---- the first program of a view --------------------------------------------------------------------------- */
+
+static const char *environment(char **envp, const char *name)
+{
+	size_t n = strlen(name);
+	for (; *envp; envp++)
+		if (!strncmp(*envp, name, n) && (*envp)[n] == '=')
+			return *envp + n + 1;
+	return NULL;
+}
+
+static const char *error_text(long e)
+{
+	switch (e) {
+	case -ENOENT: return "no such file or directory";
+	case -EACCES: return "permission denied";
+	case -ENOEXEC: return "not a program for this machine (exec format error)";
+	case -ENOTDIR: return "not a directory";
+	case -ELOOP: return "too many levels of symbolic links or interpreters";
+	case -E2BIG: return "argument list too long";
+	case -ENOMEM: return "out of memory";
+	case -ELIBBAD: return "its interpreter is broken";
+	case -ENOTCONN: return "the server of its file system is dead";
+	default: return "cannot be executed";
+	}
+}
+
+/* What execvp(3) does with a text file that is no `#!` script. */
+static long try_shell(struct task *t, const char *path, char **argv, char **envp)
+{
+	char *args[64] = { "/bin/sh", (char *)path };
+	int n = 2;
+
+	for (char **a = argv + 1; *argv && *a && n < 63; a++)
+		args[n++] = *a;
+	args[n] = NULL;
+	return exec_program(t, AT_FDCWD, (gaddr)"/bin/sh", (gaddr)args, (gaddr)envp, 0);
+}
+
+static bool looks_binary(const char *path)
+{
+	char head[4] = { 0 };
+	long fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return true;
+	long n = raw_syscall(__NR_read, fd, head, 4);
+	raw_syscall(__NR_close, fd);
+	for (long i = 0; i < n; i++)
+		if (!head[i] || head[i] == 0x7f)
+			return true;
+	return false;
+}
+
+static long try_one(struct task *t, const char *path, char **argv, char **envp)
+{
+	long r = exec_program(t, AT_FDCWD, (gaddr)path, (gaddr)argv, (gaddr)envp, 0);
+	if (r == -ENOEXEC && !looks_binary(path))
+		r = try_shell(t, path, argv, envp);
+	return r;
+}
+
+static long try_path(struct task *t, const char *name, char **argv, char **envp)
+{
+	const char *path = environment(envp, "PATH"), *end;
+	char full[UM_PATH_MAX];
+	long result = -ENOENT;
+
+	for (path = path ? path : "/bin:/usr/bin"; path; path = *end ? end + 1 : NULL) {
+		end = strchr(path, ':');
+		if (!end)
+			end = path + strlen(path);
+		int n = text_format(full, sizeof full, "%.*s%s%s", (int)(end - path), path,
+				    end > path ? "/" : "", name);
+		if (n >= (int)sizeof full)
+			continue;
+		long r = try_one(t, full, argv, envp);
+		if (r != -ENOENT && r != -ENOTDIR && r != -EACCES)
+			return r;
+		if (r == -EACCES)
+			result = r;
+	}
+	return result;
+}
+
+_Noreturn void exec_first(struct task *t, char **argv, char **envp)
+{
+	const char *name = argv[0] ? argv[0] : "";
+	long r = strchr(name, '/') ? try_one(t, name, argv, envp) : *name ? try_path(t, name, argv, envp) : -ENOENT;
+	char line[UM_PATH_MAX + 128];
+	int n = text_format(line, sizeof line, "umview: %s: %s\n", name, error_text(r));
+
+	raw_syscall(__NR_write, 2, line, n < (int)sizeof line ? n : (int)sizeof line - 1);
+	int status = r == -ENOENT || r == -ENOTDIR ? 127 : 126;
+	for (;;)
+		raw_syscall(__NR_exit_group, status);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* execve: exec.c; and the text that carries a process's state over it: boot.c. */
+#ifndef UM_AGENT_EXEC_H
+#define UM_AGENT_EXEC_H
+
+#include "../kernel/task.h"
+
+#define UM_BOOT_MAX	16384
+
+/* What the agent of the next image must know. */
+struct boot {
+	bool first;			/* started by the monitor: install the filter, find the program in PATH */
+	int image_fd, world_fd;
+	uint32_t view, epoch, server;
+	uint64_t ignored;		/* signals ignored, bit by number */
+	bool sigsys_blocked;
+	int prog_fd, interp_fd;		/* -1 none */
+	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program */
+};
+
+/* Text "um1 key=value ..." with blanks and % in values as %XX.  Length or -E2BIG. */
+long boot_write(const struct boot *b, char *buf, size_t size);
+
+/* The reverse; texts point into `text`, which is changed.  false if it is none. */
+bool boot_read(struct boot *b, char *text);
+
+/*
+ * Executes a program in this process: what execveat(2) does.  argv and envp are vectors in the guest's or
+ * our memory.  Returns only on failure: -errno.
+ */
+long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags);
+
+/* The first program of a view: argv[0] is looked up in PATH; failure is reported and ends the process. */
+_Noreturn void exec_first(struct task *t, char **argv, char **envp);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The agent's heap: private memory of one process.  Sizes up to 2 KiB come from free lists by power of
+ * two, cut from 64 KiB pieces; larger blocks are mappings of their own.  Each block has a 16-byte header
+ * with its class.  The lock is taken around fork (life.c), so a child always finds it free.
+ */
+#include "agent.h"
+#include "heap.h"
+#include <linux/mman.h>
+
+#define PIECE	(64u << 10)
+#define CLASSES	8		/* 16 << 0 .. 16 << 7 */
+#define LARGE	0xffu
+
+struct header {
+	uint64_t class;		/* index, or LARGE */
+	uint64_t size;		/* LARGE: bytes mapped, header included */
+};
+
+struct free_block {
+	struct header h;
+	struct free_block *next;
+};
+
+static struct free_block *free_lists[CLASSES];
+static char *piece, *piece_end;
+struct lock heap_lock;
+
+static int class_of(size_t size)
+{
+	int c = 0;
+	while (c < CLASSES && (16u << c) < size)
+		c++;
+	return c;
+}
+
+static void *large_alloc(size_t size)
+{
+	size_t total = (size + sizeof(struct header) + 4095) & ~4095ul;
+	if (total < size)
+		return NULL;
+	long at = own_map(total, PROT_READ | PROT_WRITE, 0, -1, 0);
+	if (at < 0)
+		return NULL;
+	struct header *h = (void *)at;
+	h->class = LARGE;
+	h->size = total;
+	return h + 1;
+}
+
+/* Cuts a block of class c from the current piece, or from a new one. */
+static struct header *cut(int c)
+{
+	size_t need = (16u << c) + sizeof(struct header);
+	if ((size_t)(piece_end - piece) < need) {
+		long at = own_map(PIECE, PROT_READ | PROT_WRITE, 0, -1, 0);
+		if (at < 0)
+			return NULL;
+		piece = (char *)at;
+		piece_end = piece + PIECE;
+	}
+	struct header *h = (void *)piece;
+	piece += need;
+	h->class = c;
+	return h;
+}
+
+void *heap_alloc(size_t size)
+{
+	int c = class_of(size);
+	if (c == CLASSES)
+		return large_alloc(size);
+	lock_acquire(&heap_lock);
+	struct header *h;
+	if (free_lists[c]) {
+		h = &free_lists[c]->h;
+		free_lists[c] = free_lists[c]->next;
+	} else {
+		h = cut(c);
+	}
+	lock_release(&heap_lock);
+	return h ? memset(h + 1, 0, 16u << c) : NULL;
+}
+
+void heap_free(void *p)
+{
+	if (!p)
+		return;
+	struct header *h = (struct header *)p - 1;
+	if (h->class == LARGE) {
+		own_unmap(h, h->size);
+		return;
+	}
+	if (h->class >= CLASSES)
+		agent_panic("heap_free of something that is no block");
+	lock_acquire(&heap_lock);
+	struct free_block *b = (void *)h;
+	b->next = free_lists[h->class];
+	free_lists[h->class] = b;
+	lock_release(&heap_lock);
+}
+
+char *heap_strndup(const char *s, size_t n)
+{
+	char *p = heap_alloc(n + 1);
+	if (p) {
+		memcpy(p, s, n);
+		p[n] = 0;
+	}
+	return p;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Birth and end of threads and processes.
+ *
+ * Every clone happens here, with all signals blocked.  A child that shares our memory gets its task and
+ * its agent stack before it exists and starts on that stack (life_child, from entry.S); a child by fork is
+ * a copy and comes out of life_clone like its parent.  Lock order around fork: as registered (life.h).
+ */
+#include "life.h"
+#include "channel.h"
+#include "heap.h"
+#include "patch_text.h"
+#include "signal.h"
+#include "../arch/x86_64/offsets.h"
+#include "../kernel/fd.h"
+#include "../kernel/path.h"
+#include <linux/sched.h>
+#include <asm/prctl.h>
+
+long life_clone_vm(long nr, long a, long b, long c, long d, long e, struct task *child);
+_Noreturn void life_exit(struct task *t, int code);
+void life_child(struct task *t);
+void task_only(struct task *t);
+extern struct lock tasks_lock;
+
+#define LOCKS	16
+static struct lock *locks[LOCKS] = { &heap_lock, &tasks_lock, &patch_lock };
+static int nlocks = 3;
+static int threads = 1;
+
+int life_threads(void)
+{
+	return __atomic_load_n(&threads, __ATOMIC_RELAXED);
+}
+
+void life_register_lock(struct lock *l)
+{
+	int i = __atomic_fetch_add(&nlocks, 1, __ATOMIC_RELAXED);
+	if (i >= LOCKS)
+		agent_panic("too many locks registered");
+	locks[i] = l;
+}
+
+static void lock_all(struct task *t)
+{
+	lock_acquire(&t->files->lock);
+	lock_acquire(&t->fs->lock);
+	for (int i = nlocks - 1; i >= 0; i--)
+		lock_acquire(locks[i]);
+}
+
+static void unlock_all(struct task *t)
+{
+	for (int i = 0; i < nlocks; i++)
+		lock_release(locks[i]);
+	lock_release(&t->fs->lock);
+	lock_release(&t->files->lock);
+}
+
+/* ---- what parent and child share ------------------------------------------------------------------------ */
+
+static bool share(struct task *t, struct task *nt, uint64_t flags)
+{
+	if (flags & CLONE_FILES) {
+		files_get(t->files);
+		nt->files = t->files;
+	} else {
+		nt->files = files_copy(t->files);
+	}
+	if (flags & CLONE_FS) {
+		__atomic_add_fetch(&t->fs->refs, 1, __ATOMIC_RELAXED);
+		nt->fs = t->fs;
+	} else {
+		nt->fs = fsinfo_copy(t->fs);
+	}
+	if (flags & CLONE_SIGHAND) {
+		__atomic_add_fetch(&t->sighand->refs, 1, __ATOMIC_RELAXED);
+		nt->sighand = t->sighand;
+	} else {
+		nt->sighand = sighand_copy(t->sighand);
+	}
+	return nt->files && nt->fs && nt->sighand;
+}
+
+static void release(struct task *t)
+{
+	if (t->life->released)
+		return;
+	if (t->files)
+		files_put(t->files);
+	if (t->fs)
+		fsinfo_put(t->fs);
+	sighand_put(t->sighand);
+	t->life->released = true;
+}
+
+static void discard(struct task *nt)
+{
+	release(nt);
+	if (nt->life->exec_buf)
+		own_unmap(nt->life->exec_buf, nt->life->exec_size);
+	__atomic_store_n(&nt->busy, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- children that share our memory ---------------------------------------------------------------------- */
+
+static struct task *prepare_child(struct task *t, const struct um_clone_args *a, uint64_t mask)
+{
+	struct task *nt = task_new();
+
+	if (!nt)
+		return NULL;
+	nt->view = t->view;
+	nt->epoch = t->epoch;
+	nt->is_server = t->is_server;
+	nt->regs = t->regs;
+	nt->regs.rax = 0;
+	if (a->stack)
+		nt->regs.rsp = a->stack + a->stack_size;
+	nt->sig->mask = t->sig->mask;
+	if (a->flags & CLONE_VFORK)
+		nt->sig->alt = t->sig->alt;
+	nt->life->birth_mask = mask;
+	nt->life->own_process = !(a->flags & CLONE_THREAD);
+	nt->life->vfork = a->flags & CLONE_VFORK;
+	nt->pid = t->pid;
+	if (!share(t, nt, a->flags)) {
+		discard(nt);
+		return NULL;
+	}
+	return nt;
+}
+
+/* entry.S: the child's first steps, on its agent stack, all signals blocked. */
+void life_child(struct task *t)
+{
+	raw_syscall(__NR_arch_prctl, ARCH_SET_GS, t);
+	signal_thread(t);
+	t->tid = raw_syscall(__NR_gettid);
+	if (t->life->own_process)
+		t->pid = t->tid;
+	signal_set_mask(t->life->birth_mask);
+}
+
+static long clone_sharing(struct task *t, struct um_clone_args *a, size_t size, uint64_t mask)
+{
+	struct task *nt = prepare_child(t, a, mask);
+	struct um_clone_args k = *a;
+	uint64_t top;
+	long r;
+
+	if (!nt)
+		return -ENOMEM;
+	top = (uint64_t)nt + TASK_STACK_TOP;
+	__atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
+	if (size) {
+		k.stack = (uint64_t)nt + TASK_FPSAVE + TASK_FPSAVE_SIZE;
+		k.stack_size = top - k.stack;
+		r = life_clone_vm(__NR_clone3, (long)&k, size < sizeof k ? size : sizeof k, 0, 0, 0, nt);
+	} else {
+		r = life_clone_vm(__NR_clone, a->flags | a->exit_signal, top, a->parent_tid,
+				  a->child_tid, a->tls, nt);
+	}
+	if (r < 0 || (a->flags & CLONE_VFORK)) {
+		__atomic_sub_fetch(&threads, r < 0 || !nt->life->released, __ATOMIC_RELAXED);
+		discard(nt);
+	}
+	return r;
+}
+
+/* ---- children that are copies --------------------------------------------------------------------------- */
+
+static void become_copy(struct task *t, const struct um_clone_args *a)
+{
+	t->tid = raw_syscall(__NR_gettid);
+	t->pid = process.pid = raw_syscall(__NR_getpid);
+	t->life->own_process = false;
+	t->regs.rax = 0;
+	if (a->stack)
+		t->regs.rsp = a->stack + a->stack_size;
+	threads = 1;
+	task_only(t);
+	unlock_all(t);
+	channel_after_fork(t);
+}
+
+static long clone_copying(struct task *t, struct um_clone_args *a, size_t size)
+{
+	struct um_clone_args k = *a;
+	long r;
+
+	lock_all(t);
+	if (size) {
+		k.stack = k.stack_size = 0;
+		r = raw_syscall(__NR_clone3, &k, size < sizeof k ? size : sizeof k);
+	} else {
+		r = raw_syscall(__NR_clone, a->flags | a->exit_signal, 0, a->parent_tid, a->child_tid, a->tls);
+	}
+	if (r == 0)
+		become_copy(t, a);
+	else
+		unlock_all(t);
+	return r;
+}
+
+long life_clone(struct task *t, struct um_clone_args *a, size_t size)
+{
+	uint64_t mask;
+	long r;
+
+	if (a->flags & CLONE_NEWNS)
+		return -EPERM;
+	/* The table of virtual descriptors is ours, in memory: without shared memory it cannot be shared. */
+	if ((a->flags & CLONE_FILES) && !(a->flags & CLONE_VM))
+		return -EINVAL;
+	mask = signal_block_all();
+	if (t->pending)
+		r = -UM_ERESTART;
+	else if (a->flags & CLONE_VM)
+		r = clone_sharing(t, a, size, mask);
+	else
+		r = clone_copying(t, a, size);
+	signal_set_mask(mask);
+	return r;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------- */
+
+_Noreturn void life_end(struct task *t, int code, bool group)
+{
+	signal_block_all();
+	bool last = life_threads() == 1 || t->life->own_process;
+
+	if (group || last)
+		files_exit(t);
+	channel_task_exit(t);
+	if (group && !t->life->own_process)
+		for (;;)
+			raw_syscall(__NR_exit_group, code);
+	release(t);
+	__atomic_sub_fetch(&threads, 1, __ATOMIC_RELAXED);
+	if (t->life->vfork)
+		for (;;)
+			raw_syscall(__NR_exit, code);
+	life_exit(t, code);
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The loader: does for the guest's program what the kernel's ELF loader would have done, so that nothing
+ * in the process but the agent's mappings tells that it was not the kernel.
+ *
+ * Position-independent programs with an interpreter lie at 0x555555554000 plus 28 random page bits, those
+ * without (static-pie, ld.so itself) and the interpreter where the kernel maps; others where they say.
+ * PR_SET_MM_MAP gives the kernel the places of code, data, heap, arguments, environment and auxv.
+ */
+#include "load.h"
+#include "agent.h"
+#include <linux/auxvec.h>
+#include <linux/mman.h>
+#include <linux/personality.h>
+#include <linux/prctl.h>
+#include <asm/signal.h>
+
+#define PAGE		4096ul
+#define PIE_BASE	0x555555554000ul
+#define PIE_RANDOM	28		/* bits, in pages */
+#define HEAP_RANDOM	0x02000000ul
+#define PHNUM_MAX	(65536 / sizeof(Elf64_Phdr))
+
+_Noreturn void load_jump(uint64_t entry, uint64_t sp);
+
+/* ---- headers --------------------------------------------------------------------------------------- */
+
+static int read_at(int fd, void *buf, size_t n, uint64_t at)
+{
+	long r = raw_syscall(__NR_pread64, fd, buf, n, at);
+	return r == (long)n ? 0 : r < 0 ? (int)r : -ENOEXEC;
+}
+
+static const char *check_header(const Elf64_Ehdr *eh)
+{
+	if (memcmp(eh->e_ident, ELFMAG, SELFMAG))
+		return "not an ELF file";
+	if (eh->e_ident[EI_CLASS] != ELFCLASS64)
+		return "a 32-bit program; umview runs 64-bit x86 programs only";
+	if (eh->e_machine != EM_X86_64)
+		return "a program for another processor";
+	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
+		return "an ELF file, but neither executable nor shared object";
+	if (eh->e_phentsize != sizeof(Elf64_Phdr) || !eh->e_phnum || eh->e_phnum > PHNUM_MAX)
+		return "an ELF file with a broken program header table";
+	return NULL;
+}
+
+static int read_interp(struct elf_file *e, const Elf64_Phdr *ph)
+{
+	if (ph->p_filesz < 2 || ph->p_filesz > 4096)
+		return -ENOEXEC;
+	e->interp = heap_alloc(ph->p_filesz + 1);
+	if (!e->interp)
+		return -ENOMEM;
+	int r = read_at(e->fd, e->interp, ph->p_filesz, ph->p_offset);
+	return r ? r : e->interp[ph->p_filesz - 1] ? -ENOEXEC : 0;
+}
+
+int elf_open(struct elf_file *e, int fd, const char **why)
+{
+	int r;
+
+	memset(e, 0, sizeof *e);
+	e->fd = fd;
+	*why = "too short for an ELF file";
+	r = read_at(fd, &e->eh, sizeof e->eh, 0);
+	if (r)
+		return r;
+	*why = check_header(&e->eh);
+	if (*why)
+		return -ENOEXEC;
+	*why = "an ELF file with a broken program header table";
+	size_t size = e->eh.e_phnum * sizeof(Elf64_Phdr);
+	e->ph = heap_alloc(size);
+	if (!e->ph)
+		return -ENOMEM;
+	r = read_at(fd, e->ph, size, e->eh.e_phoff);
+	for (int i = 0; r == 0 && i < e->eh.e_phnum; i++) {
+		if (e->ph[i].p_type == PT_INTERP && !e->interp)
+			r = read_interp(e, &e->ph[i]);
+		else if (e->ph[i].p_type == PT_GNU_STACK)
+			e->exec_stack = e->ph[i].p_flags & PF_X;
+	}
+	if (r)
+		elf_close(e);
+	return r;
+}
+
+void elf_close(struct elf_file *e)
+{
+	heap_free(e->ph);
+	heap_free(e->interp);
+	e->ph = NULL;
+	e->interp = NULL;
+}
+
+/* ---- mapping ----------------------------------------------------------------------------------------- */
+
+/* Where one file came to lie. */
+struct placed {
+	uint64_t bias;			/* address minus p_vaddr */
+	uint64_t entry, phdr;
+	uint64_t start_code, end_code, start_data, end_data, brk;
+};
+
+_Noreturn static void die(const char *what, long error)
+{
+	agent_log("exec: %s: error %ld", what, -error);
+	for (;;)
+		raw_syscall(__NR_kill, raw_syscall(__NR_getpid), SIGKILL);
+}
+
+static uint64_t page_down(uint64_t a) { return a & ~(PAGE - 1); }
+static uint64_t page_up(uint64_t a) { return (a + PAGE - 1) & ~(PAGE - 1); }
+
+static int prot_of(const Elf64_Phdr *p)
+{
+	return (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
+	       (p->p_flags & PF_X ? PROT_EXEC : 0);
+}
+
+/* Lowest and highest address of the PT_LOADs, page-rounded, and the largest alignment. */
+static void extent(const struct elf_file *e, uint64_t *low, uint64_t *high, uint64_t *align)
+{
+	*low = ~0ul;
+	*high = 0;
+	*align = PAGE;
+	for (int i = 0; i < e->eh.e_phnum; i++) {
+		const Elf64_Phdr *p = &e->ph[i];
+		if (p->p_type != PT_LOAD)
+			continue;
+		if (page_down(p->p_vaddr) < *low)
+			*low = page_down(p->p_vaddr);
+		if (page_up(p->p_vaddr + p->p_memsz) > *high)
+			*high = page_up(p->p_vaddr + p->p_memsz);
+		if (p->p_align > *align && !(p->p_align & (p->p_align - 1)))
+			*align = p->p_align;
+	}
+	if (*low >= *high)
+		die("no loadable segment", -ENOEXEC);
+}
+
+static uint64_t random_pages(int bits)
+{
+	uint64_t r = 0;
+	if (raw_syscall(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE)
+		return 0;
+	raw_syscall(__NR_getrandom, &r, sizeof r, 0);
+	return (r & ((1ul << bits) - 1)) * PAGE;
+}
+
+/* A free range for a shared object: at PIE_BASE + random, or where the kernel likes; aligned. */
+static uint64_t choose_base(uint64_t size, uint64_t align, bool pie)
+{
+	long at;
+
+	for (int i = 0; pie && i < 64; i++) {
+		uint64_t want = (PIE_BASE + random_pages(PIE_RANDOM)) & ~(align - 1);
+		at = raw_syscall(__NR_mmap, want, size, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+		if (at >= 0) {
+			raw_syscall(__NR_munmap, at, size);
+			return at;
+		}
+	}
+	at = raw_syscall(__NR_mmap, 0, size + align - PAGE, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at < 0)
+		die("no room for the program", at);
+	raw_syscall(__NR_munmap, at, size + align - PAGE);
+	return (at + align - 1) & ~(align - 1);
+}
+
+static void map_fixed(uint64_t at, uint64_t size, int prot, int flags, int fd, uint64_t offset)
+{
+	long r = raw_syscall(__NR_mmap, at, size, prot, MAP_PRIVATE | MAP_FIXED_NOREPLACE | flags, fd, offset);
+	if (r < 0)
+		die("mapping a segment", r);
+}
+
+/* One PT_LOAD: the file's part, zeros behind it to the end of its last page, anonymous pages. */
+static void map_segment(const Elf64_Phdr *p, uint64_t bias, int fd)
+{
+	uint64_t from = page_down(bias + p->p_vaddr);
+	uint64_t file_end = bias + p->p_vaddr + p->p_filesz;
+	uint64_t mem_end = page_up(bias + p->p_vaddr + p->p_memsz);
+	int prot = prot_of(p);
+
+	if (p->p_filesz)
+		map_fixed(from, page_up(file_end) - from, prot, 0, fd, page_down(p->p_offset));
+	else
+		file_end = from;
+	if (p->p_memsz > p->p_filesz) {
+		if (p->p_filesz && (prot & PROT_WRITE) && (file_end & (PAGE - 1)))
+			memset((void *)file_end, 0, page_up(file_end) - file_end);
+		if (mem_end > page_up(file_end))
+			map_fixed(page_up(file_end), mem_end - page_up(file_end), prot,
+				  MAP_ANONYMOUS, -1, 0);
+	}
+}
+
+static void note_segment(struct placed *l, const Elf64_Phdr *p)
+{
+	uint64_t start = l->bias + p->p_vaddr, end = start + p->p_filesz, mem = start + p->p_memsz;
+
+	if ((p->p_flags & PF_X) && start < l->start_code)
+		l->start_code = start;
+	if (l->start_data < start)
+		l->start_data = start;
+	if ((p->p_flags & PF_X) && l->end_code < end)
+		l->end_code = end;
+	if (l->end_data < end)
+		l->end_data = end;
+	if (l->brk < mem)
+		l->brk = mem;
+}
+
+static void map_file(struct placed *l, const struct elf_file *e, bool pie)
+{
+	uint64_t low, high, align;
+
+	extent(e, &low, &high, &align);
+	*l = (struct placed){ .start_code = ~0ul };
+	if (e->eh.e_type == ET_DYN)
+		l->bias = choose_base(high - low, align, pie) - low;
+	for (int i = 0; i < e->eh.e_phnum; i++) {
+		const Elf64_Phdr *p = &e->ph[i];
+		if (p->p_type != PT_LOAD || !p->p_memsz)
+			continue;
+		map_segment(p, l->bias, e->fd);
+		note_segment(l, p);
+		if (p->p_offset <= e->eh.e_phoff && e->eh.e_phoff < p->p_offset + p->p_filesz)
+			l->phdr = l->bias + p->p_vaddr + e->eh.e_phoff - p->p_offset;
+	}
+	l->entry = l->bias + e->eh.e_entry;
+}
+
+/* ---- the stack ---------------------------------------------------------------------------------------- */
+
+void stack_parse(struct start_stack *s, uint64_t *sp)
+{
+	uint64_t *p;
+
+	s->sp = sp;
+	s->argv = (char **)(sp + 1);
+	s->envp = s->argv + *sp + 1;
+	for (p = (uint64_t *)s->envp; *p; p++)
+		;
+	s->auxv = (struct auxv *)(p + 1);
+	for (s->nauxv = 1; s->auxv[s->nauxv - 1].type != AT_NULL; s->nauxv++)
+		;
+}
+
+struct auxv *stack_auxv(struct start_stack *s, uint64_t type)
+{
+	for (size_t i = 0; i < s->nauxv; i++)
+		if (s->auxv[i].type == type)
+			return &s->auxv[i];
+	return NULL;
+}
+
+void stack_drop_two(struct start_stack *s)
+{
+	uint64_t argc = *s->sp;
+	s->sp += 2;
+	*s->sp = argc - 2;
+	s->argv = (char **)(s->sp + 1);
+}
+
+static void set_auxv(struct start_stack *s, uint64_t type, uint64_t value)
+{
+	struct auxv *a = stack_auxv(s, type);
+	if (a)
+		a->value = value;
+}
+
+/* struct prctl_mm_map, whole, as PR_SET_MM_MAP wants it */
+static void tell_kernel(struct start_stack *s, const struct placed *l, uint64_t brk)
+{
+	struct prctl_mm_map m = {
+		.start_code = l->start_code, .end_code = l->end_code,
+		.start_data = l->start_data, .end_data = l->end_data,
+		.start_brk = brk, .brk = brk, .start_stack = (uint64_t)s->sp,
+		.auxv = (void *)s->auxv, .auxv_size = s->nauxv * sizeof *s->auxv, .exe_fd = -1,
+	};
+	char **last = s->envp;
+
+	m.arg_start = *s->argv ? (uint64_t)s->argv[0] : (uint64_t)s->envp[0];
+	m.arg_end = s->envp[0] ? (uint64_t)s->envp[0] : m.arg_start;
+	for (char **a = s->argv; !s->envp[0] && *a; a++)
+		m.arg_end = (uint64_t)*a + strlen(*a) + 1;
+	m.env_start = m.env_end = m.arg_end;
+	while (*last)
+		last++;
+	if (last > s->envp)
+		m.env_end = (uint64_t)last[-1] + strlen(last[-1]) + 1;
+	long r = raw_syscall(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, &m, sizeof m, 0);
+	if (r < 0)
+		agent_log("PR_SET_MM_MAP failed (%ld): the heap of this process will be odd", -r);
+}
+
+static uint64_t heap_start(const struct elf_file *e, const struct placed *l)
+{
+	uint64_t end = page_up(l->brk), shift = 0;
+
+	if (e->eh.e_type == ET_DYN && !e->interp)
+		end = PIE_BASE + random_pages(PIE_RANDOM);
+	if (!(raw_syscall(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE)) {
+		raw_syscall(__NR_getrandom, &shift, sizeof shift, 0);
+		shift = page_down(shift % HEAP_RANDOM);
+	}
+	return end + shift;
+}
+
+static void set_name(const char *execfn)
+{
+	const char *base = strrchr(execfn, '/');
+	raw_syscall(__NR_prctl, PR_SET_NAME, base ? base + 1 : execfn);
+}
+
+_Noreturn void load_run(struct start_stack *s, int prog_fd, int interp_fd, const char *execfn)
+{
+	struct elf_file prog, interp;
+	struct placed pl, il = { 0 };
+	const char *why;
+	long r;
+
+	r = elf_open(&prog, prog_fd, &why);
+	if (r)
+		die(why, r);
+	map_file(&pl, &prog, prog.interp != NULL);
+	if (interp_fd >= 0) {
+		r = elf_open(&interp, interp_fd, &why);
+		if (r)
+			die(why, r);
+		map_file(&il, &interp, false);
+		elf_close(&interp);
+		raw_syscall(__NR_close, interp_fd);
+	}
+	raw_syscall(__NR_close, prog_fd);
+	set_auxv(s, AT_PHDR, pl.phdr);
+	set_auxv(s, AT_PHENT, sizeof(Elf64_Phdr));
+	set_auxv(s, AT_PHNUM, prog.eh.e_phnum);
+	set_auxv(s, AT_BASE, il.bias);
+	set_auxv(s, AT_ENTRY, pl.entry);
+	set_auxv(s, AT_EXECFN, (uint64_t)execfn);
+	tell_kernel(s, &pl, heap_start(&prog, &pl));
+	set_name(execfn);
+	if (prog.exec_stack)
+		raw_syscall(__NR_mprotect, page_down((uint64_t)s->sp), PAGE,
+			    PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
+	elf_close(&prog);
+	load_jump(interp_fd >= 0 ? il.entry : pl.entry, (uint64_t)s->sp);
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where signals arrive and how they reach the guest (see signal.h for the plan).  The calls by which
+ * guests manage signals are in kernel/sys/signal.c.
+ *
+ * The invariant: while something is queued (task.pending), every signal but SIGSEGV, SIGBUS and SIGSYS is
+ * blocked in the kernel, so the queue has rarely more than one entry; what is behind the first is given
+ * back to the kernel when the edge delivers the first.
+ */
+#include "signal.h"
+#include "trap.h"
+#include "patch.h"
+#include "../arch/x86_64/offsets.h"
+#include <asm/signal.h>
+#include <asm/prctl.h>
+
+#define SYS_SECCOMP_CODE	1
+#define FXSAVE_SIZE		512
+#define FP_XSTATE_MAGIC1	0x46505853u
+#define EFLAGS_TF		0x100ull
+#define EFLAGS_DF		0x400ull
+#define EFLAGS_RF		0x10000ull
+#define REDZONE			128
+/* What stays deliverable while we are busy: faults of our own copies, and trapped calls (none). */
+#define NEVER_BLOCKED	(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGSYS))
+#define BUSY_MASK	(~NEVER_BLOCKED)
+
+extern char agent_text_start[], agent_text_end[];
+extern char call_window[], call_syscall[], call_interrupted[];
+extern char edge_window[], edge_window_end[];
+extern char copy_window[], copy_window_end[], copy_fault[];
+extern char string_window[], string_window_end[];
+void signal_restorer(void);
+_Noreturn void signal_return(void *ucontext);
+long guest_copy(void *dst, const void *src, size_t n);
+
+struct rt_frame {
+	uint64_t pretcode;
+	struct kernel_ucontext uc;
+	struct kernel_siginfo info;
+};
+
+static bool within(uint64_t ip, const char *from, const char *to)
+{
+	return ip >= (uint64_t)from && ip < (uint64_t)to;
+}
+
+/* The fault was caused by the instruction itself, not sent by somebody. */
+static bool is_synchronous(int sig, const struct kernel_siginfo *info)
+{
+	return info->code > 0 && (sig == SIGSEGV || sig == SIGBUS || sig == SIGILL ||
+				  sig == SIGFPE || sig == SIGTRAP);
+}
+
+static struct task *task_of_stack(void)
+{
+	return (struct task *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(TASK_SPAN - 1));
+}
+
+static size_t fpstate_size(const char *fp)
+{
+	uint32_t magic, size;
+	memcpy(&magic, fp + 464, 4);
+	memcpy(&size, fp + 468, 4);
+	return magic == FP_XSTATE_MAGIC1 ? size : FXSAVE_SIZE;
+}
+
+/* ---- kernel dispositions ---------------------------------------------------------------------------- */
+
+static bool always_ours(int sig)
+{
+	return SIGBIT(sig) & NEVER_BLOCKED;
+}
+
+/* What the kernel shall have for the guest's action on sig. */
+static struct kernel_sigaction kernel_action(int sig, const struct kernel_sigaction *guest)
+{
+	struct kernel_sigaction k = *guest;
+	bool plain = guest->handler == (uint64_t)SIG_DFL || guest->handler == (uint64_t)SIG_IGN;
+
+	if (plain && !always_ours(sig))
+		return k;
+	k.handler = (uint64_t)signal_entry;
+	k.restorer = (uint64_t)signal_restorer;
+	k.mask = BUSY_MASK;
+	k.flags = (guest->flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT)) |
+		  SA_SIGINFO | SA_ONSTACK | SA_RESTORER;
+	if (always_ours(sig))
+		k.flags |= SA_NODEFER;
+	return k;
+}
+
+int signal_install(int sig, const struct kernel_sigaction *guest)
+{
+	struct kernel_sigaction k = kernel_action(sig, guest);
+	return raw_syscall(__NR_rt_sigaction, sig, &k, NULL, 8);
+}
+
+static void install_default(int sig)
+{
+	struct kernel_sigaction k = { .handler = (uint64_t)SIG_DFL, .flags = SA_RESTORER,
+				      .restorer = (uint64_t)signal_restorer };
+	raw_syscall(__NR_rt_sigaction, sig, &k, NULL, 8);
+}
+
+uint64_t signal_block_all(void)
+{
+	uint64_t all = ~0ull, old = 0;
+	raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
+	return old;
+}
+
+void signal_set_mask(uint64_t kernel_mask)
+{
+	raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, &kernel_mask, NULL, 8);
+}
+
+/* ---- building the guest's frame ----------------------------------------------------------------------- */
+
+static bool on_alt(const struct kernel_stack *alt, uint64_t sp)
+{
+	return alt->size && sp - alt->sp < alt->size;
+}
+
+bool signal_on_altstack(const struct task *t, uint64_t sp)
+{
+	if (t->sig->alt.flags & SS_AUTODISARM)
+		return false;
+	return on_alt(&t->sig->alt, sp);
+}
+
+/* Where the frame goes, as the kernel's get_sigframe() has it. */
+static uint64_t frame_place(struct task *t, const struct kernel_sigaction *act, uint64_t sp,
+			    size_t fpsize, uint64_t *fp)
+{
+	const struct kernel_stack *alt = &t->sig->alt;
+
+	if ((act->flags & SA_ONSTACK) && alt->size && !(alt->flags & SS_DISABLE) &&
+	    !signal_on_altstack(t, sp))
+		sp = alt->sp + alt->size;
+	else
+		sp -= REDZONE;
+	*fp = (sp - fpsize) & ~63ull;
+	return ((*fp - sizeof(struct rt_frame)) & ~15ull) - 8;
+}
+
+static struct kernel_stack guest_stack_info(struct task *t, uint64_t sp)
+{
+	struct kernel_stack s = t->sig->alt;
+	if (!s.size)
+		s.flags = SS_DISABLE;
+	else
+		s.flags = (s.flags & SS_AUTODISARM) | (signal_on_altstack(t, sp) ? SS_ONSTACK : 0);
+	return s;
+}
+
+/*
+ * Turns the context in uc (the guest's, its vector state at fp) into the start of the guest's handler,
+ * after having saved it in a frame on the guest's stack.  uc->mask is the mask to go back to; it becomes
+ * the mask of the handler.  false: the guest's stack cannot be written.
+ */
+static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *info,
+			  struct kernel_ucontext *uc, const char *fp, const struct kernel_sigaction *act)
+{
+	struct rt_frame f;
+	size_t fpsize = fp ? fpstate_size(fp) : 0;
+	uint64_t fpdst, guest_mask = uc->mask | (t->sig->mask & SIGBIT(SIGSYS));
+	uint64_t at = frame_place(t, act, uc->mc.rsp, fpsize, &fpdst);
+
+	f.pretcode = act->restorer;
+	f.uc = *uc;
+	f.uc.link = 0;
+	f.uc.stack = guest_stack_info(t, uc->mc.rsp);
+	f.uc.mask = guest_mask;
+	f.uc.mc.fpstate = fp ? fpdst : 0;
+	f.info = *info;
+	if ((fp && guest_copy((void *)fpdst, fp, fpsize)) || guest_copy((void *)at, &f, sizeof f))
+		return false;
+	if (t->sig->alt.flags & SS_AUTODISARM)
+		memset(&t->sig->alt, 0, sizeof t->sig->alt);
+
+	uc->mc.rdi = sig;
+	uc->mc.rsi = at + offsetof(struct rt_frame, info);
+	uc->mc.rdx = at + offsetof(struct rt_frame, uc);
+	uc->mc.rax = 0;
+	uc->mc.rip = act->handler;
+	uc->mc.rsp = at;
+	uc->mc.rflags &= ~(EFLAGS_DF | EFLAGS_RF | EFLAGS_TF);
+	uc->mc.fpstate = 0;
+	guest_mask |= act->mask | (act->flags & SA_NODEFER ? 0 : SIGBIT(sig));
+	guest_mask &= ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
+	t->sig->mask = guest_mask;
+	uc->mask = signal_kernel_mask(guest_mask);
+	return true;
+}
+
+/* The guest's action on sig, with SA_RESETHAND carried out. */
+static struct kernel_sigaction take_action(struct task *t, int sig)
+{
+	struct sighand *h = t->sighand;
+	struct kernel_sigaction act = h->act[sig];
+
+	if ((act.flags & SA_RESETHAND) && act.handler > (uint64_t)SIG_IGN) {
+		h->act[sig].handler = (uint64_t)SIG_DFL;
+		signal_install(sig, &h->act[sig]);
+	}
+	return act;
+}
+
+/* The default action of sig shall happen to the guest when it goes on with context uc. */
+static void die_of(struct task *t, int sig, const struct kernel_siginfo *info, struct kernel_ucontext *uc)
+{
+	install_default(sig);
+	if (!is_synchronous(sig, info))
+		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, sig, info);
+	uc->mask &= ~SIGBIT(sig);
+}
+
+/* One signal for the guest whose context is uc: afterwards uc is what it goes on with. */
+static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
+		    struct kernel_ucontext *uc, const char *fp)
+{
+	struct kernel_sigaction act = take_action(t, sig);
+
+	if (act.handler == (uint64_t)SIG_IGN && !is_synchronous(sig, info))
+		return;
+	if (act.handler <= (uint64_t)SIG_IGN) {
+		die_of(t, sig, info, uc);
+		return;
+	}
+	if (!enter_handler(t, sig, info, uc, fp, &act)) {
+		struct kernel_siginfo segv = { .signo = SIGSEGV, .code = 0x80 };
+		t->sighand->act[SIGSEGV].handler = (uint64_t)SIG_DFL;
+		install_default(SIGSEGV);
+		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSEGV, &segv);
+		uc->mask &= ~SIGBIT(SIGSEGV);
+	}
+}
+
+/* ---- arrival ---------------------------------------------------------------------------------------- */
+
+/* A signal found us at work: remember it, see that we come to the edge soon. */
+static void queue(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc)
+{
+	struct sigstate *s = t->sig;
+
+	if (s->queued == UM_QUEUE)
+		return;
+	if (!s->queued) {
+		size_t size = fpstate_size((const char *)uc->mc.fpstate);
+		if (size > TASK_FPSAVE_SIZE)
+			agent_panic("vector state of %lu bytes", size);
+		memcpy((char *)t + TASK_FPSAVE, (const void *)uc->mc.fpstate, size);
+		s->uc = *uc;
+	}
+	s->queue[s->queued++] = *info;
+	t->pending = 1;
+	uc->mask |= BUSY_MASK;
+}
+
+static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *info,
+			     struct kernel_ucontext *uc)
+{
+	uint64_t ip = uc->mc.rip;
+
+	if (is_synchronous(sig, info)) {
+		if (within(ip, copy_window, copy_window_end) || within(ip, string_window, string_window_end)) {
+			uc->mc.rip = (uint64_t)copy_fault;
+			return;
+		}
+		agent_panic("signal %d at %lx, address %lx, stack %lx, call %u", sig, ip,
+			    info->sys.addr, uc->mc.rsp, t->nr);
+	}
+	if (ip >= (uint64_t)call_window && ip <= (uint64_t)call_syscall)
+		uc->mc.rip = (uint64_t)call_interrupted;
+	if (within(ip, edge_window, edge_window_end)) {
+		uc->mc.rip = (uint64_t)edge_window;
+		uc->mc.rdi = (uint64_t)t;
+	}
+	queue(t, info, uc);
+}
+
+static bool hold_virtual_sigsys(struct task *t, int sig, const struct kernel_siginfo *info)
+{
+	if (sig != SIGSYS || !(t->sig->mask & SIGBIT(SIGSYS)))
+		return false;
+	t->sig->sys_info = *info;
+	t->sig->sys_pending = true;
+	return true;
+}
+
+void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
+{
+	struct task *t = task_of_stack();
+
+	if (sig == SIGSYS && info->code == SYS_SECCOMP_CODE) {
+		trap_call(t, info, uc);
+		return;
+	}
+	if (hold_virtual_sigsys(t, sig, info))
+		return;
+	if (within(uc->mc.rip, agent_text_start, agent_text_end)) {
+		arrived_in_agent(t, sig, info, uc);
+		return;
+	}
+	patch_normalise(&uc->mc.rip, &uc->mc.rflags, uc->mc.rax);
+	deliver(t, sig, info, uc, (const char *)uc->mc.fpstate);
+}
+
+/* ---- the edge ----------------------------------------------------------------------------------------- */
+
+void signal_regs_to_context(const struct regs *r, struct kernel_mcontext *mc)
+{
+	mc->r15 = r->r15; mc->r14 = r->r14; mc->r13 = r->r13; mc->r12 = r->r12;
+	mc->rbp = r->rbp; mc->rbx = r->rbx; mc->r10 = r->r10; mc->r9 = r->r9;
+	mc->r8 = r->r8; mc->rdx = r->rdx; mc->rsi = r->rsi; mc->rdi = r->rdi;
+	mc->rax = r->rax; mc->rip = r->rip; mc->rsp = r->rsp; mc->rflags = r->rflags;
+	mc->rcx = r->rip; mc->r11 = r->rflags;
+}
+
+struct kernel_stack signal_own_stack(const struct task *t)
+{
+	return (struct kernel_stack){ .sp = (uint64_t)t + TASK_ALTSTACK, .size = TASK_ALTSTACK_SIZE };
+}
+
+/*
+ * Leaves the agent with the context in uc, mask included, in one step.  All signals must be blocked.
+ * uc lies on the agent's stack (or anywhere that stays valid until the kernel has read it).
+ */
+_Noreturn void signal_leave(struct task *t, struct kernel_ucontext *uc)
+{
+	uc->stack = signal_own_stack(t);
+	signal_return(uc);
+}
+
+/* What the world expects besides signals at the edge: nothing yet. */
+void agent_edge(struct task *t)
+{
+	struct sigstate *s = t->sig;
+	struct { uint64_t sp_minus_8; struct kernel_ucontext uc; } frame;
+	struct kernel_siginfo first;
+
+	uint64_t before = signal_block_all();
+	t->pending = 0;
+	if (!s->queued) {
+		signal_set_mask(before);
+		return;
+	}
+	first = s->queue[0];
+	for (int i = 1; i < s->queued; i++)
+		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, s->queue[i].signo, &s->queue[i]);
+	s->queued = 0;
+	frame.uc = s->uc;
+	signal_regs_to_context(&t->regs, &frame.uc.mc);
+	patch_normalise(&frame.uc.mc.rip, &frame.uc.mc.rflags, frame.uc.mc.rax);
+	frame.uc.mc.fpstate = (uint64_t)t + TASK_FPSAVE;
+	deliver(t, first.signo, &first, &frame.uc, (char *)t + TASK_FPSAVE);
+	signal_leave(t, &frame.uc);
+}
+
+/* ---- start and exec ----------------------------------------------------------------------------------- */
+
+void signal_thread(struct task *t)
+{
+	struct kernel_stack s = signal_own_stack(t);
+	raw_syscall(__NR_sigaltstack, &s, NULL);
+}
+
+void signal_start(struct task *t, uint64_t ignored)
+{
+	uint64_t mask = 0;
+
+	signal_thread(t);
+	for (int sig = 1; sig <= UM_NSIG; sig++) {
+		struct kernel_sigaction *a = &t->sighand->act[sig];
+		a->handler = ignored & SIGBIT(sig) ? (uint64_t)SIG_IGN : (uint64_t)SIG_DFL;
+		if (always_ours(sig))
+			signal_install(sig, a);
+	}
+	raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, NULL, &mask, 8);
+	t->sig->mask = mask;
+	if (mask & SIGBIT(SIGSYS))
+		signal_set_mask(signal_kernel_mask(mask));
+}
+
+uint64_t signal_ignored(struct task *t)
+{
+	uint64_t mask = 0;
+	for (int sig = 1; sig <= UM_NSIG; sig++)
+		if (t->sighand->act[sig].handler == (uint64_t)SIG_IGN)
+			mask |= SIGBIT(sig);
+	return mask;
+}
+
+static const int ours[] = { SIGSEGV, SIGBUS, SIGSYS };
+
+/* exec resets what is caught: make sure that what the guest ignores stays so in the kernel's eyes. */
+void signal_before_exec(struct task *t)
+{
+	struct kernel_sigaction ign = { .handler = (uint64_t)SIG_IGN, .flags = SA_RESTORER,
+					.restorer = (uint64_t)signal_restorer };
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (ours[i] != SIGSYS && t->sighand->act[ours[i]].handler == (uint64_t)SIG_IGN)
+			raw_syscall(__NR_rt_sigaction, ours[i], &ign, NULL, 8);
+}
+
+void signal_after_failed_exec(struct task *t)
+{
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		signal_install(ours[i], &t->sighand->act[ours[i]]);
+}
+
+struct sighand *sighand_copy(struct sighand *old)
+{
+	struct sighand *s = heap_alloc(sizeof *s);
+	if (!s)
+		return NULL;
+	if (old)
+		memcpy(s->act, old->act, sizeof s->act);
+	s->refs = 1;
+	return s;
+}
+
+void sighand_put(struct sighand *s)
+{
+	if (s && __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		heap_free(s);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Signals.
+ *
+ * The kernel's handler for every signal the guest handles (and for SIGSYS, SIGSEGV, SIGBUS always) is
+ * signal_entry(), on the task's alternate stack, all signals blocked.  It decides by where the guest was
+ * interrupted:
+ *
+ *	seccomp's SIGSYS	a trapped call: registers to the task, on to trap_entry (agent/trap.c)
+ *	guest code		the guest's frame is built on its stack, its handler runs on return
+ *	our code		queued; all else blocked by the mask in our frame; the edge delivers
+ *
+ * Kernel dispositions carry the guest's SA_RESTART, SA_NOCLDSTOP, SA_NOCLDWAIT; everything else is kept
+ * here.  Masks are the kernel's, less SIGSYS, whose blocking is virtual.
+ */
+#ifndef UM_AGENT_SIGNAL_H
+#define UM_AGENT_SIGNAL_H
+
+#include "agent.h"
+#include "../kernel/task.h"
+
+#define UM_NSIG		64
+#define SIGBIT(n)	(1ull << ((n) - 1))
+
+/* struct sigaction of the system call */
+struct kernel_sigaction {
+	uint64_t handler;
+	uint64_t flags;
+	uint64_t restorer;
+	uint64_t mask;
+};
+
+struct sighand {		/* shared by CLONE_SIGHAND */
+	uint32_t refs;
+	struct lock lock;
+	struct kernel_sigaction act[UM_NSIG + 1];	/* the guest's, by number */
+};
+
+struct kernel_stack { uint64_t sp; int32_t flags; int32_t pad; uint64_t size; };
+
+/* struct sigcontext of x86-64, as the kernel writes it */
+struct kernel_mcontext {
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+	uint16_t cs, gs, fs, ss;
+	uint64_t err, trapno, oldmask, cr2;
+	uint64_t fpstate;
+	uint64_t reserved[8];
+};
+
+struct kernel_ucontext {
+	uint64_t flags;
+	uint64_t link;
+	struct kernel_stack stack;
+	struct kernel_mcontext mc;
+	uint64_t mask;
+};
+
+struct kernel_siginfo {		/* 128 bytes; the fields we look at */
+	int32_t signo, error, code, pad;
+	union {
+		uint64_t value[14];
+		struct { int32_t pid, uid; } kill;
+		struct { uint64_t addr; int32_t nr; uint32_t arch; } sys;
+	};
+};
+
+#define UM_QUEUE	4
+
+struct sigstate {
+	uint64_t mask;			/* the guest's blocked signals, as it set them (SIGSYS too) */
+	struct kernel_stack alt;	/* the guest's alternate stack */
+	int queued;			/* entries of queue[]; signals that came while we were busy */
+	struct kernel_siginfo queue[UM_QUEUE];
+	struct kernel_ucontext uc;	/* of the first of them: mask to go back to, flags, segments */
+	bool sys_pending;		/* a SIGSYS of the guest's own waits behind its virtual mask */
+	struct kernel_siginfo sys_info;
+};
+
+_Static_assert(sizeof(struct kernel_mcontext) == 256, "sigcontext");
+_Static_assert(sizeof(struct kernel_siginfo) == 128, "siginfo");
+
+void signal_start(struct task *t, uint64_t ignored);	/* first thread of a new image */
+void signal_thread(struct task *t);		/* gives the kernel this thread's alternate stack */
+uint64_t signal_block_all(void);		/* returns the kernel mask before */
+void signal_set_mask(uint64_t kernel_mask);
+void agent_edge(struct task *t);		/* entry.S: delivers what is queued */
+
+/* Dispositions the next image must start with although ours are installed: bit = ignored. */
+uint64_t signal_ignored(struct task *t);
+/* Around exec: give the kernel the guest's own idea of SIGSEGV, SIGBUS, SIGSYS; and take it back. */
+void signal_before_exec(struct task *t);
+void signal_after_failed_exec(struct task *t);
+
+struct sighand *sighand_copy(struct sighand *old);
+void sighand_put(struct sighand *s);
+
+static inline bool signal_faults_blocked(const struct task *t)
+{
+	return t->sig->mask & (SIGBIT(11 /* SIGSEGV */) | SIGBIT(7 /* SIGBUS */));
+}
+
+/* A mask of the guest's as the kernel may have it. */
+static inline uint64_t signal_kernel_mask(uint64_t guest) { return guest & ~SIGBIT(31 /* SIGSYS */); }
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory: touched by the instructions of the copy windows in entry.S, where a fault becomes
+ * -EFAULT.  A guest that has SIGSEGV or SIGBUS blocked would be killed by the kernel for that fault, so
+ * for such a guest the kernel does the copy (process_vm_readv on ourselves needs no rights).
+ */
+#include "agent.h"
+#include "signal.h"
+#include "../kernel/task.h"
+
+long guest_copy(void *dst, const void *src, size_t n);
+long guest_string(char *dst, const char *src, size_t size);
+
+static int copy_by_kernel(int nr, void *own, gaddr guest, size_t n)
+{
+	struct iovec a = { own, n }, b = { (void *)guest, n };
+	if (!n)
+		return 0;
+	long r = raw_syscall(nr, process.pid, &a, 1, &b, 1, 0);
+	return r == (long)n ? 0 : -EFAULT;
+}
+
+int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n)
+{
+	if (__builtin_expect(signal_faults_blocked(t), 0))
+		return copy_by_kernel(__NR_process_vm_readv, dst, src, n);
+	return guest_copy(dst, (const void *)src, n);
+}
+
+int copy_to_guest(struct task *t, gaddr dst, const void *src, size_t n)
+{
+	if (__builtin_expect(signal_faults_blocked(t), 0))
+		return copy_by_kernel(__NR_process_vm_writev, (void *)src, dst, n);
+	return guest_copy((void *)dst, src, n);
+}
+
+/* Page by page: the string may end right before an unmapped one. */
+static long string_by_kernel(char *dst, gaddr src, size_t size)
+{
+	size_t done = 0;
+	while (done < size) {
+		size_t n = 4096 - ((src + done) & 4095);
+		if (n > size - done)
+			n = size - done;
+		if (copy_by_kernel(__NR_process_vm_readv, dst + done, src + done, n))
+			return -EFAULT;
+		for (size_t i = done; i < done + n; i++)
+			if (!dst[i])
+				return i;
+		done += n;
+	}
+	return -ENAMETOOLONG;
+}
+
+long string_from_guest(struct task *t, char *dst, gaddr src, size_t size)
+{
+	if (__builtin_expect(signal_faults_blocked(t), 0))
+		return string_by_kernel(dst, src, size);
+	long n = guest_string(dst, (const char *)src, size);
+	return n == (long)size ? -ENAMETOOLONG : n;
+}

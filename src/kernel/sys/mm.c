@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Memory calls where they meet us: a file mapping may be of a virtual file; nothing of the guest's may be
+ * mapped over, unmapped from, or moved out of the agent's part of the address space.
+ */
+#include "handlers.h"
+#include "../fd.h"
+#include "../fs/remote.h"
+#include "../../arch/x86_64/offsets.h"
+#include <linux/mman.h>
+
+/* Does [addr, addr + len) touch what is ours? */
+static bool touches_agent(uint64_t addr, uint64_t len)
+{
+	return addr < UM_OWN_END && (len > UM_OWN_END || addr + len > UM_AGENT_BASE);
+}
+
+/* A private (or read-only) mapping of a virtual file: of a memory file that holds its content now. */
+static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, int prot, int flags,
+			uint64_t off)
+{
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
+		return -ENODEV;
+	long fd = file_to_memfd(t, f);
+	if (fd < 0)
+		return fd;
+	long r = raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
+	raw_syscall(__NR_close, fd);
+	return r;
+}
+
+long sys_mmap(struct task *t, gaddr addr, size_t len, int prot, int flags, int fd, int64_t off)
+{
+	struct file *f;
+
+	if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && touches_agent(addr, len))
+		return flags & MAP_FIXED_NOREPLACE ? -EEXIST : -ENOMEM;
+	if ((flags & MAP_ANONYMOUS) || !(f = fd_hold(t, fd))) {
+		if (!(flags & MAP_ANONYMOUS) && fd_is_ours(fd))
+			return -EBADF;
+		return raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
+	}
+	long r = f->kind == FILE_REMOTE && (f->mode & 0170000) == 0100000
+		 ? map_virtual(t, f, addr, len, prot, flags, off) : -ENODEV;
+	file_put(f);
+	return r;
+}
+
+long sys_munmap(struct task *t, gaddr addr, size_t len)
+{
+	return touches_agent(addr, len) ? -EINVAL : pass_through(t);
+}
+
+long sys_mprotect(struct task *t, gaddr addr, size_t len, int prot)
+{
+	(void)prot;
+	return touches_agent(addr, len) ? -ENOMEM : pass_through(t);
+}
+
+long sys_madvise(struct task *t, gaddr addr, size_t len, int advice)
+{
+	(void)advice;
+	return touches_agent(addr, len) ? -ENOMEM : pass_through(t);
+}
+
+long sys_mremap(struct task *t, gaddr old, size_t old_len, size_t new_len, int flags, gaddr new)
+{
+	if (touches_agent(old, old_len))
+		return -EFAULT;
+	if ((flags & MREMAP_FIXED) && touches_agent(new, new_len))
+		return -EINVAL;
+	return pass_through(t);
+}

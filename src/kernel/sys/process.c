@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * clone, clone3, fork, vfork, exit, exit_group; prctl and arch_prctl where they concern us.
+ * The work is in agent/life.c.
+ */
+#include "handlers.h"
+#include "../../agent/life.h"
+#include "../../agent/signal.h"
+#include "../path.h"
+#include <linux/sched.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <asm/prctl.h>
+
+long sys_clone(struct task *t, unsigned long flags, gaddr stack, gaddr ptid, gaddr ctid, unsigned long tls)
+{
+	struct um_clone_args a = {
+		.flags = flags & ~(unsigned long)CSIGNAL, .exit_signal = flags & CSIGNAL,
+		.stack = stack, .parent_tid = ptid, .child_tid = ctid, .tls = tls,
+	};
+	return life_clone(t, &a, 0);
+}
+
+long sys_fork(struct task *t)
+{
+	struct um_clone_args a = { .exit_signal = 17 /* SIGCHLD */ };
+	return life_clone(t, &a, 0);
+}
+
+long sys_vfork(struct task *t)
+{
+	struct um_clone_args a = { .flags = CLONE_VM | CLONE_VFORK, .exit_signal = 17 /* SIGCHLD */ };
+	return life_clone(t, &a, 0);
+}
+
+long sys_clone3(struct task *t, gaddr args, size_t size)
+{
+	struct um_clone_args a = { 0 };
+
+	if (size < UM_CLONE_ARGS_MIN)
+		return -EINVAL;
+	if (size > sizeof a)		/* newer fields than we know */
+		return -E2BIG;
+	if (copy_from_guest(t, &a, args, size))
+		return -EFAULT;
+	if (!a.stack != !a.stack_size)
+		return -EINVAL;
+	return life_clone(t, &a, size);
+}
+
+long sys_exit(struct task *t, int code)
+{
+	life_end(t, code, false);
+}
+
+long sys_exit_group(struct task *t, int code)
+{
+	life_end(t, code, true);
+}
+
+long sys_unshare(struct task *t, unsigned long flags)
+{
+	if (flags & CLONE_NEWNS)
+		return -EPERM;
+	if (flags & CLONE_FILES) {
+		struct files *f = files_copy(t->files);
+		if (!f)
+			return -ENOMEM;
+		long r = pass_through(t);
+		struct files *old = r < 0 ? f : t->files;
+		if (r >= 0)
+			t->files = f;
+		files_put(old);
+		return r;
+	}
+	return pass_through(t);
+}
+
+long sys_prctl(struct task *t, int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+	(void)a; (void)b; (void)c; (void)d;
+	switch (option) {
+	case PR_SET_SECCOMP:		/* issue 2: guests' own filters */
+		return -EINVAL;
+	case PR_SET_SYSCALL_USER_DISPATCH:
+		return -EINVAL;
+	default:
+		return pass_through(t);
+	}
+}
+
+long sys_arch_prctl(struct task *t, int code, unsigned long addr)
+{
+	(void)addr;
+	/* A guest that sets gs loses the patched sites' fast way, not its correctness (entry.S). */
+	(void)code;
+	return pass_through(t);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Task regions.  They lie in one window of the address space (UM_TASKS_BASE), so that an address can be
+ * recognised as a task's by its high half.  A region whose `busy` is 0 is free: the word is cleared by
+ * the last instruction of the thread that used it.
+ */
+#include "task.h"
+#include "../agent/signal.h"
+#include "../agent/life.h"
+#include "../arch/x86_64/offsets.h"
+#include <linux/mman.h>
+
+struct process process = { .pid = 0, .world_fd = -1, .image_fd = -1, .exe_fd = -1 };
+
+/* The first page of a region. */
+struct task_page {
+	struct task task;
+	struct sigstate sig;
+	struct lifestate life;
+};
+
+_Static_assert(sizeof(struct task_page) <= TASK_FPSAVE, "task page");
+_Static_assert(offsetof(struct task, self) == TASK_SELF, "offsets.h");
+_Static_assert(offsetof(struct task, pending) == TASK_PENDING, "offsets.h");
+_Static_assert(offsetof(struct task, busy) == TASK_BUSY, "offsets.h");
+_Static_assert(offsetof(struct task, regs) == TASK_REGS, "offsets.h");
+_Static_assert(offsetof(struct regs, r15) == REGS_R15 && offsetof(struct regs, rbx) == REGS_RBX &&
+	       offsetof(struct regs, r10) == REGS_R10 && offsetof(struct regs, rdi) == REGS_RDI &&
+	       offsetof(struct regs, rax) == REGS_RAX && offsetof(struct regs, rip) == REGS_RIP &&
+	       offsetof(struct regs, rflags) == REGS_RFLAGS && offsetof(struct regs, rsp) == REGS_RSP &&
+	       offsetof(struct regs, site) == REGS_SITE, "offsets.h");
+_Static_assert(UM_TASK_SPAN == TASK_SPAN, "offsets.h");
+_Static_assert(UM_TASKS_BASE >> 32 == UM_TASKS_HIGH, "offsets.h");
+
+#define REGIONS_MAX	((1ull << 32) / TASK_SPAN)
+
+struct lock tasks_lock;
+static uint32_t regions;	/* mapped so far */
+
+static struct task_page *region(uint32_t i)
+{
+	return (struct task_page *)(UM_TASKS_BASE + (uint64_t)i * TASK_SPAN);
+}
+
+static struct task_page *region_find(void)
+{
+	for (uint32_t i = 0; i < regions; i++)
+		if (!__atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
+			return region(i);
+	if (regions == REGIONS_MAX)
+		return NULL;
+	long r = raw_syscall(__NR_mmap, region(regions), TASK_SPAN, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	return r < 0 ? NULL : region(regions++);
+}
+
+struct task *task_new(void)
+{
+	lock_acquire(&tasks_lock);
+	struct task_page *p = region_find();
+	if (p) {
+		memset(p, 0, sizeof *p);
+		p->task.busy = 1;
+	}
+	lock_release(&tasks_lock);
+	if (!p)
+		return NULL;
+	p->task.self = &p->task;
+	p->task.sig = &p->sig;
+	p->task.life = &p->life;
+	return &p->task;
+}
+
+/* In the child of a fork: all other threads are gone. */
+void task_only(struct task *t)
+{
+	for (uint32_t i = 0; i < regions; i++)
+		if (&region(i)->task != t)
+			region(i)->task.busy = 0;
+}
