@@ -36,7 +36,7 @@ typedef unsigned long gaddr;
 
 /* The bare instruction.  Returns what the kernel returned: -errno on failure. */
 long raw_syscall6(long nr, long a, long b, long c, long d, long e, long f);
-#define raw_syscall(nr, ...)	RAW_SYSCALL_(nr, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define raw_syscall(...)	RAW_SYSCALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define RAW_SYSCALL_(nr, a, b, c, d, e, f, ...) \
 	raw_syscall6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
@@ -47,7 +47,7 @@ long raw_syscall6(long nr, long a, long b, long c, long d, long e, long f);
  * knows what to do with it.
  */
 long kernel_call6(struct task *t, long nr, long a, long b, long c, long d, long e, long f);
-#define kernel_call(t, nr, ...)	KERNEL_CALL_(t, nr, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define kernel_call(t, ...)	KERNEL_CALL_(t, __VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define KERNEL_CALL_(t, nr, a, b, c, d, e, f, ...) \
 	kernel_call6((t), (nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define UM_ERESTART	512	/* the kernel's ERESTARTSYS: make the guest execute the call again */
