@@ -53,7 +53,8 @@ struct um_world {
 	uint32_t monitor_pid;
 	uint64_t links;		/* any guest increments it (atomically) after it made a symbolic link
 				   or renamed or exchanged a directory or link: cached prefixes die */
-	uint32_t trace;		/* 1: guests write a trace line per call to trace_fd's file */
+	uint32_t trace;		/* 0: no tracing; else the number of the descriptor, inherited and guarded in
+				   every guest, that they write one line per system call to */
 	uint32_t log;		/* 1: guests write diagnostics to the log */
 	uint32_t patch_after;	/* a site is patched at this many traps; 0 = never */
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One system call of the guest, from its registers to its result.
+ *
+ * entry.S comes here with the registers saved, by a patched site or by SIGSYS alike.  The number selects a
+ * wrapper of the generated table (src/syscalls.tbl), the wrapper gives the arguments their types and calls
+ * the handler; what comes back goes into rax.  Then entry.S does the edge: pending signals, and back to the
+ * guest.  rt_sigreturn, exit and a successful execve never come back here.
+ */
+#include "../kernel/task.h"
+#include "sysnr.h"
+#include "trace.h"
+
+extern const syscall_fn um_dispatch[UM_NR_MAX + 1];
+extern const syscall_fn um_dispatch_private;
+
+static syscall_fn find(uint32_t nr)
+{
+	if (nr <= UM_NR_MAX)
+		return um_dispatch[nr];
+	return nr == UM_NR_CALL ? um_dispatch_private : NULL;
+}
+
+/* The number as the kernel takes it: the low half of rax. */
+void agent_syscall(struct task *t)
+{
+	struct regs *r = &t->regs;
+	const unsigned long args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
+	const uint64_t rax = r->rax;
+	const bool traced = trace_on();
+	syscall_fn handler;
+	long result;
+
+	t->nr = (uint32_t)rax;
+	handler = find(t->nr);
+	if (traced)
+		trace_before(t, (uint32_t)rax, args);
+	result = handler ? handler(t, args) : -ENOSYS;
+	if (traced)
+		trace_after(t, (uint32_t)rax, args, result);
+	if (result == -UM_ERESTART) {		/* the guest makes the call again */
+		r->rax = rax;
+		r->rip = r->site;
+		return;
+	}
+	r->rax = (uint64_t)result;
+}
+
+long pass_through(struct task *t)
+{
+	const struct regs *r = &t->regs;
+
+	return kernel_call6(t, (long)r->rax, (long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10,
+			    (long)r->r8, (long)r->r9);
+}
