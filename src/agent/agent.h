@@ -27,6 +27,11 @@
 #include <asm/errno.h>
 #include "linux_types.h"
 
+/* One image, no dynamic linking: every symbol is reached relative to the instruction pointer. */
+#ifndef UM_HOSTED
+#pragma GCC visibility push(hidden)
+#endif
+
 struct task;
 
 /* An address in the guest's memory: never dereferenced directly. */

@@ -22,8 +22,6 @@
 #define SCRIPT_DEPTH	5
 #define FRONT		(2 + 2 * SCRIPT_DEPTH)
 #define X_OK		1
-#define S_IFMT		0170000
-#define S_IFREG		0100000
 
 /* Strings we make ourselves, in one buffer that outlives the call (lifestate.exec_buf). */
 struct exec_buf {

@@ -107,8 +107,9 @@ struct placed {
 _Noreturn static void die(const char *what, long error)
 {
 	agent_log("exec: %s: error %ld", what, -error);
+	long pid = raw_syscall(__NR_getpid);
 	for (;;)
-		raw_syscall(__NR_kill, raw_syscall(__NR_getpid), SIGKILL);
+		raw_syscall(__NR_kill, pid, SIGKILL);
 }
 
 static uint64_t page_down(uint64_t a) { return a & ~(PAGE - 1); }

@@ -5,13 +5,15 @@
  * A system call site that has trapped world->patch_after times gets a jump to a stub near it, which goes
  * to stub_entry (arch/x86_64/entry.S) without the kernel's help.  Only exact shapes are touched:
  *
- *	b8 imm32 0f 05			mov $nr,%eax; syscall	the mov becomes e9 rel32; 0f 05 stays, so
- *	48 c7 c0 imm32 0f 05		mov $nr,%rax; syscall	code that jumps to the syscall still traps
- *	31 c0 0f 05 48 3d imm32		xor %eax,%eax; syscall; cmp $imm,%rax
- *					the jump covers all but the cmp's end, the stub repeats the cmp;
- *					only if nothing near jumps into the middle
+ *	b8 imm32 0f 05			mov $nr,%eax; syscall	the mov becomes e9 rel32
+ *	48 c7 c0 imm32 0f 05		mov $nr,%rax; syscall	likewise
+ *	31 c0 0f 05 48 3d 00 f0 ff ff 77 xx c3, nop of 5 bytes or more
+ *					xor %eax,%eax; syscall; cmp; ja; ret; padding (glibc's read): the xor
+ *					becomes a short jump to e9 rel32 in the padding
  *
- * and only if the number in the code is the number that trapped.  rt_sigreturn is never patched: unwinders
+ * The `syscall` itself and all behind it stay: code that jumps straight to it, or a context that was saved
+ * there, goes on as before.  A site is patched only if the number in the code
+ * is the number that trapped.  rt_sigreturn is never patched: unwinders
  * know its bytes.  In a process with several threads the new bytes must lie in one aligned block of 16
  * bytes, so that one atomic store changes them (docs/design.md 9 says why not by breakpoint); the
  * mprotect() that follows interrupts every processor the threads run on.
@@ -27,7 +29,6 @@
 #define PAGE		4096ul
 #define STUBS_PER_PAGE	(PAGE / STUB_SIZE)
 #define NEAR		0x7f000000l
-#define SCAN		512		/* bytes before and after a site searched for jumps into it */
 
 void stub_entry(void);
 
@@ -45,70 +46,69 @@ static uint32_t read32(const uint8_t *p)
 	return v;
 }
 
+/* Bytes of the nop at p, or 0: the forms that assemblers use for padding. */
+static int nop_length(const uint8_t *p, int n)
+{
+	int prefix = 0;
+
+	while (prefix < n && prefix < 5 && p[prefix] == 0x66)
+		prefix++;
+	if (prefix < n && p[prefix] == 0x2e)
+		prefix++;
+	if (n - prefix < 8 || p[prefix] != 0x0f || p[prefix + 1] != 0x1f)
+		return 0;
+	switch (p[prefix + 2]) {
+	case 0x00: return prefix + 3;
+	case 0x40: return prefix + 4;
+	case 0x44: return prefix + 5;
+	case 0x80: return prefix + 7;
+	case 0x84: return prefix + 8;
+	default:   return 0;
+	}
+}
+
+/* glibc's read: xor, syscall, and so on, with room for a jump in the padding behind its ret. */
+static bool is_read(const uint8_t *p, int n, int at)
+{
+	return at >= 2 && at + 11 + 8 <= n && p[at - 2] == 0x31 && p[at - 1] == 0xc0 &&
+	       !memcmp(p + at + 2, "\x48\x3d\x00\xf0\xff\xff\x77", 7) && p[at + 10] == 0xc3 &&
+	       nop_length(p + at + 11, n - at - 11) >= 5;
+}
+
 bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *s)
 {
 	*s = (struct patch_shape){ 0 };
 	if (at + 2 > n || p[at] != 0x0f || p[at + 1] != 0x05)
 		return false;
 	if (at >= 7 && p[at - 7] == 0x48 && p[at - 6] == 0xc7 && p[at - 5] == 0xc0)
-		*s = (struct patch_shape){ at - 7, 9, read32(p + at - 4), false };
+		*s = (struct patch_shape){ at - 7, at - 7, 9, read32(p + at - 4) };
 	else if (at >= 6 && p[at - 5] == 0xb8 && (p[at - 6] & 0xf0) != 0x40)
-		*s = (struct patch_shape){ at - 5, 7, read32(p + at - 4), false };
-	else if (at >= 2 && at + 8 <= n && p[at - 2] == 0x31 && p[at - 1] == 0xc0 &&
-		 p[at + 2] == 0x48 && p[at + 3] == 0x3d)
-		*s = (struct patch_shape){ at - 2, 10, 0, true };
+		*s = (struct patch_shape){ at - 5, at - 5, 7, read32(p + at - 4) };
+	else if (is_read(p, n, at))
+		*s = (struct patch_shape){ at - 2, at + 11, 4, 0 };
 	return s->length && s->nr != __NR_rt_sigreturn;
 }
 
-/*
- * May a jump in the n bytes at p lead into ]from, to[ ?  Every byte is taken for a possible start of a
- * short or near jump or call: what is wrongly taken for one only costs a patch.
- */
-bool patch_jumped_into(const uint8_t *p, int n, int from, int to)
-{
-	for (int i = 0; i + 1 < n; i++) {
-		long target;
-		if (p[i] == 0xeb || (p[i] & 0xf0) == 0x70 || (p[i] & 0xfc) == 0xe0)
-			target = i + 2 + (int8_t)p[i + 1];
-		else if (i + 4 < n && (p[i] == 0xe9 || p[i] == 0xe8))
-			target = i + 5 + (long)(int32_t)read32(p + i + 1);
-		else if (i + 5 < n && p[i] == 0x0f && (p[i + 1] & 0xf0) == 0x80)
-			target = i + 6 + (long)(int32_t)read32(p + i + 2);
-		else
-			continue;
-		if (target > from && target < to)
-			return true;
-	}
-	return false;
-}
-
-void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct patch_shape *s,
-		      uint64_t entry)
+void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct patch_shape *s)
 {
 	uint64_t resume = site + s->length;
-	int tail = STUB_TAIL, back = tail;
 	uint32_t rel;
 
 	memset(buf, 0xcc, STUB_SIZE);
 	memcpy(buf, "\x48\x8d\x0d", 3);				/* lea tail(%rip),%rcx */
-	rel = tail - 7;
+	rel = STUB_TAIL - 7;
 	memcpy(buf + 3, &rel, 4);
 	memcpy(buf + 7, "\xff\x25", 2);				/* jmp *entry(%rip) */
 	rel = PAGE - 8 - ((stub & (PAGE - 1)) + 13);		/* the page's last word holds it */
 	memcpy(buf + 9, &rel, 4);
-	buf[13] = 0xb8;						/* mov $nr,%eax; syscall */
+	buf[13] = 0xb8;						/* mov $nr,%eax; syscall: if gs is not ours */
 	memcpy(buf + 14, &s->nr, 4);
 	memcpy(buf + 18, "\x0f\x05", 2);
-	if (s->compare) {					/* cmp $-4096,%rax */
-		memcpy(buf + tail, "\x48\x3d\x00\xf0\xff\xff", 6);
-		back = tail + 6;
-	}
-	buf[back] = 0xe9;					/* jmp resume */
-	rel = (uint32_t)(resume - (stub + back + 5));
-	memcpy(buf + back + 1, &rel, 4);
-	memcpy(buf + tail + STUB_SITE, &site, 8);
-	memcpy(buf + tail + STUB_RESUME, &resume, 8);
-	(void)entry;
+	buf[STUB_TAIL] = 0xe9;					/* jmp resume */
+	rel = (uint32_t)(resume - (stub + STUB_TAIL + 5));
+	memcpy(buf + STUB_TAIL + 1, &rel, 4);
+	memcpy(buf + STUB_TAIL + STUB_SITE, &site, 8);
+	memcpy(buf + STUB_TAIL + STUB_RESUME, &resume, 8);
 }
 
 /* ---- stub pages -------------------------------------------------------------------------------------- */
@@ -195,67 +195,43 @@ uint64_t patch_site_of_trap(uint64_t rip)
 	return stub ? stub_word(stub, STUB_SITE) : rip - 2;
 }
 
-static uint64_t flags_of_compare(uint64_t rax, uint64_t rflags)
+uint64_t patch_normalise(uint64_t rip)
 {
-	uint64_t f;
-	__asm__("cmpq $-4096, %1\n\tpushfq\n\tpopq %0" : "=r"(f) : "r"(rax) : "cc", "memory");
-	return (rflags & ~0x8d5ull) | (f & 0x8d5ull);
-}
-
-void patch_normalise(uint64_t *rip, uint64_t *rflags, uint64_t rax)
-{
-	uint64_t stub = stub_of(*rip);
+	uint64_t stub = stub_of(rip);
 
 	if (!stub)
-		return;
-	uint64_t offset = *rip - stub;
-	if (offset < STUB_TAIL) {
-		*rip = stub_word(stub, STUB_SITE);
-		return;
-	}
-	if (offset == STUB_TAIL && *(uint8_t *)(stub + STUB_TAIL) == 0x48)
-		*rflags = flags_of_compare(rax, *rflags);
-	*rip = stub_word(stub, STUB_RESUME);
+		return rip;
+	return stub_word(stub, rip - stub < STUB_TAIL ? STUB_SITE : STUB_RESUME);
 }
 
 /* ---- patching one site ------------------------------------------------------------------------------ */
 
-static bool nothing_jumps_into(uint64_t start, int length)
-{
-	uint8_t code[2 * SCAN];
-	uint64_t from = start - SCAN, to = start + SCAN;
-
-	if (guest_code(from, code, to - from)) {	/* at the end of a mapping: its page only */
-		if ((start & ~(PAGE - 1)) > from)
-			from = start & ~(PAGE - 1);
-		to = from + PAGE < to ? from + PAGE : to;
-		if (start + length > to || guest_code(from, code, to - from))
-			return false;
-	}
-	return !patch_jumped_into(code, to - from, start - from, start - from + length);
-}
-
 static void patch_site(struct task *t, uint64_t site)
 {
-	uint8_t code[24], stub_code[STUB_SIZE], jump[5] = { 0xe9 };
+	uint8_t code[40], stub_code[STUB_SIZE], jump[5] = { 0xe9 }, hop[2] = { 0xeb };
 	struct patch_shape s;
 	uint64_t from = site - 8;
+	int n = guest_code(from, code, sizeof code) ? 10 : (int)sizeof code;
 
-	if (guest_code(from, code, sizeof code) || !patch_recognise(code, sizeof code, 8, &s))
+	if ((n == 10 && guest_code(from, code, n)) || !patch_recognise(code, n, 8, &s))
 		return;
 	if ((uint32_t)s.nr != (uint32_t)t->regs.rax)
 		return;
-	uint64_t start = from + s.start;
-	if (!text_may_store(start, sizeof jump) || (s.compare && !nothing_jumps_into(start, s.length)))
+	uint64_t start = from + s.start, place = from + s.jump;
+	bool hops = start != place;
+	if (!text_may_store(place, sizeof jump) || (hops && !text_may_store(start, sizeof hop)))
 		return;
 	uint64_t stub = stub_place(site);
 	if (!stub)
 		return;
-	patch_write_stub(stub_code, stub, start, &s, (uint64_t)stub_entry);
+	patch_write_stub(stub_code, stub, start, &s);
 	memcpy((void *)stub, stub_code, sizeof stub_code);
-	uint32_t rel = (uint32_t)(stub - (start + 5));
+	uint32_t rel = (uint32_t)(stub - (place + 5));
 	memcpy(jump + 1, &rel, 4);
-	text_store(start, jump);
+	text_store(place, jump, sizeof jump);
+	hop[1] = place - (start + 2);
+	if (hops)
+		text_store(start, hop, sizeof hop);
 }
 
 void patch_count(struct task *t, uint64_t site)

@@ -15,16 +15,18 @@ void patch_count(struct task *t, uint64_t site);
  * patched site if the trap came from a stub's own syscall. */
 uint64_t patch_site_of_trap(uint64_t rip);
 
-/* A context inside a stub becomes the same state at the site: guests never see our stubs. */
-void patch_normalise(uint64_t *rip, uint64_t *rflags, uint64_t rax);
+/* An address inside a stub becomes the same state's at the site: guests never see our stubs. */
+uint64_t patch_normalise(uint64_t rip);
 
-/* What patch_site() would do with the bytes at p (n of them, the syscall at p[at]): for the golden tests.
- * Returns the length of the pattern (start at *start) or 0 when it is none we may patch. */
-struct patch_shape { int start, length, nr; bool compare; };
+/*
+ * What may be patched in the n bytes at p, whose p[at] is the syscall instruction.  start: the first
+ * instruction replaced; jump: where the 5-byte jump goes (start, or padding that a short jump at start
+ * leads to); length: from start to behind the syscall.
+ */
+struct patch_shape { int start, jump, length, nr; };
 bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *shape);
 
-/* Writes the stub for a site into buf (STUB_SIZE bytes), as it will lie at address `stub`. */
-void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct patch_shape *shape,
-		      uint64_t entry);
+/* Writes the stub for the site that starts at `site` into buf (STUB_SIZE bytes), as it will lie at `stub`. */
+void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct patch_shape *shape);
 
 #endif

@@ -96,7 +96,7 @@ bool text_may_store(uint64_t at, size_t n)
 }
 
 /* An aligned block of 16 bytes, replaced at once. */
-static void store_block(uint64_t at, const uint8_t bytes[5])
+static void store_block(uint64_t at, const uint8_t *bytes, size_t n)
 {
 	uint64_t *block = (uint64_t *)(at & ~15ull), old[2], new[2];
 	bool done;
@@ -104,23 +104,23 @@ static void store_block(uint64_t at, const uint8_t bytes[5])
 	do {
 		memcpy(old, block, 16);
 		memcpy(new, old, 16);
-		memcpy((uint8_t *)new + (at & 15), bytes, 5);
+		memcpy((uint8_t *)new + (at & 15), bytes, n);
 		__asm__ volatile("lock cmpxchg16b %0\n\tsete %1"
 				 : "+m"(*(__int128 *)block), "=q"(done), "+a"(old[0]), "+d"(old[1])
 				 : "b"(new[0]), "c"(new[1]) : "cc", "memory");
 	} while (!done);
 }
 
-void text_store(uint64_t at, const uint8_t bytes[5])
+void text_store(uint64_t at, const uint8_t *bytes, size_t n)
 {
 	uint64_t page = at & ~(PAGE - 1);
-	uint64_t size = ((at + 4) & ~(PAGE - 1)) + PAGE - page;
+	uint64_t size = ((at + n - 1) & ~(PAGE - 1)) + PAGE - page;
 
 	if (raw_syscall(__NR_mprotect, page, size, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
 		return;
-	if (in_one_block(at, 5))
-		store_block(at, bytes);
+	if (in_one_block(at, n))
+		store_block(at, bytes, n);
 	else
-		memcpy((void *)at, bytes, 5);
+		memcpy((void *)at, bytes, n);
 	raw_syscall(__NR_mprotect, page, size, PROT_READ | PROT_EXEC);
 }

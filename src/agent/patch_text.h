@@ -8,18 +8,17 @@
 /* Copies n bytes of code.  0 or -EFAULT. */
 int guest_code(uint64_t from, uint8_t *buf, size_t n);
 
-/* May five bytes at `at` be replaced now: a private read-execute mapping, and one atomic store if there
+/* May n bytes at `at` be replaced now: a private read-execute mapping, and one atomic store if there
  * are several threads? */
 bool text_may_store(uint64_t at, size_t n);
 
-/* Replaces five bytes.  Whether it worked or not nothing is broken. */
-void text_store(uint64_t at, const uint8_t bytes[5]);
+/* Replaces n bytes, at most 16.  Whether it worked or not nothing is broken. */
+void text_store(uint64_t at, const uint8_t *bytes, size_t n);
 
 /* gs is ours to use (the processor and the kernel allow rdgsbase). */
 bool text_patching_possible(void);
 void text_set_patching(bool possible);
 
-bool patch_jumped_into(const uint8_t *p, int n, int from, int to);
 extern struct lock patch_lock;
 
 #endif

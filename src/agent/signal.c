@@ -124,7 +124,7 @@ static bool on_alt(const struct kernel_stack *alt, uint64_t sp)
 
 bool signal_on_altstack(const struct task *t, uint64_t sp)
 {
-	if (t->sig->alt.flags & SS_AUTODISARM)
+	if (t->sig->alt.flags & UM_SS_AUTODISARM)
 		return false;
 	return on_alt(&t->sig->alt, sp);
 }
@@ -135,7 +135,7 @@ static uint64_t frame_place(struct task *t, const struct kernel_sigaction *act, 
 {
 	const struct kernel_stack *alt = &t->sig->alt;
 
-	if ((act->flags & SA_ONSTACK) && alt->size && !(alt->flags & SS_DISABLE) &&
+	if ((act->flags & SA_ONSTACK) && alt->size && !(alt->flags & UM_SS_DISABLE) &&
 	    !signal_on_altstack(t, sp))
 		sp = alt->sp + alt->size;
 	else
@@ -148,9 +148,9 @@ static struct kernel_stack guest_stack_info(struct task *t, uint64_t sp)
 {
 	struct kernel_stack s = t->sig->alt;
 	if (!s.size)
-		s.flags = SS_DISABLE;
+		s.flags = UM_SS_DISABLE;
 	else
-		s.flags = (s.flags & SS_AUTODISARM) | (signal_on_altstack(t, sp) ? SS_ONSTACK : 0);
+		s.flags = (s.flags & UM_SS_AUTODISARM) | (signal_on_altstack(t, sp) ? UM_SS_ONSTACK : 0);
 	return s;
 }
 
@@ -176,7 +176,7 @@ static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *
 	f.info = *info;
 	if ((fp && guest_copy((void *)fpdst, fp, fpsize)) || guest_copy((void *)at, &f, sizeof f))
 		return false;
-	if (t->sig->alt.flags & SS_AUTODISARM)
+	if (t->sig->alt.flags & UM_SS_AUTODISARM)
 		memset(&t->sig->alt, 0, sizeof t->sig->alt);
 
 	uc->mc.rdi = sig;
@@ -303,7 +303,7 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 		arrived_in_agent(t, sig, info, uc);
 		return;
 	}
-	patch_normalise(&uc->mc.rip, &uc->mc.rflags, uc->mc.rax);
+	uc->mc.rip = patch_normalise(uc->mc.rip);
 	deliver(t, sig, info, uc, (const char *)uc->mc.fpstate);
 }
 
@@ -352,7 +352,7 @@ void agent_edge(struct task *t)
 	s->queued = 0;
 	frame.uc = s->uc;
 	signal_regs_to_context(&t->regs, &frame.uc.mc);
-	patch_normalise(&frame.uc.mc.rip, &frame.uc.mc.rflags, frame.uc.mc.rax);
+	frame.uc.mc.rip = patch_normalise(frame.uc.mc.rip);
 	frame.uc.mc.fpstate = (uint64_t)t + TASK_FPSAVE;
 	deliver(t, first.signo, &first, &frame.uc, (char *)t + TASK_FPSAVE);
 	signal_leave(t, &frame.uc);

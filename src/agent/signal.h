@@ -19,6 +19,11 @@
 #include "agent.h"
 #include "../kernel/task.h"
 
+/* sigaltstack(2), linux/signal.h not being among the user's headers */
+#define UM_SS_ONSTACK		1
+#define UM_SS_DISABLE		2
+#define UM_SS_AUTODISARM	(1u << 31)
+
 #define UM_NSIG		64
 #define SIGBIT(n)	(1ull << ((n) - 1))
 

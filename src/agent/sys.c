@@ -104,6 +104,7 @@ _Noreturn void agent_panic(const char *fmt, ...)
 		n = sizeof line - 2;
 	line[n++] = '\n';
 	raw_syscall(__NR_write, 2, line, n);
+	long pid = raw_syscall(__NR_getpid);
 	for (;;)
-		raw_syscall(__NR_kill, raw_syscall(__NR_getpid), SIGKILL);
+		raw_syscall(__NR_kill, pid, SIGKILL);
 }
