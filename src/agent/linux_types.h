@@ -9,7 +9,10 @@
 #include <asm/unistd.h>
 #include <asm/stat.h>
 #include <linux/types.h>
+#pragma push_macro("__GLIBC__")
+#undef __GLIBC__	/* hosted, <linux/stat.h> would leave S_IFMT and its kin to the C library */
 #include <linux/stat.h>
+#pragma pop_macro("__GLIBC__")
 #include <linux/fcntl.h>
 #include <linux/uio.h>
 
