@@ -81,6 +81,21 @@ demo() {
 	fi
 }
 
+# Root in a directory that an ordinary user cannot enter: go on in a copy that he can.
+if [ "$(id -u)" = 0 ] && ! tests/lib/as-user.sh test -r "$PWD/tools/check.sh" 2>/dev/null; then
+	copy=$(mktemp -d)
+	trap 'rm -rf "$copy"' EXIT
+	chmod 755 "$copy"
+	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy"
+	chmod -R go+rX "$copy"
+	git -C "$copy" init -q
+	BUILD=build "$copy/tools/check.sh" "$@"
+	status=$?
+	mkdir -p "$results"
+	cp -r "$copy/build/check/." "$results/"
+	exit "$status"
+fi
+
 tools/build.sh "$build" || give_up "the build failed"
 rm -rf "$results"
 mkdir -p "$results"

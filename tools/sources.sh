@@ -20,7 +20,7 @@ case ${1-} in
 agent)	list '*.[cS]' src/agent src/kernel src/arch/x86_64 ;;
 hosted)	list '*.c' src/agent src/kernel; list 'co.S' src/arch/x86_64 ;;
 monitor) list '*.c' src/monitor ;;
-unit)	list '*_test.c' tests/unit; list 'test_*.c' tests/unit ;;
+unit)	list '*_test.c' tests/unit; list 'test_*.c' tests/unit; list '*_test.py' tests/unit ;;
 fuzz)	list '*_fuzz.c' tests/fuzz ;;
 all)	for group in agent monitor unit fuzz; do
 		"$0" "$group"
