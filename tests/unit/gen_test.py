@@ -59,7 +59,7 @@ MISTAKES = [
     ("a missing number", GETPID, "", "number 39 is missing"),
     ("a number twice", GETPID, GETPID + "39   getpid2()  free  kernel\n", "number 39 is already getpid"),
     ("a name twice", GETPID, GETPID + "400  getpid()  free  kernel\n", "getpid is already in line"),
-    ("a number no kernel has", GETPID, GETPID + "400  other()  free  kernel\n", "number 400 is none"),
+    ("a number no kernel has", GETPID, GETPID + "400  other()  free  kernel\n", "number 400 is not in"),
     ("a wrong number", GETPID, GETPID.replace("39 ", "110"), "getpid is number 39"),
     ("a misspelt name", GETPID, GETPID.replace("getpid", "getpit"), "number 39 is getpid"),
     ("partial without a reason", FLOCK, FLOCK.replace("  no locks on virtual files yet", ""), "needs a note"),
