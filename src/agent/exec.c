@@ -192,6 +192,13 @@ static bool is_fusermount(const char *path)
 	return !strcmp(base, "fusermount") || !strcmp(base, "fusermount3");
 }
 
+/* The interpreter would be given a path through a descriptor that is closed by then. */
+static bool closes_on_exec(int dfd, const char *path)
+{
+	return !strncmp(path, "/dev/fd/", 8) && dfd >= 0 &&
+	       raw_syscall(__NR_fcntl, dfd, F_GETFD) == FD_CLOEXEC;
+}
+
 /*
  * Opens b->path (first as dfd, flags say), follows scripts, and leaves an ELF program in *e with its
  * descriptor.  b->exe becomes its canonical path.
@@ -212,6 +219,8 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 			raw_syscall(__NR_close, fd);
 			if (depth >= SCRIPT_DEPTH)
 				return -ELOOP;
+			if (depth == 0 && closes_on_exec(dfd, b->path))
+				return -ENOENT;
 			line[n] = 0;
 			long r = enter_script(b, depth, line, n, &next);
 			if (r)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The agent's heap: private memory of one process.  Sizes up to 2 KiB come from free lists by power of
+ * The agent's heap: private memory of one process.  Sizes up to 4 KiB come from free lists by power of
  * two, cut from 64 KiB pieces; larger blocks are mappings of their own.  Each block has a 16-byte header
  * with its class.  The lock is taken around fork (life.c), so a child always finds it free.
  */
@@ -9,7 +9,7 @@
 #include <linux/mman.h>
 
 #define PIECE	(64u << 10)
-#define CLASSES	8		/* 16 << 0 .. 16 << 7 */
+#define CLASSES	9		/* 16 << 0 .. 16 << 8 */
 #define LARGE	0xffu
 
 struct header {

@@ -211,7 +211,7 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size)
 	if (a->flags & CLONE_NEWNS)
 		return -EPERM;
 	/* The table of virtual descriptors is ours, in memory: without shared memory it cannot be shared. */
-	if ((a->flags & CLONE_FILES) && !(a->flags & CLONE_VM))
+	if ((a->flags & CLONE_FILES) && !(a->flags & CLONE_VM) && t->files->size)
 		return -EINVAL;
 	mask = signal_block_all();
 	if (t->pending)

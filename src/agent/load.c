@@ -46,27 +46,41 @@ static const char *check_header(const Elf64_Ehdr *eh)
 	return NULL;
 }
 
-static int read_interp(struct elf_file *e, const Elf64_Phdr *ph)
+/* The start of the file holds, usually, all that is looked at: one read. */
+struct head { uint8_t data[1024]; size_t size; };
+
+static int part(const struct head *h, int fd, void *buf, size_t n, uint64_t at)
+{
+	if (at > h->size || n > h->size - at)
+		return read_at(fd, buf, n, at);
+	memcpy(buf, h->data + at, n);
+	return 0;
+}
+
+static int read_interp(struct elf_file *e, const struct head *h, const Elf64_Phdr *ph)
 {
 	if (ph->p_filesz < 2 || ph->p_filesz > 4096)
 		return -ENOEXEC;
 	e->interp = heap_alloc(ph->p_filesz + 1);
 	if (!e->interp)
 		return -ENOMEM;
-	int r = read_at(e->fd, e->interp, ph->p_filesz, ph->p_offset);
+	int r = part(h, e->fd, e->interp, ph->p_filesz, ph->p_offset);
 	return r ? r : e->interp[ph->p_filesz - 1] ? -ENOEXEC : 0;
 }
 
 int elf_open(struct elf_file *e, int fd, const char **why)
 {
+	struct head h;
+	long n = raw_syscall(__NR_pread64, fd, h.data, sizeof h.data, 0);
 	int r;
 
 	memset(e, 0, sizeof *e);
 	e->fd = fd;
+	h.size = n < 0 ? 0 : n;
 	*why = "too short for an ELF file";
-	r = read_at(fd, &e->eh, sizeof e->eh, 0);
-	if (r)
-		return r;
+	if (n < (long)sizeof e->eh)
+		return n < 0 ? n : -ENOEXEC;
+	memcpy(&e->eh, h.data, sizeof e->eh);
 	*why = check_header(&e->eh);
 	if (*why)
 		return -ENOEXEC;
@@ -75,10 +89,10 @@ int elf_open(struct elf_file *e, int fd, const char **why)
 	e->ph = heap_alloc(size);
 	if (!e->ph)
 		return -ENOMEM;
-	r = read_at(fd, e->ph, size, e->eh.e_phoff);
+	r = part(&h, fd, e->ph, size, e->eh.e_phoff);
 	for (int i = 0; r == 0 && i < e->eh.e_phnum; i++) {
 		if (e->ph[i].p_type == PT_INTERP && !e->interp)
-			r = read_interp(e, &e->ph[i]);
+			r = read_interp(e, &h, &e->ph[i]);
 		else if (e->ph[i].p_type == PT_GNU_STACK)
 			e->exec_stack = e->ph[i].p_flags & PF_X;
 	}
