@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Files of mounted file systems, as the rest of the agent sees them: what a place (struct where) and an
+ * open file (struct file) are asked through the channel of their server.
+ *
+ *	remote.c	requests, remote_fs, names: mkdir, unlink, rename, link, ...
+ *	remote_attr.c	attributes: stat, chmod, times, statfs, xattr
+ *	remote_open.c	open, close, chdir; opening by name for exec
+ *	remote_io.c	read, write, seek, readdir; a whole file into memory
+ */
+#ifndef UM_KERNEL_FS_REMOTE_H
+#define UM_KERNEL_FS_REMOTE_H
+
+#include "../fd.h"
+#include "../path.h"
+#include "../../agent/channel.h"
+
+/* ---- requests ------------------------------------------------------------------------------------- */
+
+/* A request about a place, base and path filled in.  NULL and *error when there is no channel. */
+struct um_slot *remote_begin(struct where *w, uint32_t op, long *error);
+
+/* Sends it.  0, -errno, or -UM_EAGAIN when the walk met a link (w then holds the rest of it). */
+long remote_call(struct where *w, struct um_slot *s);
+
+/* The same about an open file. */
+struct um_slot *file_begin(struct task *t, const struct file *f, uint32_t op, long *error);
+long file_call(struct task *t, const struct file *f, struct um_slot *s);
+
+/* Is this place the root of its mount: a mount point, which no name operation may touch? */
+bool remote_is_root(const struct where *w);
+
+/* ---- open files ------------------------------------------------------------------------------------ */
+
+/*
+ * Opens the place w at its server: *out is a file with one reference and no descriptor yet.  The handle
+ * lives until remote_close(), or until the last carrier made for it is closed.
+ */
+long remote_open_file(struct where *w, int flags, unsigned mode, struct file **out);
+long remote_open(struct where *w, int flags, unsigned mode);	/* the same with a descriptor: remote_fs.open */
+long remote_chdir(struct where *w);
+
+/* Opens a path of our own, without a carrier (exec).  -EXDEV if the path turns out to be real. */
+long remote_open_path(struct task *t, const char *path, int flags, struct file **out);
+
+/* Tells the server that a descriptor of f (or its only, carrierless use) is closed, and drops the
+ * reference.  Returns what the server says to FLUSH: close(2)'s result. */
+long remote_close(struct task *t, struct file *f);
+
+/* ---- data ------------------------------------------------------------------------------------------ */
+
+/* The guest's buffers of one read or write, our own copy of the vector. */
+struct guest_iov {
+	struct iovec *v;
+	int n;			/* vectors left, v[0] is the current one */
+	size_t at;		/* bytes of v[0] already used */
+	size_t left;		/* bytes left in all, never more than the kernel's MAX_RW_COUNT */
+	struct iovec *heap;
+	struct iovec few[8];
+};
+#define UM_MAX_RW	0x7ffff000ul	/* the kernel's MAX_RW_COUNT */
+
+long iov_single(struct guest_iov *g, gaddr buf, size_t size);
+long iov_import(struct task *t, struct guest_iov *g, gaddr vec, unsigned long n);
+void iov_done(struct guest_iov *g);
+size_t iov_put(struct task *t, struct guest_iov *g, const void *src, size_t n);	/* bytes copied */
+size_t iov_get(struct task *t, struct guest_iov *g, void *dst, size_t n);
+
+/*
+ * offset: a position, UM_OFFSET_FILE (the file's own, moved) or UM_OFFSET_END.  Results as of read(2)
+ * and write(2).
+ */
+long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset);
+long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset);
+
+/* One piece of at most UM_DATA_SIZE bytes; *data points into the channel until its next use. */
+long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, uint8_t **data);
+/* A channel whose data window the caller fills, then file_write_piece() sends size bytes of it. */
+struct um_slot *file_write_begin(struct task *t, struct file *f, long *error);
+long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t size, uint64_t offset);
+
+long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence);
+long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool legacy);
+long file_fsync(struct task *t, struct file *f, bool datasync);
+long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, int64_t len);
+
+/* Turns struct linux_dirent64 records into those of the old getdents (same sizes), in place. */
+void dirents_to_legacy(uint8_t *data, size_t size);
+
+/*
+ * A regular file's whole contents in a new memory file of that name (close-on-exec, holes where there
+ * are zeros).  Returns the raw descriptor.
+ */
+long file_to_memfd(struct task *t, struct file *f, const char *name);
+
+/* ---- attributes ------------------------------------------------------------------------------------- */
+
+void attr_to_stat(const struct um_attr *a, uint32_t dev_minor, struct stat *st);
+void attr_to_statx(const struct um_attr *a, uint32_t dev_minor, struct statx *sx);
+
+long file_stat(struct task *t, struct file *f, gaddr buf);
+long file_statx(struct task *t, struct file *f, gaddr buf);
+long file_attr(struct task *t, struct file *f, struct um_attr *a);
+long file_statfs(struct task *t, struct file *f, gaddr buf);
+long file_chmod(struct task *t, struct file *f, unsigned mode);
+long file_chown(struct task *t, struct file *f, unsigned uid, unsigned gid);
+long file_utimens(struct task *t, struct file *f, const struct timespec64 *ts);
+long file_truncate(struct task *t, struct file *f, uint64_t size);
+long file_getxattr(struct task *t, struct file *f, const char *name, gaddr buf, size_t size);
+long file_setxattr(struct task *t, struct file *f, const char *name, gaddr buf, size_t size, int flags);
+long file_listxattr(struct task *t, struct file *f, gaddr buf, size_t size);
+long file_removexattr(struct task *t, struct file *f, const char *name);
+
+/* remote_attr.c's part of remote_fs */
+long remote_stat(struct where *w, gaddr buf);
+long remote_statx(struct where *w, int flags, unsigned mask, gaddr buf);
+long remote_statfs(struct where *w, gaddr buf);
+long remote_access(struct where *w, int mode, int flags);
+long remote_chmod(struct where *w, unsigned mode, int flags);
+long remote_chown(struct where *w, unsigned uid, unsigned gid);
+long remote_utimens(struct where *w, const struct timespec64 *ts);
+long remote_truncate(struct where *w, uint64_t size);
+long remote_getxattr(struct where *w, const char *name, gaddr buf, size_t size);
+long remote_setxattr(struct where *w, const char *name, gaddr buf, size_t size, int flags);
+long remote_listxattr(struct where *w, gaddr buf, size_t size);
+long remote_removexattr(struct where *w, const char *name);
+
+#endif

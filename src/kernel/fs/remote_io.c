@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The data of virtual files: the guest's read and write in pieces of the channel's data window, seek,
+ * readdir, and the copy of a whole file into memory for exec and mmap.
+ *
+ * The file's offset lives at the server with the handle, so that it is shared over fork and dup:
+ * UM_OFFSET_FILE means "that one, and move it".
+ */
+#include "remote.h"
+#include <linux/memfd.h>
+#include <linux/fs.h>
+#include <linux/limits.h>
+
+#define GUEST_END	0x7ffffffff000ul	/* no guest address lies at or above it */
+
+/* ---- the guest's buffers ---------------------------------------------------------------------------- */
+
+long iov_single(struct guest_iov *g, gaddr buf, size_t size)
+{
+	if ((long)size < 0)
+		return -EINVAL;
+	if (size > GUEST_END || buf > GUEST_END - size)
+		return -EFAULT;
+	g->heap = NULL;
+	g->v = g->few;
+	g->n = 1;
+	g->at = 0;
+	g->left = size < UM_MAX_RW ? size : UM_MAX_RW;
+	g->few[0] = (struct iovec){ (void *)buf, g->left };
+	return 0;
+}
+
+/* As the kernel's import_iovec: lengths that are no ssize_t are EINVAL, the sum is cut. */
+long iov_import(struct task *t, struct guest_iov *g, gaddr vec, unsigned long n)
+{
+	long r = 0;
+
+	g->heap = NULL;
+	g->v = g->few;
+	g->at = g->left = 0;
+	if (n > UIO_MAXIOV)
+		return -EINVAL;
+	g->n = (int)n;
+	if (n > sizeof g->few / sizeof g->few[0]) {
+		g->v = g->heap = heap_alloc(n * sizeof *g->v);
+		if (!g->heap)
+			return -ENOMEM;
+	}
+	if (copy_from_guest(t, g->v, vec, n * sizeof *g->v))
+		r = -EFAULT;
+	for (unsigned long i = 0; !r && i < n; i++) {
+		size_t len = g->v[i].iov_len;
+
+		if ((long)len < 0)
+			r = -EINVAL;
+		else if (len > GUEST_END || (gaddr)g->v[i].iov_base > GUEST_END - len)
+			r = -EFAULT;
+		if (len > UM_MAX_RW - g->left)
+			g->v[i].iov_len = len = UM_MAX_RW - g->left;
+		g->left += len;
+	}
+	if (r)
+		iov_done(g);
+	return r;
+}
+
+void iov_done(struct guest_iov *g)
+{
+	heap_free(g->heap);
+	g->heap = NULL;
+}
+
+/* Moves n bytes between p and the guest; stops at the first address that faults. */
+static size_t iov_move(struct task *t, struct guest_iov *g, uint8_t *p, size_t n, bool put)
+{
+	size_t done = 0;
+
+	while (done < n && g->n) {
+		size_t piece = g->v->iov_len - g->at;
+		gaddr at = (gaddr)g->v->iov_base + g->at;
+
+		if (!piece) {
+			g->v++;
+			g->n--;
+			g->at = 0;
+			continue;
+		}
+		if (piece > n - done)
+			piece = n - done;
+		if (put ? copy_to_guest(t, at, p + done, piece) : copy_from_guest(t, p + done, at, piece))
+			break;
+		done += piece;
+		g->at += piece;
+		g->left -= piece;
+	}
+	return done;
+}
+
+size_t iov_put(struct task *t, struct guest_iov *g, const void *src, size_t n)
+{
+	return iov_move(t, g, (uint8_t *)src, n, true);
+}
+
+size_t iov_get(struct task *t, struct guest_iov *g, void *dst, size_t n)
+{
+	return iov_move(t, g, dst, n, false);
+}
+
+/* ---- read and write --------------------------------------------------------------------------------- */
+
+static bool explicit_offset(uint64_t offset)
+{
+	return offset != UM_OFFSET_FILE && offset != UM_OFFSET_END;
+}
+
+long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, uint8_t **data)
+{
+	long r;
+	struct um_slot *s = file_begin(t, f, UM_OP_READ, &r);
+
+	if (!s)
+		return r;
+	s->req.size = size < UM_DATA_SIZE ? size : UM_DATA_SIZE;
+	s->req.offset = offset;
+	r = file_call(t, f, s);
+	if (r)
+		return r;
+	if (s->rep.size > size || s->rep.size > UM_DATA_SIZE)
+		return -EIO;
+	*data = s->data;
+	return (long)s->rep.size;
+}
+
+struct um_slot *file_write_begin(struct task *t, struct file *f, long *error)
+{
+	return file_begin(t, f, UM_OP_WRITE, error);
+}
+
+long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t size, uint64_t offset)
+{
+	long r;
+
+	s->req.size = size;
+	s->req.offset = offset;
+	s->req.open_flags = f->open_flags;
+	r = file_call(t, f, s);
+	if (r)
+		return r;
+	return s->rep.size <= size ? (long)s->rep.size : -EIO;
+}
+
+static long may_read(const struct file *f)
+{
+	if (f->flags & FILE_PATH || (f->open_flags & O_ACCMODE) == O_WRONLY)
+		return -EBADF;
+	return S_ISDIR(f->mode) ? -EISDIR : 0;
+}
+
+static long may_write(const struct file *f)
+{
+	if (f->flags & FILE_PATH || (f->open_flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	return 0;
+}
+
+long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset)
+{
+	size_t done = 0;
+	long r = may_read(f);
+
+	while (!r && g->left) {
+		uint8_t *data;
+		size_t copied, want = g->left < UM_DATA_SIZE ? g->left : UM_DATA_SIZE;
+
+		r = file_read_piece(t, f, want, explicit_offset(offset) ? offset + done : offset, &data);
+		if (r <= 0)
+			break;
+		copied = iov_put(t, g, data, (size_t)r);
+		done += copied;
+		if (copied < (size_t)r) {
+			if (!explicit_offset(offset))
+				file_seek(t, f, (int64_t)copied - r, SEEK_CUR);
+			r = -EFAULT;
+		} else {
+			r = (size_t)r < want;	/* the end: leave the loop */
+		}
+	}
+	return done ? (long)done : r < 0 ? r : 0;
+}
+
+long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset)
+{
+	size_t done = 0;
+	long r = may_write(f);
+
+	while (!r && g->left) {
+		size_t got, want = g->left < UM_DATA_SIZE ? g->left : UM_DATA_SIZE;
+		struct um_slot *s = file_write_begin(t, f, &r);
+
+		if (!s)
+			break;
+		got = iov_get(t, g, s->data, want);
+		if (!got) {
+			r = -EFAULT;
+			break;
+		}
+		r = file_write_piece(t, f, s, got, explicit_offset(offset) ? offset + done : offset);
+		if (r < 0)
+			break;
+		done += (size_t)r;
+		r = (size_t)r < want;		/* short, or a fault: leave the loop */
+	}
+	return done ? (long)done : r < 0 ? r : 0;
+}
+
+long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence)
+{
+	long r;
+	struct um_slot *s;
+
+	if (f->flags & FILE_PATH)
+		return -EBADF;
+	s = file_begin(t, f, UM_OP_SEEK, &r);
+	if (!s)
+		return r;
+	s->req.offset = (uint64_t)offset;
+	s->req.whence = whence;
+	r = file_call(t, f, s);
+	if (r)
+		return r;
+	return (int64_t)s->rep.offset >= 0 ? (long)s->rep.offset : -EOVERFLOW;
+}
+
+long file_fsync(struct task *t, struct file *f, bool datasync)
+{
+	long r;
+	struct um_slot *s;
+
+	if (f->flags & FILE_PATH)
+		return -EBADF;
+	s = file_begin(t, f, UM_OP_FSYNC, &r);
+	if (!s)
+		return r;
+	s->req.open_flags = datasync;
+	return file_call(t, f, s);
+}
+
+long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, int64_t len)
+{
+	long r = may_write(f);
+	struct um_slot *s;
+
+	if (r)
+		return r;
+	s = file_begin(t, f, UM_OP_FALLOCATE, &r);
+	if (!s)
+		return r;
+	s->req.mode = (uint32_t)mode;
+	s->req.offset = (uint64_t)offset;
+	s->req.size = (uint64_t)len;
+	return file_call(t, f, s);
+}
+
+/* ---- directories ------------------------------------------------------------------------------------ */
+
+/*
+ * Both forms of a record have the same size: the new one has the type where the old one's name
+ * starts, the old one has it in the record's last byte.
+ */
+void dirents_to_legacy(uint8_t *data, size_t size)
+{
+	size_t at = 0;
+
+	while (at + sizeof(struct linux_dirent64) <= size) {
+		struct linux_dirent64 *d = (struct linux_dirent64 *)(data + at);
+		uint8_t *old_name = data + at + offsetof(struct linux_dirent64, d_type);
+		uint8_t type = d->d_type;
+		size_t reclen = d->d_reclen, room = reclen - offsetof(struct linux_dirent64, d_name);
+
+		if (reclen <= sizeof *d || reclen > size - at)
+			return;
+		memmove(old_name, old_name + 1, room);
+		data[at + reclen - 1] = type;
+		at += reclen;
+	}
+}
+
+long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool legacy)
+{
+	long r;
+	struct um_slot *s;
+
+	if (f->flags & FILE_PATH)
+		return -EBADF;
+	if (!S_ISDIR(f->mode))
+		return -ENOTDIR;
+	s = file_begin(t, f, UM_OP_READDIR, &r);
+	if (!s)
+		return r;
+	s->req.size = size < UM_DATA_SIZE ? size : UM_DATA_SIZE;
+	r = file_call(t, f, s);
+	if (r)
+		return r;
+	if (s->rep.size > s->req.size)
+		return -EIO;
+	if (legacy)
+		dirents_to_legacy(s->data, s->rep.size);
+	return copy_to_guest(t, buf, s->data, s->rep.size) ? -EFAULT : (long)s->rep.size;
+}
+
+/* ---- a whole file in memory ------------------------------------------------------------------------- */
+
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	return !n || (!p[0] && !memcmp(p, p + 1, n - 1));
+}
+
+/* Writes n bytes at offset, page by page, leaving out those that are zero. */
+static long memfd_fill(long fd, const uint8_t *data, size_t n, uint64_t offset)
+{
+	for (size_t at = 0; at < n; ) {
+		size_t end = at;
+
+		while (end < n && !all_zero(data + end, n - end < 4096 ? n - end : 4096))
+			end += n - end < 4096 ? n - end : 4096;
+		if (end == at) {
+			at += 4096;
+			continue;
+		}
+		long r = raw_syscall(__NR_pwrite64, fd, data + at, end - at, offset + at);
+		if (r <= 0)
+			return r ? r : -EIO;
+		at += (size_t)r;
+	}
+	return 0;
+}
+
+static long memfd_create(const char *name)
+{
+	char shown[NAME_MAX - sizeof "memfd:"];
+	long fd;
+
+	text_format(shown, sizeof shown, "%s", name);
+	fd = raw_syscall(__NR_memfd_create, shown, MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10 /* MFD_EXEC */);
+	if (fd == -EINVAL)		/* kernels before 6.3 have no such flag: always executable */
+		fd = raw_syscall(__NR_memfd_create, shown, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd;
+}
+
+long file_to_memfd(struct task *t, struct file *f, const char *name)
+{
+	uint64_t offset = 0;
+	uint8_t *data;
+	long n, r = 0, fd = memfd_create(name);
+
+	if (fd < 0)
+		return fd;
+	while (!r && (n = file_read_piece(t, f, UM_DATA_SIZE, offset, &data)) != 0) {
+		r = n < 0 ? n : memfd_fill(fd, data, (size_t)n, offset);
+		if (!r)
+			offset += (uint64_t)n;
+		if (n < (long)UM_DATA_SIZE)
+			break;
+	}
+	if (!r)
+		r = raw_syscall(__NR_ftruncate, fd, offset);
+	if (r) {
+		raw_syscall(__NR_close, fd);
+		return r;
+	}
+	return fd;
+}

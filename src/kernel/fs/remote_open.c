@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening and closing files of mounted file systems, and the virtual working directory.
+ *
+ * An open file is a handle at the server; a carrier (kernel/file.h) makes it a descriptor.  Order matters
+ * at both ends: the server opens first, then the carrier is made (until then nothing but our own word
+ * keeps the handle); at close the carrier goes first, then the server is told, and looks whether that
+ * was the last one.
+ */
+#include "remote.h"
+
+#define OPEN_ONCE	(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)	/* no part of F_GETFL */
+
+/*
+ * What may be opened.  The server has looked already; this is for servers that did not.  FIFOs would
+ * need the kernel's pipe behind them and devices a driver: ENXIO and EACCES (as on a nodev mount).
+ */
+static long open_verdict(const struct um_attr *a, int flags)
+{
+	uint32_t type = a->mode & S_IFMT;
+
+	if (flags & O_DIRECTORY && type != S_IFDIR)
+		return -ENOTDIR;
+	if (flags & O_PATH)
+		return 0;
+	switch (type) {
+	case S_IFREG:
+		return 0;
+	case S_IFDIR:
+		return (flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC) ? -EISDIR : 0;
+	case S_IFLNK:
+		return -ELOOP;
+	case S_IFCHR:
+	case S_IFBLK:
+		return -EACCES;
+	default:
+		return -ENXIO;
+	}
+}
+
+/* The canonical path of w without the slash at its end. */
+static char *path_copy(const struct where *w)
+{
+	size_t len = strlen(w->path);
+
+	while (len > 1 && w->path[len - 1] == '/')
+		len--;
+	return heap_strndup(w->path, len);
+}
+
+static long open_request(struct where *w, int flags, unsigned mode, struct um_reply *rep)
+{
+	long r;
+	struct um_slot *s = remote_begin(w, UM_OP_OPEN, &r);
+
+	if (!s)
+		return r;
+	s->req.open_flags = (uint32_t)flags;
+	s->req.mode = mode & 07777;
+	r = remote_call(w, s);
+	if (!r)
+		*rep = s->rep;
+	return r;
+}
+
+long remote_open_file(struct where *w, int flags, unsigned mode, struct file **out)
+{
+	struct um_reply rep = { 0 };
+	struct file *f;
+	long r;
+
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		return -EOPNOTSUPP;
+	if (flags & O_PATH)
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+		return -EINVAL;
+	f = file_new(FILE_REMOTE);
+	if (!f)
+		return -ENOMEM;
+	r = open_request(w, flags, mode, &rep);
+	if (r) {
+		file_put(f);
+		return r;
+	}
+	f->server = w->mount.server;
+	f->handle = rep.handle;
+	f->mount = w->mount.id;
+	f->mode = rep.attr.mode & S_IFMT;
+	f->open_flags = (uint32_t)(flags & ~OPEN_ONCE);
+	f->flags = flags & O_PATH ? FILE_PATH : 0;
+	f->node = rep.node;
+	r = open_verdict(&rep.attr, rep.created ? flags & ~(O_CREAT | O_TRUNC) : flags);
+	if (!r && S_ISDIR(f->mode) && !(f->path = path_copy(w)))
+		r = -ENOMEM;
+	if (r)
+		remote_close(w->t, f);
+	else
+		*out = f;
+	return r;
+}
+
+/*
+ * Is there a free descriptor?  Asked before the server creates or truncates something, since the kernel
+ * too finds EMFILE first.
+ */
+static long descriptor_free(void)
+{
+	long fd = raw_syscall(__NR_fcntl, process.world_fd, F_DUPFD, 0);
+
+	if (fd < 0)
+		return fd;
+	raw_syscall(__NR_close, fd);
+	return 0;
+}
+
+long remote_open(struct where *w, int flags, unsigned mode)
+{
+	struct file *f;
+	long r = flags & (O_CREAT | O_TRUNC) ? descriptor_free() : 0;
+	int fd;
+
+	if (!r)
+		r = remote_open_file(w, flags, mode, &f);
+	if (r)
+		return r;
+	fd = carrier_open(f->server, f->handle, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_DIRECTORY));
+	if (fd < 0) {
+		remote_close(w->t, f);
+		return fd;
+	}
+	r = fd_install(w->t, fd, f);
+	if (r) {
+		raw_syscall(__NR_close, fd);
+		remote_close(w->t, f);
+		return r;
+	}
+	return fd;
+}
+
+long remote_open_path(struct task *t, const char *path, int flags, struct file **out)
+{
+	struct where w;
+	long r = where_begin_path(&w, t, AT_FDCWD, path, flags & O_NOFOLLOW ? WHERE_NOFOLLOW : 0);
+
+	while (where_next(&w, &r))
+		r = w.fs == &remote_fs ? remote_open_file(&w, flags, 0, out) : -EXDEV;
+	return where_end(&w, r);
+}
+
+/* The descriptor is gone whatever happened, so the call is never executed again. */
+long remote_close(struct task *t, struct file *f)
+{
+	long r = file_closed(t, f);
+
+	file_put(f);
+	return r == -UM_ERESTART ? -EINTR : r;
+}
+
+/* fsinfo_set_cwd() makes the carrier; our own reference is for telling the server when it cannot. */
+long remote_chdir(struct where *w)
+{
+	struct file *f;
+	long r = remote_access(w, 1, AT_EACCESS);
+
+	if (!r)
+		r = remote_open_file(w, O_PATH | O_DIRECTORY, 0, &f);
+	if (r)
+		return r;
+	file_get(f);
+	r = fsinfo_set_cwd(w->t, f);
+	if (r)
+		remote_close(w->t, f);
+	else
+		file_put(f);
+	return r;
+}

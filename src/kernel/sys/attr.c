@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Changing attributes: mode, owner, times, size.
+ */
+#include "calls.h"
+#include <linux/fs.h>
+
+#define AT_FLAGS	(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)
+#define NSEC_NOW	0x3fffffffl
+#define NSEC_OMIT	0x3ffffffel
+
+/* A virtual descriptor whose attributes may be changed: held, or NULL and *error. */
+static struct file *hold_for_change(struct task *t, int fd, long *error)
+{
+	struct file *f = fd_hold(t, fd);
+
+	if (f && !(f->flags & FILE_PATH))
+		return f;
+	*error = -EBADF;
+	if (f)
+		file_put(f);
+	return NULL;
+}
+
+/* ---- mode and owner --------------------------------------------------------------------------------- */
+
+long sys_fchmod(struct task *t, int fd, unsigned mode)
+{
+	struct file *f;
+	long r = 0;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_fchmod, fd, mode);
+	f = hold_for_change(t, fd, &r);
+	if (!f)
+		return r;
+	r = file_chmod(t, f, mode);
+	file_put(f);
+	return r;
+}
+
+long sys_fchmodat2(struct task *t, int dfd, gaddr name, unsigned mode, int flags)
+{
+	struct where w;
+	long r;
+
+	if (flags & ~AT_FLAGS)
+		return -EINVAL;
+	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	while (where_next(&w, &r))
+		r = place_call(&w, chmod, EPERM, mode, 0);
+	return where_end(&w, r);
+}
+
+long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
+{
+	struct file *f;
+	long r = 0;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_fchown, fd, uid, gid);
+	f = hold_for_change(t, fd, &r);
+	if (!f)
+		return r;
+	r = file_chown(t, f, uid, gid);
+	file_put(f);
+	return r;
+}
+
+long sys_fchownat(struct task *t, int dfd, gaddr name, unsigned uid, unsigned gid, int flags)
+{
+	struct where w;
+	long r;
+
+	if (flags & ~AT_FLAGS)
+		return -EINVAL;
+	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	while (where_next(&w, &r))
+		r = place_call(&w, chown, EPERM, uid, gid);
+	return where_end(&w, r);
+}
+
+/* ---- times ------------------------------------------------------------------------------------------ */
+
+static bool bad_nsec(int64_t nsec)
+{
+	return nsec != NSEC_NOW && nsec != NSEC_OMIT && (nsec < 0 || nsec > 999999999);
+}
+
+static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
+{
+	long r = 0;
+	struct file *f;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_utimensat, fd, 0, ts, 0);
+	f = hold_for_change(t, fd, &r);
+	if (!f)
+		return r;
+	r = file_utimens(t, f, ts);
+	file_put(f);
+	return r;
+}
+
+/* ts NULL: now.  With both times left alone the kernel does not even look at the path. */
+static long do_utimens(struct task *t, int dfd, gaddr name, const struct timespec64 *ts, int flags)
+{
+	struct where w;
+	long r;
+
+	if (ts && (bad_nsec(ts[0].tv_nsec) || bad_nsec(ts[1].tv_nsec)))
+		return -EINVAL;
+	if (ts && ts[0].tv_nsec == NSEC_OMIT && ts[1].tv_nsec == NSEC_OMIT)
+		return 0;
+	if (!name && dfd != AT_FDCWD)
+		return flags ? -EINVAL : fd_utimens(t, dfd, ts);
+	if (flags & ~AT_FLAGS)
+		return -EINVAL;
+	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	while (where_next(&w, &r))
+		r = place_call(&w, utimens, EPERM, ts);
+	return where_end(&w, r);
+}
+
+long sys_utimensat(struct task *t, int dfd, gaddr name, gaddr times, int flags)
+{
+	struct timespec64 ts[2];
+
+	if (times && copy_from_guest(t, ts, times, sizeof ts))
+		return -EFAULT;
+	return do_utimens(t, dfd, name, times ? ts : NULL, flags);
+}
+
+/* utimes(2) is this with AT_FDCWD. */
+long sys_futimesat(struct task *t, int dfd, gaddr name, gaddr times)
+{
+	struct timespec64 ts[2];		/* microseconds at first: struct timeval */
+
+	if (!times)
+		return do_utimens(t, dfd, name, NULL, 0);
+	if (copy_from_guest(t, ts, times, sizeof ts))
+		return -EFAULT;
+	for (int i = 0; i < 2; i++) {
+		if (ts[i].tv_nsec < 0 || ts[i].tv_nsec >= 1000000)
+			return -EINVAL;
+		ts[i].tv_nsec *= 1000;
+	}
+	return do_utimens(t, dfd, name, ts, 0);
+}
+
+long sys_utime(struct task *t, gaddr name, gaddr times)
+{
+	int64_t sec[2];
+	struct timespec64 ts[2];
+
+	if (!times)
+		return do_utimens(t, AT_FDCWD, name, NULL, 0);
+	if (copy_from_guest(t, sec, times, sizeof sec))
+		return -EFAULT;
+	ts[0] = (struct timespec64){ sec[0], 0 };
+	ts[1] = (struct timespec64){ sec[1], 0 };
+	return do_utimens(t, AT_FDCWD, name, ts, 0);
+}
+
+/* ---- size ------------------------------------------------------------------------------------------- */
+
+long sys_truncate(struct task *t, gaddr name, int64_t length)
+{
+	struct where w;
+	long r;
+
+	if (length < 0)
+		return -EINVAL;
+	r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY);
+	while (where_next(&w, &r))
+		r = place_call(&w, truncate, EPERM, (uint64_t)length);
+	return where_end(&w, r);
+}
+
+long sys_ftruncate(struct task *t, int fd, int64_t length)
+{
+	struct file *f;
+	long r = 0;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_ftruncate, fd, length);
+	if (length < 0)
+		return -EINVAL;
+	f = hold_for_change(t, fd, &r);
+	if (!f)
+		return r;
+	if (!S_ISREG(f->mode) || (f->open_flags & O_ACCMODE) == O_RDONLY)
+		r = -EINVAL;
+	else
+		r = file_truncate(t, f, (uint64_t)length);
+	file_put(f);
+	return r;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the handlers of calls on files share.  A handler by path fetches, resolves and calls
+ * `w.fs->verb` (kernel/path.h); a handler by descriptor looks whether it is virtual and asks the file
+ * (fs/remote.h), or makes the same call on the real descriptor.
+ */
+#ifndef UM_KERNEL_SYS_CALLS_H
+#define UM_KERNEL_SYS_CALLS_H
+
+#include "../fd.h"
+#include "../path.h"
+#include "../fs/remote.h"
+#include "handlers.h"
+#include "sysnr.h"
+
+/* The call on a descriptor that fd_peek() says is real: `fd` must be its first argument. */
+#define real_call(t, nr, fd, ...) \
+	(__builtin_expect(fd_is_ours(fd), 0) ? -EBADF : kernel_call((t), (nr), (fd), ##__VA_ARGS__))
+
+static inline bool fd_is_virtual(const struct task *t, int fd)
+{
+	return __builtin_expect(fd_peek(t, fd) != NULL, 0);
+}
+
+/* A NULL operation of struct fs_ops: there is no such thing at this place. */
+#define place_call(w, verb, missing, ...) \
+	((w)->fs->verb ? (w)->fs->verb((w), ##__VA_ARGS__) : -(missing))
+
+/* AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH for where_begin(). */
+static inline unsigned where_flags(int at)
+{
+	return (at & AT_SYMLINK_NOFOLLOW ? WHERE_NOFOLLOW : 0) | (at & AT_EMPTY_PATH ? WHERE_EMPTY : 0);
+}
+
+/* Is it fd itself that is meant: AT_EMPTY_PATH and an empty (since Linux 6.11 also a NULL) path? */
+static inline bool names_fd(struct task *t, int fd, gaddr path, int at)
+{
+	char first;
+
+	if (!(at & AT_EMPTY_PATH) || fd < 0)
+		return false;
+	return !path || (!copy_from_guest(t, &first, path, 1) && !first);
+}
+
+/* Closes a virtual descriptor: the carrier, the server, the entry.  close(2)'s result. */
+long close_virtual(struct task *t, int fd);
+
+#endif

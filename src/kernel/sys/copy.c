@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Calls that move data between two descriptors: sendfile, copy_file_range, splice.  With two real ones
+ * they are the kernel's.  With a virtual one the agent moves the data through the window of the
+ * channel, piece by piece: from there it is written to the other side without a further copy.
+ *
+ * Positions are explicit throughout; a file's own offset is read at the beginning and set at the end, so
+ * nothing has to be undone when a write comes out short.
+ */
+#include "calls.h"
+#include <linux/fs.h>
+
+/* One side of a copy. */
+struct end {
+	int fd;
+	struct file *f;		/* held; NULL: real */
+	gaddr where;		/* the guest's offset variable, 0: the file's own offset */
+	bool stream;		/* a real one without position: a pipe, a socket */
+	int64_t pos;
+};
+
+static long end_seek(struct task *t, const struct end *e, int64_t offset, unsigned whence)
+{
+	return e->f ? file_seek(t, e->f, offset, whence) : raw_syscall(__NR_lseek, e->fd, offset, whence);
+}
+
+static void end_close(struct end *e)
+{
+	if (e->f)
+		file_put(e->f);
+}
+
+/* Takes hold of fd and finds the position to start at. */
+static long end_open(struct task *t, struct end *e, int fd, gaddr where)
+{
+	*e = (struct end){ .fd = fd, .where = where };
+	if (fd_is_ours(fd))
+		return -EBADF;
+	if (fd_is_virtual(t, fd)) {
+		e->f = fd_hold(t, fd);
+		if (!e->f)
+			return -EBADF;
+		if (e->f->kind != FILE_REMOTE)
+			return -EINVAL;
+	}
+	if (where) {
+		if (copy_from_guest(t, &e->pos, where, sizeof e->pos))
+			return -EFAULT;
+		return e->pos < 0 ? -EINVAL : 0;
+	}
+	e->pos = end_seek(t, e, 0, SEEK_CUR);
+	if (e->pos == -ESPIPE && !e->f) {
+		e->stream = true;
+		e->pos = 0;
+	}
+	return e->pos < 0 ? (long)e->pos : 0;
+}
+
+/* After `done` bytes: the new position goes where the old one came from. */
+static long end_finish(struct task *t, const struct end *e, size_t done)
+{
+	int64_t pos = e->pos + (int64_t)done;
+
+	if (e->where)
+		return copy_to_guest(t, e->where, &pos, sizeof pos);
+	if (!e->stream && done)
+		end_seek(t, e, pos, SEEK_SET);
+	return 0;
+}
+
+static long end_read(struct task *t, const struct end *in, size_t size, size_t done, uint8_t *buf, uint8_t **data)
+{
+	uint64_t pos = (uint64_t)in->pos + done;
+
+	if (in->f)
+		return file_read_piece(t, in->f, size, pos, data);
+	*data = buf;
+	return kernel_call(t, __NR_pread64, in->fd, buf, size, pos);
+}
+
+/* A real output that has a position gets an explicit one. */
+static long real_write(struct task *t, const struct end *out, const uint8_t *data, size_t size, size_t done)
+{
+	if (out->stream)
+		return kernel_call(t, __NR_write, out->fd, data, size);
+	return kernel_call(t, __NR_pwrite64, out->fd, data, size, (uint64_t)out->pos + done);
+}
+
+/* Virtual or real into virtual: the data is read into, or moved to, the output's own window. */
+static long piece_to_virtual(struct task *t, const struct end *in, const struct end *out, size_t size, size_t done)
+{
+	struct um_slot *s;
+	uint8_t *data = NULL;
+	long r, n = 0;
+
+	if (in->f) {
+		n = file_read_piece(t, in->f, size, (uint64_t)in->pos + done, &data);
+		if (n <= 0)
+			return n;
+	}
+	s = file_write_begin(t, out->f, &r);	/* the same window, if both ends have one server */
+	if (!s)
+		return r;
+	if (!in->f)
+		n = end_read(t, in, size, done, s->data, &data);
+	else if (data != s->data)
+		memcpy(s->data, data, (size_t)n);
+	if (n <= 0)
+		return n;
+	return file_write_piece(t, out->f, s, (size_t)n, (uint64_t)out->pos + done);
+}
+
+static long piece(struct task *t, const struct end *in, const struct end *out, size_t size, size_t done)
+{
+	uint8_t *data;
+	long n;
+
+	if (out->f)
+		return piece_to_virtual(t, in, out, size, done);
+	n = end_read(t, in, size, done, NULL, &data);
+	return n <= 0 ? n : real_write(t, out, data, (size_t)n, done);
+}
+
+/*
+ * Up to count bytes, ending early at the end of the input, a short write or an error.  A signal before
+ * anything was moved makes the call start again; later the part that was moved is the result.
+ */
+static long copy_loop(struct task *t, struct end *in, struct end *out, size_t count)
+{
+	size_t done = 0;
+	long n = 0, r;
+
+	if (count > UM_MAX_RW)
+		count = UM_MAX_RW;
+	while (done < count) {
+		size_t size = count - done < UM_DATA_SIZE ? count - done : UM_DATA_SIZE;
+
+		n = piece(t, in, out, size, done);
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (!done && n < 0)
+		return n;
+	r = end_finish(t, in, done);
+	if (!r)
+		r = end_finish(t, out, done);
+	return r ? r : (long)done;
+}
+
+/* ---- what may be copied ------------------------------------------------------------------------------ */
+
+static bool may_read(const struct end *e)
+{
+	return !e->f || (!(e->f->flags & FILE_PATH) && (e->f->open_flags & O_ACCMODE) != O_WRONLY);
+}
+
+static bool may_write(const struct end *e)
+{
+	return !e->f || (!(e->f->flags & FILE_PATH) && (e->f->open_flags & O_ACCMODE) != O_RDONLY);
+}
+
+static bool appends(const struct end *e)
+{
+	long flags = e->f ? (long)e->f->open_flags : raw_syscall(__NR_fcntl, e->fd, F_GETFL);
+
+	return flags > 0 && flags & O_APPEND;
+}
+
+/* The type bits of st_mode; 0 when the descriptor is not open. */
+static unsigned type_of(const struct end *e)
+{
+	struct stat st;
+
+	if (e->f)
+		return e->f->mode & S_IFMT;
+	return raw_syscall(__NR_fstat, e->fd, &st) ? 0 : st.st_mode & S_IFMT;
+}
+
+static long sendfile_verdict(const struct end *in, const struct end *out)
+{
+	unsigned type = type_of(in);
+
+	if (!may_read(in) || !may_write(out))
+		return -EBADF;
+	if (type != S_IFREG && type != S_IFBLK)
+		return -EINVAL;
+	return appends(out) ? -EINVAL : 0;
+}
+
+long sys_sendfile(struct task *t, int out_fd, int in_fd, gaddr offset, size_t count)
+{
+	struct end in, out;
+	long r;
+
+	if (!fd_is_virtual(t, in_fd) && !fd_is_virtual(t, out_fd))
+		return fd_is_ours(in_fd) ? -EBADF : real_call(t, __NR_sendfile, out_fd, in_fd, offset, count);
+	if ((long)count < 0)
+		return -EINVAL;
+	out.f = NULL;
+	r = end_open(t, &in, in_fd, offset);
+	if (!r)
+		r = end_open(t, &out, out_fd, 0);
+	if (!r)
+		r = sendfile_verdict(&in, &out);
+	if (!r)
+		r = copy_loop(t, &in, &out, count);
+	end_close(&in);
+	end_close(&out);
+	return r;
+}
+
+/* As the kernel's generic_copy_file_checks. */
+static long copy_verdict(const struct end *in, const struct end *out, size_t len)
+{
+	unsigned from = type_of(in), to = type_of(out);
+
+	if (!may_read(in) || !may_write(out) || appends(out))
+		return -EBADF;
+	if (from == S_IFDIR || to == S_IFDIR)
+		return -EISDIR;
+	if (from != S_IFREG || to != S_IFREG)
+		return -EINVAL;
+	if (in->f && out->f && in->f->server == out->f->server && in->f->node == out->f->node &&
+	    in->pos < out->pos + (int64_t)len && out->pos < in->pos + (int64_t)len)
+		return -EINVAL;
+	return 0;
+}
+
+long sys_copy_file_range(struct task *t, int fd_in, gaddr off_in, int fd_out, gaddr off_out, size_t len,
+			 unsigned flags)
+{
+	struct end in, out;
+	long r;
+
+	if (!fd_is_virtual(t, fd_in) && !fd_is_virtual(t, fd_out))
+		return fd_is_ours(fd_out) ? -EBADF : real_call(t, __NR_copy_file_range, fd_in, off_in, fd_out,
+							       off_out, len, flags);
+	if (flags)
+		return -EINVAL;
+	if (len > UM_MAX_RW)
+		len = UM_MAX_RW;
+	out.f = NULL;
+	r = end_open(t, &in, fd_in, off_in);
+	if (!r)
+		r = end_open(t, &out, fd_out, off_out);
+	if (!r)
+		r = copy_verdict(&in, &out, len);
+	if (!r)
+		r = copy_loop(t, &in, &out, len);
+	end_close(&in);
+	end_close(&out);
+	return r;
+}
+
+/* A server's file has no pages of the kernel's that a pipe could take: EINVAL, as for any such file. */
+long sys_splice(struct task *t, int fd_in, gaddr off_in, int fd_out, gaddr off_out, size_t len, unsigned flags)
+{
+	if (fd_is_virtual(t, fd_in) || fd_is_virtual(t, fd_out))
+		return -EINVAL;
+	return fd_is_ours(fd_out) ? -EBADF : real_call(t, __NR_splice, fd_in, off_in, fd_out, off_out, len, flags);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Links and renaming.  link and rename concern two places; the kernel does it when both are real, a
+ * server when both lie in its mount, nobody else can: EXDEV.
+ */
+#include "calls.h"
+#include <linux/fs.h>
+
+long sys_readlinkat(struct task *t, int dfd, gaddr name, gaddr buf, size_t size)
+{
+	struct where w;
+	long r;
+
+	if ((int)size <= 0)
+		return -EINVAL;
+	size = (size_t)(int)size;
+	r = where_begin(&w, t, dfd, name, WHERE_NOFOLLOW | WHERE_EMPTY);
+	while (where_next(&w, &r))
+		r = place_call(&w, readlink, EINVAL, buf, size);
+	return where_end(&w, r);
+}
+
+long sys_symlinkat(struct task *t, gaddr target, int dfd, gaddr name)
+{
+	char text[UM_PATH_MAX];
+	struct where w;
+	long r = string_from_guest(t, text, target, sizeof text);
+
+	if (r <= 0)
+		return r ? r : -ENOENT;
+	r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CREATE);
+	while (where_next(&w, &r)) {
+		if (!w.fast && w.last != LAST_NAME)
+			r = -EEXIST;
+		else
+			r = place_call(&w, symlink, EPERM, text);
+	}
+	return where_end(&w, r);
+}
+
+/* One operation table, and one mount if it is a server's. */
+static bool same_world(const struct where *a, const struct where *b)
+{
+	return a->fs == b->fs && (a->fs != &remote_fs || a->mount.id == b->mount.id);
+}
+
+static long link_places(struct where *from, struct where *to, int flags)
+{
+	if (!to->fast && to->last != LAST_NAME)
+		return -EEXIST;
+	if (!same_world(from, to))
+		return -EXDEV;
+	return place_call(from, link, EPERM, to, flags);
+}
+
+/* The new name's directory first: it is fully resolved when where_begin() returns. */
+long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, int flags)
+{
+	struct where from, to;
+	long r;
+
+	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
+	while (where_next(&to, &r)) {
+		r = where_begin(&from, t, olddfd, old, (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) |
+				(flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0));
+		while (where_next(&from, &r))
+			r = link_places(&from, &to, flags);
+		r = where_end(&from, r);
+	}
+	return where_end(&to, r);
+}
+
+static long rename_places(struct where *from, struct where *to, unsigned flags)
+{
+	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME))
+		return flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY;
+	if (!same_world(from, to))
+		return -EXDEV;
+	return place_call(from, rename, EPERM, to, flags);
+}
+
+long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, unsigned flags)
+{
+	struct where from, to;
+	long r;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
+	    (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
+		return -EINVAL;
+	r = where_begin(&from, t, olddfd, old, WHERE_PARENT);
+	while (where_next(&from, &r)) {
+		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
+		while (where_next(&to, &r))
+			r = rename_places(&from, &to, flags);
+		r = where_end(&to, r);
+	}
+	return where_end(&from, r);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Socket calls that name a path or move descriptors: UNIX addresses go through the resolver, and what
+ * arrives by SCM_RIGHTS may be the carrier of a virtual file.
+ *
+ * A UNIX socket lives in the kernel; in a virtual file system there is no place for one.  bind says
+ * EOPNOTSUPP there, connect and send find a name that nobody listens on: ECONNREFUSED.
+ */
+#include "calls.h"
+#include "../fs/real.h"
+#include <linux/socket.h>
+#include <linux/un.h>
+
+#define AF_UNIX_	1
+#define SOL_SOCKET_	1
+#define SCM_RIGHTS_	1
+
+/* What the guest passes to sendmsg and recvmsg. */
+struct guest_msghdr {
+	gaddr name;
+	int namelen, pad1;
+	gaddr iov;
+	size_t iovlen;
+	gaddr control;
+	size_t controllen;
+	unsigned flags, pad2;
+};
+_Static_assert(sizeof(struct guest_msghdr) == 56, "the kernel's user_msghdr");
+
+struct guest_mmsghdr {
+	struct guest_msghdr hdr;
+	unsigned len, pad;
+};
+
+struct guest_cmsghdr {
+	size_t len;
+	int level, type;
+};
+
+/* ---- addresses -------------------------------------------------------------------------------------- */
+
+/* An address that the kernel gets instead of the guest's. */
+struct unix_address {
+	struct sockaddr_un sun;
+	int len;
+	int dir_fd;		/* kept open while the address is used, -1: none */
+};
+
+static void address_done(struct unix_address *a)
+{
+	if (a->dir_fd >= 0)
+		raw_syscall(__NR_close, a->dir_fd);
+	a->dir_fd = -1;
+}
+
+/* A path that does not fit into an address is reached through a descriptor of its directory. */
+static long address_shorten(struct unix_address *a, char *path)
+{
+	char *base = strrchr(path, '/');
+	long fd;
+	int n;
+
+	if (!base)
+		return -ENAMETOOLONG;
+	*base++ = 0;
+	fd = raw_syscall(__NR_openat, AT_FDCWD, *path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	a->dir_fd = (int)fd;
+	n = text_format(a->sun.sun_path, sizeof a->sun.sun_path, "/proc/self/fd/%d/%s", (int)fd, base);
+	return n < (int)sizeof a->sun.sun_path ? 0 : -ENAMETOOLONG;
+}
+
+static long address_set(struct unix_address *a, struct where *w, const char *own)
+{
+	char *path = (char *)w->upath;
+	size_t len = strlen(path);
+	long r = 0;
+
+	if (w->dfd == AT_FDCWD && !strcmp(path, own))
+		return 0;			/* as the guest has it */
+	if (len < sizeof a->sun.sun_path)
+		memcpy(a->sun.sun_path, path, len + 1);
+	else
+		r = address_shorten(a, path);
+	a->len = (int)(offsetof(struct sockaddr_un, sun_path) + strlen(a->sun.sun_path) + 1);
+	return r ? r : 1;
+}
+
+/* The socket's name lies in a mount: is there something of that name already? */
+static long address_virtual(struct where *w, bool create)
+{
+	long r = remote_access(w, 0, 0);
+
+	if (create)
+		return r == -ENOENT ? -EOPNOTSUPP : r ? r : -EADDRINUSE;
+	return r ? r : -ECONNREFUSED;
+}
+
+/*
+ * What the kernel should be given for this address: 0, the guest's own; 1, a->sun instead; or -errno.
+ * `create`: bind.
+ */
+static long address_resolve(struct task *t, gaddr addr, int length, struct unix_address *a, bool create)
+{
+	char path[sizeof a->sun.sun_path + 1];
+	struct where w;
+	long r;
+
+	a->dir_fd = -1;
+	if (!addr || length <= (int)offsetof(struct sockaddr_un, sun_path) || length > (int)sizeof a->sun ||
+	    (view_is_empty(t) && !t->fs->cwd))
+		return 0;
+	memset(&a->sun, 0, sizeof a->sun);
+	if (copy_from_guest(t, &a->sun, addr, (size_t)length) || a->sun.sun_family != AF_UNIX_ ||
+	    !a->sun.sun_path[0])
+		return 0;
+	memcpy(path, a->sun.sun_path, sizeof a->sun.sun_path);
+	path[sizeof a->sun.sun_path] = 0;
+	r = where_begin_path(&w, t, AT_FDCWD, path, create ? WHERE_ENTRY | WHERE_CREATE : 0);
+	while (where_next(&w, &r)) {
+		if (w.fs == &remote_fs) {
+			r = address_virtual(&w, create);
+			continue;
+		}
+		r = create ? 0 : real_check_link(&w);
+		if (!r)
+			r = address_set(a, &w, path);
+	}
+	r = where_end(&w, r);
+	if (r < 0)
+		address_done(a);
+	return r;
+}
+
+static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int length)
+{
+	struct unix_address a;
+	long r;
+
+	if (fd_is_ours(fd))
+		return -EBADF;
+	r = address_resolve(t, addr, length, &a, nr == __NR_bind);
+	if (r < 0)
+		return r;
+	if (r)
+		r = kernel_call(t, nr, fd, &a.sun, a.len);
+	else
+		r = kernel_call(t, nr, fd, addr, length);
+	address_done(&a);
+	return r;
+}
+
+long sys_bind(struct task *t, int fd, gaddr addr, int length)
+{
+	return call_with_address(t, __NR_bind, fd, addr, length);
+}
+
+long sys_connect(struct task *t, int fd, gaddr addr, int length)
+{
+	return call_with_address(t, __NR_connect, fd, addr, length);
+}
+
+long sys_sendto(struct task *t, int fd, gaddr buf, size_t count, unsigned flags, gaddr addr, int length)
+{
+	struct unix_address a;
+	long r;
+
+	if (fd_is_ours(fd))
+		return -EBADF;
+	r = address_resolve(t, addr, length, &a, false);
+	if (r < 0)
+		return r;
+	if (r)
+		r = kernel_call(t, __NR_sendto, fd, buf, count, flags, &a.sun, a.len);
+	else
+		r = kernel_call(t, __NR_sendto, fd, buf, count, flags, addr, length);
+	address_done(&a);
+	return r;
+}
+
+/* ---- sendmsg ---------------------------------------------------------------------------------------- */
+
+long sys_sendmsg(struct task *t, int fd, gaddr msg, unsigned flags)
+{
+	struct guest_msghdr h;
+	struct unix_address a;
+	long r;
+
+	if (fd_is_ours(fd))
+		return -EBADF;
+	if (copy_from_guest(t, &h, msg, sizeof h))
+		return -EFAULT;
+	r = address_resolve(t, h.name, h.namelen, &a, false);
+	if (r < 0)
+		return r;
+	if (!r)
+		return kernel_call(t, __NR_sendmsg, fd, msg, flags);
+	h.name = (gaddr)&a.sun;
+	h.namelen = a.len;
+	r = kernel_call(t, __NR_sendmsg, fd, &h, flags);
+	address_done(&a);
+	return r;
+}
+
+/* Does any of the messages carry a UNIX address?  Most often none has an address at all. */
+static bool any_name(struct task *t, gaddr msgs, unsigned count)
+{
+	struct guest_msghdr h;
+
+	for (unsigned i = 0; i < count && i < UIO_MAXIOV; i++) {
+		if (copy_from_guest(t, &h, msgs + i * sizeof(struct guest_mmsghdr), sizeof h))
+			return false;
+		if (h.name)
+			return true;
+	}
+	return false;
+}
+
+/* With addresses: one by one.  As in the kernel an error after the first message is the next call's. */
+long sys_sendmmsg(struct task *t, int fd, gaddr msgs, unsigned count, unsigned flags)
+{
+	unsigned sent = 0;
+	long r = 0;
+
+	if (view_is_empty(t) || !any_name(t, msgs, count))
+		return real_call(t, __NR_sendmmsg, fd, msgs, count, flags);
+	while (sent < count && sent < UIO_MAXIOV) {
+		gaddr at = msgs + sent * sizeof(struct guest_mmsghdr);
+		unsigned len;
+
+		r = sys_sendmsg(t, fd, at, flags);
+		if (r < 0)
+			break;
+		len = (unsigned)r;
+		if (copy_to_guest(t, at + offsetof(struct guest_mmsghdr, len), &len, sizeof len)) {
+			r = -EFAULT;
+			break;
+		}
+		sent++;
+	}
+	return sent ? (long)sent : r;
+}
+
+/* ---- recvmsg ---------------------------------------------------------------------------------------- */
+
+static void adopt_descriptors(struct task *t, gaddr at, size_t len)
+{
+	for (size_t done = 0; done + sizeof(int) <= len; done += sizeof(int)) {
+		int fd;
+
+		if (copy_from_guest(t, &fd, at + done, sizeof fd))
+			return;
+		fd_adopt(t, fd);
+	}
+}
+
+/* The control data of a received message, as the kernel has filled it in. */
+static void adopt_rights(struct task *t, gaddr msg)
+{
+	struct guest_msghdr h;
+	struct guest_cmsghdr c;
+	size_t at = 0;
+
+	if (copy_from_guest(t, &h, msg, sizeof h))
+		return;
+	while (at + sizeof c <= h.controllen) {
+		if (copy_from_guest(t, &c, h.control + at, sizeof c) || c.len < sizeof c ||
+		    c.len > h.controllen - at)
+			return;
+		if (c.level == SOL_SOCKET_ && c.type == SCM_RIGHTS_)
+			adopt_descriptors(t, h.control + at + sizeof c, c.len - sizeof c);
+		at += (c.len + 7) & ~(size_t)7;
+	}
+}
+
+long sys_recvmsg(struct task *t, int fd, gaddr msg, unsigned flags)
+{
+	long r = real_call(t, __NR_recvmsg, fd, msg, flags);
+
+	if (r >= 0)
+		adopt_rights(t, msg);
+	return r;
+}
+
+long sys_recvmmsg(struct task *t, int fd, gaddr msgs, unsigned count, unsigned flags, gaddr timeout)
+{
+	long n = real_call(t, __NR_recvmmsg, fd, msgs, count, flags, timeout);
+
+	for (long i = 0; i < n; i++)
+		adopt_rights(t, msgs + (gaddr)i * sizeof(struct guest_mmsghdr));
+	return n;
+}

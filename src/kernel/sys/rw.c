@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * read, write and seek.  On a real descriptor each is one comparison and the kernel's call; on a virtual
+ * one the file's server is asked; on our own /dev/fuse we are the server.
+ */
+#include "calls.h"
+#include "../fs/fuse.h"
+#include <linux/fs.h>
+
+enum direction { READING, WRITING };
+
+static long device_rw(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset, enum direction dir)
+{
+	if (offset != UM_OFFSET_FILE)
+		return -ESPIPE;
+	return dir == READING ? fuse_dev_read(t, f, g->v, g->n) : fuse_dev_write(t, f, g->v, g->n);
+}
+
+static long virtual_rw(struct task *t, int fd, struct guest_iov *g, uint64_t offset, enum direction dir)
+{
+	struct file *f = fd_hold(t, fd);
+	long r;
+
+	if (!f)
+		return -EBADF;
+	if (f->kind == FILE_FUSE_DEVICE)
+		r = device_rw(t, f, g, offset, dir);
+	else
+		r = dir == READING ? file_read(t, f, g, offset) : file_write(t, f, g, offset);
+	file_put(f);
+	return r;
+}
+
+static long single_rw(struct task *t, int fd, gaddr buf, size_t count, uint64_t offset, enum direction dir)
+{
+	struct guest_iov g;
+	long r = iov_single(&g, buf, count);
+
+	return r ? r : virtual_rw(t, fd, &g, offset, dir);
+}
+
+long sys_read(struct task *t, int fd, gaddr buf, size_t count)
+{
+	if (fd_is_virtual(t, fd))
+		return single_rw(t, fd, buf, count, UM_OFFSET_FILE, READING);
+	return real_call(t, __NR_read, fd, buf, count);
+}
+
+long sys_write(struct task *t, int fd, gaddr buf, size_t count)
+{
+	if (fd_is_virtual(t, fd))
+		return single_rw(t, fd, buf, count, UM_OFFSET_FILE, WRITING);
+	return real_call(t, __NR_write, fd, buf, count);
+}
+
+/*
+ * As in the kernel, what is written to a file with O_APPEND goes to its end, whatever the offset says.
+ * The file's own offset stays.
+ */
+static uint64_t write_offset(struct task *t, int fd, int64_t pos)
+{
+	const struct file *f = fd_peek(t, fd);
+
+	return f && f->open_flags & O_APPEND ? UM_OFFSET_END : (uint64_t)pos;
+}
+
+long sys_pread64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
+{
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_pread64, fd, buf, count, pos);
+	if (pos < 0)
+		return -EINVAL;
+	return single_rw(t, fd, buf, count, (uint64_t)pos, READING);
+}
+
+long sys_pwrite64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
+{
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_pwrite64, fd, buf, count, pos);
+	if (pos < 0)
+		return -EINVAL;
+	return single_rw(t, fd, buf, count, write_offset(t, fd, pos), WRITING);
+}
+
+/* ---- vectors ---------------------------------------------------------------------------------------- */
+
+#define RWF_READS	(RWF_HIPRI | RWF_NOWAIT)
+#define RWF_WRITES	(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+
+/* pos -1: the file's own offset, as for readv and writev, which are these calls with it. */
+static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int64_t pos, int flags,
+		      enum direction dir)
+{
+	struct guest_iov g;
+	uint64_t offset = (uint64_t)pos;
+	long r;
+
+	if (pos < -1)
+		return -EINVAL;
+	if (flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT)
+		return -EOPNOTSUPP;
+	if (pos == -1)
+		offset = UM_OFFSET_FILE;
+	else if (dir == WRITING)
+		offset = flags & RWF_APPEND ? UM_OFFSET_END : write_offset(t, fd, pos);
+	r = iov_import(t, &g, vec, vlen);
+	if (r)
+		return r;
+	r = virtual_rw(t, fd, &g, offset, dir);
+	iov_done(&g);
+	return r;
+}
+
+long sys_preadv2(struct task *t, int fd, gaddr vec, unsigned long vlen, long pos, long pos_high, int flags)
+{
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_preadv2, fd, vec, vlen, pos, pos_high, flags);
+	return vector_rw(t, fd, vec, vlen, pos, flags, READING);
+}
+
+static long sync_after(struct task *t, int fd, long written, int flags)
+{
+	struct file *f = fd_hold(t, fd);
+	long r;
+
+	if (!f)
+		return written;
+	r = file_fsync(t, f, !(flags & RWF_SYNC));
+	file_put(f);
+	return r ? r : written;
+}
+
+long sys_pwritev2(struct task *t, int fd, gaddr vec, unsigned long vlen, long pos, long pos_high, int flags)
+{
+	long r;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_pwritev2, fd, vec, vlen, pos, pos_high, flags);
+	r = vector_rw(t, fd, vec, vlen, pos, flags, WRITING);
+	return r > 0 && flags & (RWF_DSYNC | RWF_SYNC) ? sync_after(t, fd, r, flags) : r;
+}
+
+/* ---- lseek ------------------------------------------------------------------------------------------ */
+
+long sys_lseek(struct task *t, int fd, int64_t offset, int whence)
+{
+	struct file *f;
+	long r;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_lseek, fd, offset, whence);
+	f = fd_hold(t, fd);
+	if (!f)
+		return -EBADF;
+	if (f->kind == FILE_FUSE_DEVICE)
+		r = -ESPIPE;
+	else if ((unsigned)whence > SEEK_MAX)
+		r = -EINVAL;
+	else
+		r = file_seek(t, f, offset, (unsigned)whence);
+	file_put(f);
+	return r;
+}

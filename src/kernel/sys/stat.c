@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * stat, statx, statfs and access.
+ */
+#include "calls.h"
+
+#define STAT_FLAGS	(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
+
+long sys_fstat(struct task *t, int fd, gaddr st)
+{
+	struct file *f;
+	long r;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_fstat, fd, st);
+	f = fd_hold(t, fd);
+	if (!f)
+		return -EBADF;
+	r = file_stat(t, f, st);
+	file_put(f);
+	return r;
+}
+
+/* glibc's fstat() comes here, with an empty path. */
+long sys_newfstatat(struct task *t, int dfd, gaddr name, gaddr st, int flags)
+{
+	struct where w;
+	long r;
+
+	if (flags & ~STAT_FLAGS)
+		return -EINVAL;
+	if (names_fd(t, dfd, name, flags))
+		return fd_is_virtual(t, dfd) ? sys_fstat(t, dfd, st) :
+			real_call(t, __NR_newfstatat, dfd, name, st, flags);
+	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	while (where_next(&w, &r))
+		r = place_call(&w, stat, EACCES, st);
+	return where_end(&w, r);
+}
+
+static long fd_statx(struct task *t, int fd, gaddr st)
+{
+	struct file *f = fd_hold(t, fd);
+	long r;
+
+	if (!f)
+		return -EBADF;
+	r = file_statx(t, f, st);
+	file_put(f);
+	return r;
+}
+
+long sys_statx(struct task *t, int dfd, gaddr name, int flags, unsigned mask, gaddr st)
+{
+	struct where w;
+	long r;
+
+	if (mask & STATX__RESERVED || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || flags & ~STAT_FLAGS)
+		return -EINVAL;
+	if (names_fd(t, dfd, name, flags))
+		return fd_is_virtual(t, dfd) ? fd_statx(t, dfd, st) :
+			real_call(t, __NR_statx, dfd, name, flags, mask, st);
+	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	while (where_next(&w, &r))
+		r = place_call(&w, statx, EACCES, flags & (AT_STATX_SYNC_TYPE | AT_NO_AUTOMOUNT), mask, st);
+	return where_end(&w, r);
+}
+
+/* ---- statfs ----------------------------------------------------------------------------------------- */
+
+long sys_statfs(struct task *t, gaddr name, gaddr st)
+{
+	struct where w;
+	long r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY);
+
+	while (where_next(&w, &r))
+		r = place_call(&w, statfs, ENOSYS, st);
+	return where_end(&w, r);
+}
+
+long sys_fstatfs(struct task *t, int fd, gaddr st)
+{
+	struct file *f;
+	long r;
+
+	if (!fd_is_virtual(t, fd))
+		return real_call(t, __NR_fstatfs, fd, st);
+	f = fd_hold(t, fd);
+	if (!f)
+		return -EBADF;
+	r = file_statfs(t, f, st);
+	file_put(f);
+	return r;
+}
+
+/* ---- access ----------------------------------------------------------------------------------------- */
+
+long sys_faccessat2(struct task *t, int dfd, gaddr name, unsigned mode, int flags)
+{
+	struct where w;
+	long r;
+
+	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	while (where_next(&w, &r))
+		r = place_call(&w, access, EACCES, (int)mode, flags & AT_EACCESS);
+	return where_end(&w, r);
+}
