@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a process in a view says to it: the private system call (wire/channel.h).  All return a value >= 0,
+ * or -errno; outside a view that is -ENOSYS.
+ */
+#ifndef UM_MONITOR_CLIENT_H
+#define UM_MONITOR_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "../wire/channel.h"
+
+bool client_inside(void);
+int client_info(struct um_info *info);
+int client_branch(const char *name);		/* this process changes to a view of its own: its number */
+int client_branch_end(int view);
+int client_log(const char *line);
+int client_log_tail(char *buf, size_t size);
+int client_servant(uint32_t flags);
+int client_servants(pid_t *pids, int max);
+
+/* One mount of the view, for people. */
+struct client_mount {
+	struct um_mount_info info;
+	const char *path, *source, *fstype, *options, *target;
+};
+
+/* All mounts this process sees, oldest first.  Returns their number; free(*list) frees the strings too. */
+int client_mounts(struct client_mount **list);
+
+#endif

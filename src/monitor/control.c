@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Control requests: what guests ask the monitor for, over the channel of server number 0.
+ *
+ * One thread sleeps on the doorbell (a futex, which poll(2) cannot wait for) and passes each ring on to
+ * an eventfd; the main loop then serves what is posted.  Nothing here blocks: a request that has to
+ * wait for a server's end is answered later.
+ *
+ * A request lies in memory that the guest can write, so it is copied first, then checked, then believed.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "monitor.h"
+#include "procs.h"
+
+#define MOUNT_FLAGS	0x3fffffffu	/* what a guest may set: MS_*; above are our own */
+
+/* ---- the channel ---------------------------------------------------------------------------------- */
+
+struct um_slot *control_slot(struct monitor *m, uint32_t k)
+{
+	if (!m->slots[k])
+		m->slots[k] = world_map(&m->w, UM_OFF_SLOT(0, k), sizeof(struct um_slot));
+	return m->slots[k];
+}
+
+static void slot_done(struct um_slot *s)
+{
+	__atomic_store_n(&s->state, UM_SLOT_DONE, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &s->state, FUTEX_WAKE, 1 << 30, NULL, NULL, 0);
+}
+
+void control_answer(struct monitor *m, int slot, int error)
+{
+	struct um_slot *s = control_slot(m, (uint32_t)slot);
+
+	s->rep.error = error;
+	slot_done(s);
+}
+
+/* One request, copied out of the guest's reach. */
+struct call {
+	struct monitor *m;
+	int slot;
+	struct um_slot *shm;
+	struct um_request req;
+	pid_t pid;			/* who asks */
+	struct um_reply rep;
+};
+
+/* The path of the request as a string of its own; NULL if it makes no sense. */
+static char *call_text(struct call *c)
+{
+	uint32_t len = c->req.path_len;
+	char *text = len < UM_DATA_SIZE ? malloc(len + 1) : NULL;
+
+	if (!text)
+		return NULL;
+	memcpy(text, c->shm->data, len);
+	text[len] = 0;
+	if (strlen(text) == len)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* ---- mount ---------------------------------------------------------------------------------------- */
+
+struct mount_call {
+	struct um_ctl_mount c;
+	char *data;			/* the strings */
+	struct mount_rec rec;		/* points into data */
+};
+
+static char *next_string(struct mount_call *mc, size_t *at, uint32_t len)
+{
+	char *s = mc->data + *at;
+
+	if (len >= UM_DATA_SIZE || *at + len + 1 > UM_DATA_SIZE - sizeof(mc->c))
+		return NULL;
+	if (s[len] || strlen(s) != len)
+		return NULL;
+	*at += len + 1;
+	return s;
+}
+
+static int mount_call_read(struct mount_call *mc, const struct call *c)
+{
+	size_t at = 0;
+
+	memcpy(&mc->c, c->shm->data, sizeof(mc->c));
+	mc->data = malloc(UM_DATA_SIZE);
+	if (!mc->data)
+		return -ENOMEM;
+	memcpy(mc->data, c->shm->data + sizeof(mc->c), UM_DATA_SIZE - sizeof(mc->c));
+	mc->rec = (struct mount_rec) { .flags = mc->c.flags & MOUNT_FLAGS, .is_dir = mc->c.is_dir != 0 };
+	if (!(mc->rec.path = next_string(mc, &at, mc->c.path_len)) ||
+	    !(mc->rec.source = next_string(mc, &at, mc->c.source_len)) ||
+	    !(mc->rec.fstype = next_string(mc, &at, mc->c.fstype_len)) ||
+	    !(mc->rec.options = next_string(mc, &at, mc->c.options_len)) ||
+	    !(mc->rec.target = next_string(mc, &at, mc->c.target_len)))
+		return -EINVAL;
+	return path_is_canonical(mc->rec.path) ? 0 : -EINVAL;
+}
+
+static void server_describe(struct call *c, const struct mount_call *mc)
+{
+	struct um_server *shm = c->m->servers[mc->c.server].shm;
+	struct keeper *k = keeper_of(c->m, c->pid);
+
+	shm->keeper = k ? (uint32_t)k->pid : 0;
+	shm->mount_id = c->m->w.next_id;
+	shm->mount_flags = mc->rec.flags;
+	shm->rootmode = mc->c.rootmode;
+	shm->max_read = mc->c.max_read;
+	shm->default_permissions = mc->c.default_permissions;
+	shm->allow_other = mc->c.allow_other;
+	shm->owner_uid = mc->c.user_id;
+}
+
+/* A file system in an image of the user's own is served as root's; one started by hand is not. */
+static uint32_t identity_flag(struct call *c)
+{
+	struct keeper *k = keeper_of(c->m, c->pid);
+
+	return k && k->flags & UM_SERVANT_ROOT ? 0 : UM_MNT_HUMAN;
+}
+
+static int mount_remote(struct call *c, struct mount_call *mc)
+{
+	uint32_t s = mc->c.server;
+	struct server *srv = &c->m->servers[s < UM_SERVERS ? s : 0];
+
+	if (!s || s >= UM_SERVERS || !srv->shm || srv->shm->state != UM_SERVER_OPEN)
+		return -EINVAL;
+	mc->rec.kind = UM_MOUNT_REMOTE;
+	mc->rec.server = s;
+	mc->rec.flags |= identity_flag(c);
+	server_describe(c, mc);
+	/* Live before anybody can find it. */
+	__atomic_store_n(&srv->shm->state, UM_SERVER_LIVE, __ATOMIC_RELEASE);
+	int id = mount_add(&c->m->w, c->req.view, &mc->rec);
+	if (id < 0)
+		__atomic_store_n(&srv->shm->state, UM_SERVER_OPEN, __ATOMIC_RELEASE);
+	else
+		server_mounted(c->m, s);
+	return id;
+}
+
+static int mount_bind(struct call *c, struct mount_call *mc)
+{
+	if (!path_is_canonical(mc->rec.target))
+		return -EINVAL;
+	mc->rec.kind = UM_MOUNT_BIND;
+	return mount_add(&c->m->w, c->req.view, &mc->rec);
+}
+
+static int ctl_mount(struct call *c)
+{
+	struct mount_call mc = { .data = NULL };
+	int r = mount_call_read(&mc, c);
+
+	if (r == 0 && c->m->closing)
+		r = -EPERM;
+	if (r == 0)
+		r = c->req.op == UM_CTL_BIND ? mount_bind(c, &mc) : mount_remote(c, &mc);
+	free(mc.data);
+	if (r < 0)
+		return r;
+	c->rep.handle = (uint32_t)r;
+	return 0;
+}
+
+/* ---- the other requests --------------------------------------------------------------------------- */
+
+static int ctl_new_server(struct call *c)
+{
+	int s = c->m->closing ? -EPERM : server_new(c->m);
+
+	if (s < 0)
+		return s;
+	c->rep.handle = (uint32_t)s;
+	return 0;
+}
+
+static int ctl_umount(struct call *c)
+{
+	char *path = call_text(c);
+
+	if (!path)
+		return -EINVAL;
+	c->req.pid = (uint32_t)c->pid;
+	int r = umount_request(c->m, &c->req, path, c->slot);
+	free(path);
+	return r;
+}
+
+static int ctl_branch(struct call *c)
+{
+	char *name = call_text(c);
+	int v = name ? view_branch(&c->m->w, c->req.view, c->req.epoch, name) : -EINVAL;
+
+	free(name);
+	if (v < 0)
+		return v;
+	c->m->branches[c->m->nbranches++] = (struct branch) {
+		.view = (uint32_t)v, .waiter = -1, .pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0),
+	};
+	c->rep.handle = (uint32_t)v;
+	return 0;
+}
+
+static int ctl_branch_end(struct call *c)
+{
+	return branch_end_request(c->m, c->req.handle, c->slot);
+}
+
+static int ctl_log(struct call *c)
+{
+	char *line = call_text(c);
+
+	if (!line)
+		return -EINVAL;
+	log_text(line, strlen(line));
+	free(line);
+	return 0;
+}
+
+static int ctl_log_read(struct call *c)
+{
+	size_t room = c->req.size < UM_DATA_SIZE ? c->req.size : UM_DATA_SIZE;
+
+	c->rep.size = log_tail((char *)c->shm->data, room);
+	return 0;
+}
+
+static int ctl_servant(struct call *c)
+{
+	if (!(c->req.mode & UM_SERVANT_LIST))
+		return keeper_add(c->m, c->pid, c->req.mode);
+	c->rep.size = sizeof(pid_t) * (size_t)monitor_servants(c->m, (pid_t *)c->shm->data,
+							       UM_DATA_SIZE / sizeof(pid_t));
+	return 0;
+}
+
+static int dispatch(struct call *c)
+{
+	switch (c->req.op) {
+	case UM_CTL_NEW_SERVER:	return ctl_new_server(c);
+	case UM_CTL_MOUNT:
+	case UM_CTL_BIND:	return ctl_mount(c);
+	case UM_CTL_UMOUNT:	return ctl_umount(c);
+	case UM_CTL_BRANCH:	return ctl_branch(c);
+	case UM_CTL_BRANCH_END:	return ctl_branch_end(c);
+	case UM_CTL_LOG:	return ctl_log(c);
+	case UM_CTL_LOG_READ:	return ctl_log_read(c);
+	case UM_CTL_SERVANT:	return ctl_servant(c);
+	default:		return -ENOSYS;
+	}
+}
+
+static void serve_slot(struct monitor *m, uint32_t k)
+{
+	struct call c = { .m = m, .slot = (int)k, .shm = control_slot(m, k) };
+
+	if (!c.shm || __atomic_load_n(&c.shm->state, __ATOMIC_ACQUIRE) != UM_SLOT_POSTED)
+		return;
+	__atomic_store_n(&c.shm->state, UM_SLOT_TAKEN, __ATOMIC_SEQ_CST);
+	memcpy(&c.req, &c.shm->req, sizeof(c.req));
+	c.pid = c.req.pid ? (pid_t)c.req.pid : proc_of_thread((pid_t)c.shm->owner);
+	/* Only then: an answer that comes from within umount_request must not be overwritten. */
+	c.shm->rep = c.rep;
+	int r = dispatch(&c);
+	if (r == ANSWER_LATER)
+		return;
+	c.rep.error = r;
+	c.shm->rep = c.rep;
+	slot_done(c.shm);
+}
+
+void control_serve(struct monitor *m)
+{
+	struct um_server *self = m->servers[0].shm;
+	uint64_t rings;
+
+	if (read(m->bell_fd, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
+		return;
+	for (uint32_t i = 0; i < UM_SLOTS / 64; i++) {
+		uint64_t bits = __atomic_exchange_n(&self->posted[i], 0, __ATOMIC_SEQ_CST);
+		for (; bits; bits &= bits - 1)
+			serve_slot(m, i * 64 + (uint32_t)__builtin_ctzll(bits));
+	}
+}
+
+/* ---- the doorbell --------------------------------------------------------------------------------- */
+
+struct bell {
+	uint32_t *doorbell;
+	uint32_t seen;
+	int fd;
+};
+
+static void *bell_main(void *arg)
+{
+	struct bell b = *(struct bell *)arg;
+	const uint64_t one = 1;
+
+	free(arg);
+	for (;;) {
+		uint32_t now = __atomic_load_n(b.doorbell, __ATOMIC_SEQ_CST);
+		if (now != b.seen) {
+			b.seen = now;
+			if (write(b.fd, &one, sizeof(one)) < 0 && errno == EBADF)
+				return NULL;
+			continue;
+		}
+		syscall(SYS_futex, b.doorbell, FUTEX_WAIT, now, NULL, NULL, 0);
+	}
+}
+
+static int bell_start(struct monitor *m)
+{
+	struct bell *b = malloc(sizeof(*b));
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (!b)
+		return -ENOMEM;
+	*b = (struct bell) { &m->servers[0].shm->doorbell, 0, m->bell_fd };
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 64 << 10);
+	int r = pthread_create(&thread, &attr, bell_main, b);
+	pthread_attr_destroy(&attr);
+	if (r)
+		free(b);
+	return -r;
+}
+
+/* ---- the monitor as a whole ----------------------------------------------------------------------- */
+
+int monitor_start(struct monitor *m)
+{
+	int r = servers_start(m);
+
+	if (r < 0)
+		return r;
+	m->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->bell_fd < 0)
+		return -errno;
+	return bell_start(m);
+}
+
+void monitor_stop(struct monitor *m)
+{
+	for (uint32_t k = 0; k < UM_SLOTS; k++)
+		if (m->slots[k])
+			munmap(m->slots[k], sizeof(struct um_slot));
+	for (int i = 0; i < m->nkeepers; i++)
+		close(m->keepers[i].pidfd);
+	for (int i = 0; i < m->nbranches; i++)
+		if (m->branches[i].pidfd >= 0)
+			close(m->branches[i].pidfd);
+	servers_stop(m);
+	world_destroy(&m->w);
+}
+
+int monitor_poll(struct monitor *m, struct pollfd *fds, int *timeout)
+{
+	int n = 0;
+
+	fds[n++] = (struct pollfd) { .fd = m->bell_fd, .events = POLLIN };
+	fds[n++] = (struct pollfd) { .fd = m->gone_fd[0], .events = POLLIN };
+	for (uint32_t s = 1; s < m->next_server; s++)
+		if (m->servers[s].pidfd >= 0)
+			fds[n++] = (struct pollfd) { .fd = m->servers[s].pidfd, .events = POLLIN };
+	for (int i = 0; i < m->nkeepers; i++)
+		fds[n++] = (struct pollfd) { .fd = m->keepers[i].pidfd, .events = POLLIN };
+	for (int i = 0; i < m->nbranches; i++)
+		if (m->branches[i].pidfd >= 0)
+			fds[n++] = (struct pollfd) { .fd = m->branches[i].pidfd, .events = POLLIN };
+	*timeout = servers_timeout(m, *timeout);
+	return n;
+}
+
+void monitor_work(struct monitor *m)
+{
+	servers_gone(m);
+	control_serve(m);
+	keepers_work(m);
+	servers_work(m);
+	branches_work(m);
+}

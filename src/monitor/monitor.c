@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The monitor process: the life of a view from its first mount to its last unmount.
+ *
+ * It has a process group of its own, so that the terminal's signals pass it by, and is the subreaper of
+ * the view: whoever loses his parent becomes its child.  Steps (--mount, --bind) and then COMMAND are
+ * started as guests in the launcher's process group.  When COMMAND has ended and no other guest is left,
+ * everything is unmounted; if others are left, the launcher returns and we go on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "monitor.h"
+
+#define GRACE		200	/* ms other guests may take to end after COMMAND, when something is mounted */
+#define GRACE_PERIOD	10
+#define SLOW_PERIOD	1000	/* a guest may become a server: look again */
+#define KILL_AFTER	2000	/* from TERM to KILL */
+#define MAX_GUESTS	4096
+
+/* ---- messages ------------------------------------------------------------------------------------- */
+
+void message_send(int socket, enum message_kind kind, int value, const char *text)
+{
+	struct message msg = { .kind = kind, .value = value };
+	size_t len = text ? strnlen(text, sizeof(msg.text) - 1) : 0;
+
+	if (socket < 0)
+		return;
+	if (len)
+		memcpy(msg.text, text, len);
+	send(socket, &msg, offsetof(struct message, text) + len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int message_receive(int socket, struct message *msg)
+{
+	memset(msg, 0, sizeof(*msg));
+	ssize_t n = recv(socket, msg, sizeof(*msg) - 1, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return -EAGAIN;
+	return n >= (ssize_t)offsetof(struct message, text);
+}
+
+static void send_line(void *arg, const char *line)
+{
+	struct life *l = arg;
+
+	message_send(l->socket, MSG_SAY, 0, line);
+}
+
+/* ---- phases --------------------------------------------------------------------------------------- */
+
+static void enter(struct life *l, enum phase phase)
+{
+	l->phase = phase;
+	l->since = now_ms();
+	l->pressed = 0;
+}
+
+static void fail_start(struct life *l, const char *what, int error)
+{
+	if (error)
+		say("%s: %s", what, strerror(-error));
+	l->failed = true;
+	enter(l, PHASE_CLOSING);
+}
+
+/* From now on nothing of the caller's is ours: he may wait for the end of his pipes. */
+static void let_go(struct life *l)
+{
+	struct rlimit lim;
+
+	log_say_to(send_line, l);
+	drop_inherited(false);
+	if (chdir("/") < 0)
+		log_line("umview: cannot change to /: %s", strerror(errno));
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+static void start_command(struct life *l)
+{
+	const struct options *o = l->o;
+	char *shell[] = { getenv("SHELL") ? getenv("SHELL") : (char *)"/bin/sh", NULL };
+	char **argv = o->argc ? o->argv : shell;
+	char **args = NULL;
+	pid_t pid;
+
+	if (o->chdir) {
+		int n = 0;
+		while (argv[n])
+			n++;
+		args = calloc((size_t)n + 6, sizeof(*args));
+		if (!args)
+			return fail_start(l, argv[0], -ENOMEM);
+		const char *front[] = { l->self, "--chdir", o->chdir, "--inside-exec", "--" };
+		memcpy(args, front, sizeof(front));
+		memcpy(args + 5, argv, (size_t)n * sizeof(*args));
+		argv = args;
+	}
+	enter(l, PHASE_COMMAND);
+	pid = guest_spawn(l, argv[0], argv);
+	free(args);
+	if (pid < 0)
+		return fail_start(l, "cannot start a process", pid);
+	l->child = pid;
+	let_go(l);
+}
+
+/* A step is `umview mount ...`, run as a guest. */
+static void start_step(struct life *l, const struct step *s)
+{
+	const char *argv[12] = { l->self, "mount" };
+	int n = 2;
+
+	if (s->kind == STEP_BIND || s->type) {
+		argv[n++] = "-t";
+		argv[n++] = s->kind == STEP_BIND ? "bind" : s->type;
+	}
+	if (s->opts) {
+		argv[n++] = "-o";
+		argv[n++] = s->opts;
+	}
+	argv[n++] = "--";
+	argv[n++] = s->src;
+	argv[n++] = s->dst;
+	pid_t pid = guest_spawn(l, l->self, (char **)argv);
+	if (pid < 0)
+		fail_start(l, "cannot start a process", pid);
+	else
+		l->child = pid;
+}
+
+static void next_step(struct life *l)
+{
+	if (l->step < l->o->nsteps)
+		start_step(l, &l->o->steps[l->step++]);
+	else
+		start_command(l);
+}
+
+static void child_ended(struct life *l, int status)
+{
+	l->child = 0;
+	if (l->phase == PHASE_COMMAND) {
+		message_send(l->socket, MSG_STATUS, status, NULL);
+		enter(l, PHASE_AFTER);
+	} else if (l->phase == PHASE_STEPS) {
+		if (status)
+			fail_start(l, NULL, 0);
+		else
+			next_step(l);
+	}
+}
+
+/* Collects the children that ended.  Returns whether there are any left. */
+static bool reap(struct life *l)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+		bool ours = pid == l->child && l->child;
+		if (WIFSTOPPED(status)) {
+			if (ours)
+				message_send(l->socket, MSG_STOPPED, WSTOPSIG(status), NULL);
+		} else if (WIFCONTINUED(status)) {
+			if (ours && l->socket >= 0)
+				kill(l->launcher, SIGCONT);
+		} else if (ours) {
+			child_ended(l, status);
+		}
+	}
+	return pid == 0 || errno != ECHILD;
+}
+
+/* ---- after COMMAND -------------------------------------------------------------------------------- */
+
+static void to_background(struct life *l)
+{
+	message_send(l->socket, MSG_BACKGROUND, 0, NULL);
+	close(l->socket);
+	l->socket = -1;
+}
+
+static void signal_guests(struct life *l, int sig, bool servants_too)
+{
+	static pid_t pids[MAX_GUESTS];
+	int n = life_guests(l, pids, MAX_GUESTS, servants_too);
+
+	for (int i = 0; i < n; i++)
+		kill(pids[i], sig);
+}
+
+static void work_after(struct life *l, bool children)
+{
+	static pid_t pids[1];
+	int64_t passed = now_ms() - l->since;
+
+	if (!children || life_guests(l, pids, 1, false) == 0)
+		return enter(l, PHASE_CLOSING);
+	if (l->o->kill_on_exit) {
+		if (l->pressed == 0 || (l->pressed == 1 && passed >= KILL_AFTER))
+			signal_guests(l, l->pressed++ ? SIGKILL : SIGTERM, false);
+	} else if (l->socket >= 0 && (passed >= GRACE || !l->ops->has_mounts(l))) {
+		to_background(l);
+	}
+}
+
+/* Servers have ended; what they left running (helpers, keepers) is given some time. */
+static void work_drain(struct life *l, bool children)
+{
+	static const struct { int after, sig; } press[] = { { 2000, SIGTERM }, { 3000, SIGKILL }, { 4000, 0 } };
+	int64_t passed = now_ms() - l->since;
+
+	if (!children)
+		return enter(l, PHASE_OVER);
+	if (passed < press[l->pressed].after)
+		return;
+	if (!press[l->pressed].sig)
+		return enter(l, PHASE_OVER);
+	signal_guests(l, press[l->pressed++].sig, true);
+}
+
+static void work(struct life *l)
+{
+	bool children = reap(l);
+
+	if (l->phase == PHASE_AFTER)
+		work_after(l, children);
+	if (l->phase == PHASE_CLOSING && l->ops->close(l))
+		enter(l, PHASE_DRAIN);
+	if (l->phase == PHASE_DRAIN)
+		work_drain(l, reap(l));
+}
+
+static int phase_timeout(const struct life *l)
+{
+	int64_t passed = now_ms() - l->since;
+
+	switch (l->phase) {
+	case PHASE_AFTER:
+		if (l->o->kill_on_exit)
+			return 100;
+		return passed < GRACE ? GRACE_PERIOD : SLOW_PERIOD;
+	case PHASE_CLOSING:
+		return l->m ? -1 : 0;
+	case PHASE_DRAIN:
+		return 50;
+	default:
+		return -1;
+	}
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------- */
+
+/* The launcher was killed, so COMMAND is, as if it had been started directly. */
+static void launcher_died(struct life *l)
+{
+	close(l->socket);
+	l->socket = -1;
+	if (l->child)
+		kill(l->child, SIGKILL);
+}
+
+static void from_launcher(struct life *l)
+{
+	struct message msg;
+	int r;
+
+	while (l->socket >= 0 && (r = message_receive(l->socket, &msg)) != -EAGAIN) {
+		if (r == 0)
+			launcher_died(l);
+		else if (msg.kind == MSG_SIGNAL && l->child)
+			kill(l->child, msg.value);
+	}
+}
+
+static void drain_signals(int fd)
+{
+	struct signalfd_siginfo si;
+
+	while (read(fd, &si, sizeof(si)) == sizeof(si))
+		;
+}
+
+static void wait_for_something(struct life *l, int signal_fd)
+{
+	static struct pollfd fds[2 + MONITOR_POLLS];
+	int timeout = phase_timeout(l), n = 2;
+
+	fds[0] = (struct pollfd) { .fd = signal_fd, .events = POLLIN };
+	fds[1] = (struct pollfd) { .fd = l->socket, .events = POLLIN };
+	if (l->m)
+		n += monitor_poll(l->m, fds + 2, &timeout);
+	poll(fds, (nfds_t)n, timeout);
+}
+
+static int begin(struct life *l)
+{
+	sigset_t all;
+
+	setpgid(0, 0);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	sigfillset(&all);
+	int fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	int r = l->ops->begin(l);
+	return r < 0 ? r : fd;
+}
+
+_Noreturn void life_main(struct life *l)
+{
+	int signal_fd = begin(l);
+
+	if (signal_fd < 0) {
+		say("cannot begin the view: %s", strerror(-signal_fd));
+		message_send(l->socket, MSG_FAILED, 0, NULL);
+		_exit(125);
+	}
+	if (l->log_fd >= 0)
+		log_to_file(l->log_fd);
+	next_step(l);
+	while (l->phase != PHASE_OVER) {
+		wait_for_something(l, signal_fd);
+		drain_signals(signal_fd);
+		from_launcher(l);
+		if (l->m)
+			monitor_work(l->m);
+		work(l);
+	}
+	message_send(l->socket, l->failed ? MSG_FAILED : MSG_ENDED, 0, NULL);
+	_exit(0);
+}

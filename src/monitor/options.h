@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The command line as data.  Nothing here acts.
+ */
+#ifndef UM_MONITOR_OPTIONS_H
+#define UM_MONITOR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum action {
+	ACT_RUN,		/* a new view, and a command in it */
+	ACT_SUBCOMMAND,		/* umview mount, umount, ls: argv is its own command line */
+	ACT_INSIDE_EXEC,	/* hidden: change directory, then execute argv (we are in the view already) */
+	ACT_PROBE,
+	ACT_HELP,
+	ACT_VERSION,
+};
+
+enum step_kind { STEP_MOUNT, STEP_BIND };
+
+/* What is mounted before COMMAND starts, in the order of the command line. */
+struct step {
+	enum step_kind kind;
+	const char *type, *opts;	/* or NULL */
+	const char *src, *dst;
+};
+
+#define MAX_STEPS	64
+
+struct options {
+	enum action action;
+	struct step steps[MAX_STEPS];
+	int nsteps;
+	const char *chdir;
+	bool trace, log;
+	const char *trace_file, *log_file;	/* NULL: stderr */
+	bool kill_on_exit;
+	unsigned patch_after;
+	bool json;
+	int argc;			/* COMMAND, or the subcommand with its arguments; may be 0 */
+	char **argv;
+	char error[256];		/* why options_parse() failed */
+};
+
+int options_parse(struct options *o, int argc, char **argv);	/* 0 or -1 */
+
+/* Options of `umview mount` and `umview umount`. */
+struct mount_options {
+	const char *type, *opts;
+	const char *src, *dst;
+	bool lazy, force, read_only;
+	char error[256];
+};
+int mount_options_parse(struct mount_options *o, int argc, char **argv);
+int umount_options_parse(struct mount_options *o, int argc, char **argv);
+
+/* Is `word` in the comma-separated list?  list may be NULL. */
+bool opts_have(const char *list, const char *word);
+/* A copy of the list without `word`, to be freed; "" if nothing is left. */
+char *opts_without(const char *list, const char *word);
+
+extern const char options_help[];
+
+#endif

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Views and their snapshots.
+ *
+ * The monitor keeps the mounts of each view as ordinary records.  Every change writes a complete new
+ * snapshot into the next place of the view's ring and publishes it with one store: readers see the old
+ * table or the new one.  The version, twice of which is the snapshot's `seq`, only grows, so `seq` also
+ * names a state of the view for whoever caches.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "world.h"
+
+#define DEV_MINOR_BASE	0x80000u	/* far above the anonymous devices of a kernel */
+#define DEV_MINOR_MASK	0x7ffffu
+
+/* ---- paths ---------------------------------------------------------------------------------------- */
+
+bool path_is_canonical(const char *path)
+{
+	if (path[0] != '/' || strlen(path) >= PATH_MAX)
+		return false;
+	if (!path[1])
+		return true;
+	while (*path) {
+		size_t n = strcspn(++path, "/");
+		if (n == 0 || (n == 1 && path[0] == '.') || (n == 2 && path[0] == '.' && path[1] == '.'))
+			return false;
+		path += n;
+	}
+	return true;
+}
+
+bool path_is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	if (n == 1)
+		return true;
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || !path[n]);
+}
+
+/* ---- the file ------------------------------------------------------------------------------------- */
+
+void *world_map(const struct world *w, uint64_t offset, size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, w->fd, (off_t)offset);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int world_reopen(const struct world *w)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", w->fd);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int world_open_file(struct world *w)
+{
+	w->fd = memfd_create("umview-world", MFD_CLOEXEC);
+	if (w->fd < 0)
+		return -errno;
+	if (ftruncate(w->fd, (off_t)UM_WORLD_SIZE) < 0)
+		return -errno;
+	w->head = world_map(w, 0, 4096);
+	return w->head ? 0 : -errno;
+}
+
+static void world_name_binary(struct um_world *head)
+{
+	ssize_t n = readlink("/proc/self/exe", head->umview_path, sizeof(head->umview_path) - 1);
+
+	if (n < 0 || n == (ssize_t)sizeof(head->umview_path) - 1)
+		n = 0;
+	head->umview_path[n] = 0;
+}
+
+static int view_open(struct world *w, uint32_t v, uint32_t parent, const char *name);
+static int view_publish(struct view *v);
+
+int world_create(struct world *w)
+{
+	struct timespec now;
+
+	memset(w, 0, sizeof(*w));
+	w->next_id = 1;
+	int r = world_open_file(w);
+	if (r < 0) {
+		world_destroy(w);
+		return r;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	w->head->magic = UM_WORLD_MAGIC;
+	w->head->version = UM_WORLD_VERSION;
+	w->head->monitor_pid = (uint32_t)getpid();
+	w->head->boot_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	w->head->patch_after = 30;
+	world_name_binary(w->head);
+	r = view_open(w, 0, 0, "");
+	if (r == 0)
+		r = view_publish(&w->views[0]);
+	if (r < 0)
+		world_destroy(w);
+	return r;
+}
+
+static void mount_put(struct mount_rec *m)
+{
+	if (--m->refs > 0)
+		return;
+	free(m->path);
+	free(m->source);
+	free(m->fstype);
+	free(m->options);
+	free(m->target);
+	free(m);
+}
+
+static void view_close(struct view *v)
+{
+	for (uint32_t i = 0; i < v->nmounts; i++)
+		mount_put(v->mounts[i]);
+	free(v->mounts);
+	if (v->slot)
+		munmap(v->slot, UM_VIEW_SPAN);
+	memset(v, 0, sizeof(*v));
+}
+
+void world_destroy(struct world *w)
+{
+	for (uint32_t v = 0; v < UM_VIEWS; v++)
+		view_close(&w->views[v]);
+	if (w->head)
+		munmap(w->head, 4096);
+	if (w->fd >= 0)
+		close(w->fd);
+	w->head = NULL;
+	w->fd = -1;
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------------ */
+
+struct layout {
+	struct um_hash *hash;	/* private copy */
+	uint32_t hash_size, used;
+};
+
+static uint32_t power_of_two_above(uint32_t n)
+{
+	uint32_t p = 4;
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+/* The entry of a path in the table: its own, or the empty one where it belongs.  `text` is where the
+ * path of a string offset can be read. */
+static struct um_hash *hash_place(struct layout *l, const char *text, const char *path, uint32_t len)
+{
+	uint32_t key = um_path_hash(path, len);
+
+	for (uint32_t i = key & (l->hash_size - 1);; i = (i + 1) & (l->hash_size - 1)) {
+		struct um_hash *h = &l->hash[i];
+		if (!h->path)
+			return h;
+		if (h->key == key && h->path_len == len && !memcmp(text + h->path, path, len))
+			return h;
+	}
+}
+
+/* Enters a path; returns the mount that was noted there (1 + index) and notes `mount` unless 0. */
+static uint32_t hash_enter(struct layout *l, const char *text, uint32_t offset, uint32_t len, uint32_t mount)
+{
+	struct um_hash *h = hash_place(l, text, text + offset, len);
+	uint32_t before = h->mount;
+
+	if (!h->path) {
+		*h = (struct um_hash) { um_path_hash(text + offset, len), offset, len, 0 };
+		l->used++;
+	}
+	if (mount)
+		h->mount = mount;
+	return before;
+}
+
+/* Enters a mount point and all its ancestors. */
+static uint32_t hash_enter_mount(struct layout *l, const char *text, const struct um_mount *m, uint32_t mount)
+{
+	const char *path = text + m->path;
+
+	for (uint32_t n = 1; n < m->path_len; n++)
+		if (path[n] == '/')
+			hash_enter(l, text, m->path, n, 0);
+	if (m->path_len > 1)
+		hash_enter(l, text, m->path, 1, 0);
+	return hash_enter(l, text, m->path, m->path_len, mount);
+}
+
+static uint32_t names_of(const char *path)
+{
+	uint32_t n = 1;
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+static size_t strings_of(const struct mount_rec *m)
+{
+	return strlen(m->path) + strlen(m->source) + strlen(m->fstype) + strlen(m->options) +
+	       strlen(m->target) + 5;
+}
+
+static uint32_t put_string(char *base, uint32_t *at, const char *s)
+{
+	uint32_t offset = *at;
+	size_t n = strlen(s) + 1;
+
+	memcpy(base + offset, s, n);
+	*at += (uint32_t)n;
+	return offset;
+}
+
+static void put_mount(char *base, uint32_t *at, struct um_mount *to, const struct mount_rec *m)
+{
+	*to = (struct um_mount) {
+		.id = m->id, .kind = m->kind, .server = m->server, .flags = m->flags, .view = m->view,
+		.is_dir = m->is_dir, .dev_minor = DEV_MINOR_BASE | (m->id & DEV_MINOR_MASK),
+	};
+	to->path_len = (uint32_t)strlen(m->path);
+	to->path = put_string(base, at, m->path);
+	to->source = put_string(base, at, m->source);
+	to->fstype = put_string(base, at, m->fstype);
+	to->options = put_string(base, at, m->options);
+	to->target = put_string(base, at, m->target);
+}
+
+/* Makes the table in private memory, in a size that surely is enough. */
+static int hash_build(struct layout *l, const char *text, struct um_mount *m, uint32_t n, uint32_t names)
+{
+	free(l->hash);
+	l->used = 0;
+	l->hash_size = power_of_two_above(2 * names);
+	l->hash = calloc(l->hash_size, sizeof(*l->hash));
+	if (!l->hash)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		m[i].below = hash_enter_mount(l, text, &m[i], i + 1);
+	return 0;
+}
+
+/* The table of a view: first for all names of all paths, then as small as what they share allows. */
+static int layout_hash(struct layout *l, const char *text, struct um_mount *m, const struct view *v)
+{
+	uint32_t names = 0;
+
+	if (!v->nmounts)
+		return 0;
+	for (uint32_t i = 0; i < v->nmounts; i++)
+		names += names_of(v->mounts[i]->path);
+	int r = hash_build(l, text, m, v->nmounts, names);
+	return r < 0 ? r : hash_build(l, text, m, v->nmounts, l->used);
+}
+
+/* Writes the snapshot's body and says how big it is, or -ENOSPC (nothing that is valid was touched). */
+static int snapshot_write(struct um_snapshot *s, const struct view *v, struct layout *l)
+{
+	char *base = (char *)s;
+	struct um_mount *m = (struct um_mount *)(s + 1);
+	size_t size = sizeof(*s) + v->nmounts * sizeof(*m);
+	uint32_t at = (uint32_t)size;
+
+	for (uint32_t i = 0; i < v->nmounts; i++)
+		size += strings_of(v->mounts[i]);
+	if (size > UM_SNAPSHOT_SIZE)
+		return -ENOSPC;
+	for (uint32_t i = 0; i < v->nmounts; i++)
+		put_mount(base, &at, &m[i], v->mounts[i]);
+	int r = layout_hash(l, base, m, v);
+	if (r < 0)
+		return r;
+	uint32_t hash = (at + 15) & ~15u;
+	if (hash + l->hash_size * sizeof(*l->hash) > UM_SNAPSHOT_SIZE)
+		return -ENOSPC;
+	if (l->hash_size)
+		memcpy(base + hash, l->hash, l->hash_size * sizeof(*l->hash));
+	s->nmounts = v->nmounts;
+	s->mounts = sizeof(*s);
+	s->strings = (uint32_t)(sizeof(*s) + v->nmounts * sizeof(*m));
+	s->hash = hash;
+	s->hash_size = l->hash_size;
+	s->size = hash + l->hash_size * (uint32_t)sizeof(*l->hash);
+	return 0;
+}
+
+static int view_publish(struct view *v)
+{
+	uint32_t k = (v->slot->current + 1) % UM_RING;
+	struct um_snapshot *s = (struct um_snapshot *)((char *)v->slot + (k + 1) * UM_SNAPSHOT_SIZE);
+	struct layout l = { 0 };
+
+	__atomic_store_n(&s->seq, 2 * v->version + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	int r = snapshot_write(s, v, &l);
+	free(l.hash);
+	if (r < 0)
+		return r;
+	v->version++;
+	__atomic_store_n(&s->seq, 2 * v->version, __ATOMIC_RELEASE);
+	__atomic_store_n(&v->slot->current, k, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* ---- views ---------------------------------------------------------------------------------------- */
+
+struct view *view_get(struct world *w, uint32_t v)
+{
+	return v < UM_VIEWS && w->views[v].slot ? &w->views[v] : NULL;
+}
+
+static int view_open(struct world *w, uint32_t v, uint32_t parent, const char *name)
+{
+	struct um_view_slot *slot = world_map(w, UM_OFF_VIEW(v), UM_VIEW_SPAN);
+	struct um_snapshot *old;
+
+	if (!slot)
+		return -errno;
+	/* A number that is used again goes on counting: a stale reader must not take new for old. */
+	old = (struct um_snapshot *)((char *)slot + (slot->current + 1) * UM_SNAPSHOT_SIZE);
+	w->views[v].version = old->seq / 2;
+	w->views[v].slot = slot;
+	slot->parent = parent;
+	slot->depth = v ? w->views[parent].slot->depth + 1 : 0;
+	snprintf(slot->name, sizeof(slot->name), "%s", name);
+	__atomic_store_n(&slot->used, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int view_append(struct view *v, struct mount_rec *m)
+{
+	if (v->nmounts == v->room) {
+		uint32_t room = v->room ? 2 * v->room : 16;
+		void *p = realloc(v->mounts, room * sizeof(*v->mounts));
+		if (!p)
+			return -ENOMEM;
+		v->mounts = p;
+		v->room = room;
+	}
+	v->mounts[v->nmounts++] = m;
+	m->refs++;
+	return 0;
+}
+
+static int view_copy_mounts(struct view *to, const struct view *from, uint32_t epoch)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < from->nmounts && r == 0; i++)
+		if (from->mounts[i]->id < epoch)
+			r = view_append(to, from->mounts[i]);
+	return r < 0 ? r : view_publish(to);
+}
+
+int view_branch(struct world *w, uint32_t parent, uint32_t epoch, const char *name)
+{
+	struct view *from = view_get(w, parent);
+	uint32_t v = 1;
+
+	if (!from)
+		return -EINVAL;
+	while (v < UM_VIEWS && w->views[v].slot)
+		v++;
+	if (v == UM_VIEWS)
+		return -ENOSPC;
+	int r = view_open(w, v, parent, name);
+	if (r == 0)
+		r = view_copy_mounts(&w->views[v], from, epoch);
+	if (r < 0) {
+		view_free(w, v);
+		return r;
+	}
+	return (int)v;
+}
+
+void view_free(struct world *w, uint32_t v)
+{
+	if (w->views[v].slot)
+		__atomic_store_n(&w->views[v].slot->used, 0, __ATOMIC_RELEASE);
+	view_close(&w->views[v]);
+}
+
+/* ---- mounts --------------------------------------------------------------------------------------- */
+
+static char *copy_string(const char *s)
+{
+	return strdup(s ? s : "");
+}
+
+static struct mount_rec *mount_new(const struct mount_rec *like)
+{
+	struct mount_rec *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	*m = *like;
+	m->refs = 0;
+	m->path = copy_string(like->path);
+	m->source = copy_string(like->source);
+	m->fstype = copy_string(like->fstype);
+	m->options = copy_string(like->options);
+	m->target = copy_string(like->target);
+	if (!m->path || !m->source || !m->fstype || !m->options || !m->target) {
+		mount_put(m);
+		return NULL;
+	}
+	return m;
+}
+
+int mount_add(struct world *w, uint32_t v, const struct mount_rec *like)
+{
+	struct view *view = view_get(w, v);
+	struct mount_rec *m = view ? mount_new(like) : NULL;
+
+	if (!m)
+		return view ? -ENOMEM : -EINVAL;
+	m->id = w->next_id;
+	m->view = v;
+	int r = view_append(view, m);
+	if (r < 0) {
+		mount_put(m);
+		return r;
+	}
+	r = view_publish(view);
+	if (r < 0) {
+		view->nmounts--;
+		mount_put(m);
+		return r;
+	}
+	w->next_id++;
+	return (int)m->id;
+}
+
+int mount_remove(struct world *w, uint32_t v, uint32_t id)
+{
+	struct view *view = view_get(w, v);
+	struct mount_rec *m = NULL;
+	uint32_t i = 0;
+
+	if (!view)
+		return -ENOENT;
+	while (i < view->nmounts && view->mounts[i]->id != id)
+		i++;
+	if (i == view->nmounts)
+		return -ENOENT;
+	m = view->mounts[i];
+	memmove(&view->mounts[i], &view->mounts[i + 1], (view->nmounts - i - 1) * sizeof(m));
+	view->nmounts--;
+	int r = view_publish(view);
+	if (r < 0) {
+		memmove(&view->mounts[i + 1], &view->mounts[i], (view->nmounts - i) * sizeof(m));
+		view->mounts[i] = m;
+		view->nmounts++;
+		return r;
+	}
+	mount_put(m);
+	return 0;
+}
+
+struct mount_rec *mount_at(struct world *w, uint32_t v, const char *path, uint32_t epoch)
+{
+	struct view *view = view_get(w, v);
+
+	for (uint32_t i = view ? view->nmounts : 0; i-- > 0;)
+		if (view->mounts[i]->id < epoch && !strcmp(view->mounts[i]->path, path))
+			return view->mounts[i];
+	return NULL;
+}
+
+struct mount_rec *mount_by_id(struct world *w, uint32_t v, uint32_t id)
+{
+	struct view *view = view_get(w, v);
+
+	for (uint32_t i = 0; view && i < view->nmounts; i++)
+		if (view->mounts[i]->id == id)
+			return view->mounts[i];
+	return NULL;
+}
+
+bool mount_has_children(struct world *w, uint32_t v, const struct mount_rec *m)
+{
+	struct view *view = view_get(w, v);
+
+	for (uint32_t i = 0; view && i < view->nmounts; i++) {
+		const struct mount_rec *o = view->mounts[i];
+		if (o->id <= m->id)
+			continue;
+		if (path_is_below(o->path, m->path) && strcmp(o->path, m->path))
+			return true;
+		if (o->kind == UM_MOUNT_BIND && path_is_below(o->target, m->path))
+			return true;
+	}
+	return false;
+}
