@@ -2,22 +2,15 @@
 /*
  * Patching hot sites.
  *
- * A system call site that has trapped world->patch_after times gets a jump to a stub near it, which goes
- * to stub_entry (arch/x86_64/entry.S) without the kernel's help.  Only exact shapes are touched:
+ * A system call site that has trapped world->patch_after times, and whose code has a shape that
+ * patch_shape.c knows, gets a jump to a stub near it, which goes to stub_entry (arch/x86_64/entry.S)
+ * without the kernel's help.  The `syscall` instruction itself and all behind it stay: code that jumps
+ * straight to it, or a context that was saved there, goes on as before.
  *
- *	b8 imm32 0f 05			mov $nr,%eax; syscall	the mov becomes e9 rel32
- *	48 c7 c0 imm32 0f 05		mov $nr,%rax; syscall	likewise
- *	31 c0 0f 05 48 3d 00 f0 ff ff 77 xx c3, nop of 5 bytes or more
- *					xor %eax,%eax; syscall; cmp; ja; ret; padding (glibc's read): the xor
- *					becomes a short jump to e9 rel32 in the padding
- *
- * The `syscall` itself and all behind it stay: code that jumps straight to it, or a context that was saved
- * there, goes on as before.  A site is patched only if the number in the code
- * is the number that trapped.  rt_sigreturn is never patched: unwinders
- * know its bytes.  In a process with several threads the new bytes must lie in one aligned block of 16
- * bytes, so that one atomic store changes them (docs/design.md 9 says why not by breakpoint); the
- * mprotect() that follows interrupts every processor the threads run on.
- * That a site cannot be patched is never an error: it goes on trapping.
+ * A site is patched only if the number in the code is the number that trapped.  In a process with several
+ * threads the new bytes must lie in one aligned block of 16 bytes, so that one atomic store changes them
+ * (docs/design.md 9 says why not by breakpoint); the mprotect() that follows interrupts every processor the
+ * threads run on.  That a site cannot be patched is never an error: it goes on trapping.
  */
 #include "patch.h"
 #include "patch_text.h"
@@ -36,80 +29,6 @@ static struct { uint64_t site; uint32_t count; } counters[COUNTERS];
 static struct { uint64_t base; uint32_t used; } pages[PAGES];
 static int npages;
 struct lock patch_lock;
-
-/* ---- shapes ----------------------------------------------------------------------------------------- */
-
-static uint32_t read32(const uint8_t *p)
-{
-	uint32_t v;
-	memcpy(&v, p, 4);
-	return v;
-}
-
-/* Bytes of the nop at p, or 0: the forms that assemblers use for padding. */
-static int nop_length(const uint8_t *p, int n)
-{
-	int prefix = 0;
-
-	while (prefix < n && prefix < 5 && p[prefix] == 0x66)
-		prefix++;
-	if (prefix < n && p[prefix] == 0x2e)
-		prefix++;
-	if (n - prefix < 8 || p[prefix] != 0x0f || p[prefix + 1] != 0x1f)
-		return 0;
-	switch (p[prefix + 2]) {
-	case 0x00: return prefix + 3;
-	case 0x40: return prefix + 4;
-	case 0x44: return prefix + 5;
-	case 0x80: return prefix + 7;
-	case 0x84: return prefix + 8;
-	default:   return 0;
-	}
-}
-
-/* glibc's read: xor, syscall, and so on, with room for a jump in the padding behind its ret. */
-static bool is_read(const uint8_t *p, int n, int at)
-{
-	return at >= 2 && at + 11 + 8 <= n && p[at - 2] == 0x31 && p[at - 1] == 0xc0 &&
-	       !memcmp(p + at + 2, "\x48\x3d\x00\xf0\xff\xff\x77", 7) && p[at + 10] == 0xc3 &&
-	       nop_length(p + at + 11, n - at - 11) >= 5;
-}
-
-bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *s)
-{
-	*s = (struct patch_shape){ 0 };
-	if (at + 2 > n || p[at] != 0x0f || p[at + 1] != 0x05)
-		return false;
-	if (at >= 7 && p[at - 7] == 0x48 && p[at - 6] == 0xc7 && p[at - 5] == 0xc0)
-		*s = (struct patch_shape){ at - 7, at - 7, 9, read32(p + at - 4) };
-	else if (at >= 6 && p[at - 5] == 0xb8 && (p[at - 6] & 0xf0) != 0x40)
-		*s = (struct patch_shape){ at - 5, at - 5, 7, read32(p + at - 4) };
-	else if (is_read(p, n, at))
-		*s = (struct patch_shape){ at - 2, at + 11, 4, 0 };
-	return s->length && s->nr != __NR_rt_sigreturn;
-}
-
-void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct patch_shape *s)
-{
-	uint64_t resume = site + s->length;
-	uint32_t rel;
-
-	memset(buf, 0xcc, STUB_SIZE);
-	memcpy(buf, "\x48\x8d\x0d", 3);				/* lea tail(%rip),%rcx */
-	rel = STUB_TAIL - 7;
-	memcpy(buf + 3, &rel, 4);
-	memcpy(buf + 7, "\xff\x25", 2);				/* jmp *entry(%rip) */
-	rel = PAGE - 8 - ((stub & (PAGE - 1)) + 13);		/* the page's last word holds it */
-	memcpy(buf + 9, &rel, 4);
-	buf[13] = 0xb8;						/* mov $nr,%eax; syscall: if gs is not ours */
-	memcpy(buf + 14, &s->nr, 4);
-	memcpy(buf + 18, "\x0f\x05", 2);
-	buf[STUB_TAIL] = 0xe9;					/* jmp resume */
-	rel = (uint32_t)(resume - (stub + STUB_TAIL + 5));
-	memcpy(buf + STUB_TAIL + 1, &rel, 4);
-	memcpy(buf + STUB_TAIL + STUB_SITE, &site, 8);
-	memcpy(buf + STUB_TAIL + STUB_RESUME, &resume, 8);
-}
 
 /* ---- stub pages -------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,3 @@
+# At the very start of what can be read nothing stands before the syscall.
+	syscall
+	ret

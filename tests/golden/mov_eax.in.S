@@ -1,0 +1,5 @@
+# The shape of nearly every call in libc.
+	nop
+	mov $1, %eax
+	syscall
+	ret
