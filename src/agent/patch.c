@@ -22,6 +22,7 @@
 #define PAGE		4096ul
 #define STUBS_PER_PAGE	(PAGE / STUB_SIZE)
 #define NEAR		0x7f000000l
+#define AROUND		128ul		/* bytes looked at before and behind a site */
 
 void stub_entry(void);
 
@@ -125,16 +126,29 @@ uint64_t patch_normalise(uint64_t rip)
 
 /* ---- patching one site ------------------------------------------------------------------------------ */
 
+/* The code around a site, as far as it can be read: *from is its address.  Bytes, 0 if none. */
+static int read_around(uint64_t site, uint8_t *code, uint64_t *from)
+{
+	uint64_t page = site & ~(PAGE - 1), to = site + AROUND;
+
+	*from = site - AROUND;
+	if (guest_code(*from, code, 2 * AROUND) == 0)
+		return 2 * AROUND;
+	if (*from < page)
+		*from = page;
+	if (to > page + PAGE)
+		to = page + PAGE;
+	return guest_code(*from, code, to - *from) ? 0 : (int)(to - *from);
+}
+
 static void patch_site(struct task *t, uint64_t site)
 {
-	uint8_t code[40], stub_code[STUB_SIZE], jump[5] = { 0xe9 }, hop[2] = { 0xeb };
+	uint8_t code[2 * AROUND], stub_code[STUB_SIZE], jump[5] = { 0xe9 }, hop[2] = { 0xeb };
 	struct patch_shape s;
-	uint64_t from = site - 8;
-	int n = guest_code(from, code, sizeof code) ? 10 : (int)sizeof code;
+	uint64_t from;
+	int n = read_around(site, code, &from);
 
-	if ((n == 10 && guest_code(from, code, n)) || !patch_recognise(code, n, 8, &s))
-		return;
-	if ((uint32_t)s.nr != (uint32_t)t->regs.rax)
+	if (!n || !patch_recognise(code, n, site - from, &s) || (uint32_t)s.nr != (uint32_t)t->regs.rax)
 		return;
 	uint64_t start = from + s.start, place = from + s.jump;
 	bool hops = start != place;

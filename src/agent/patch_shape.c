@@ -4,9 +4,8 @@
  *
  *	b8 imm32 0f 05			mov $nr,%eax; syscall	the mov becomes e9 rel32
  *	48 c7 c0 imm32 0f 05		mov $nr,%rax; syscall	likewise
- *	31 c0 0f 05 48 3d 00 f0 ff ff 77 xx c3, nop of 5 bytes or more
- *					xor %eax,%eax; syscall; cmp; ja; ret; padding (glibc's read): the xor
- *					becomes a short jump to e9 rel32 in the padding
+ *	31 c0 0f 05 48 3d 00 f0 ff ff	xor %eax,%eax; syscall; cmp $-4096,%rax (glibc's read): the xor becomes
+ *					a short jump to e9 rel32 in padding behind a near `cmp; ja; ret`
  *
  * rt_sigreturn is never patched: unwinders know its bytes.  Pure functions, tested by tests/golden.
  */
@@ -35,6 +34,7 @@ static int nop_length(const uint8_t *p, int n)
 		return 0;
 	switch (p[prefix + 2]) {
 	case 0x00: return prefix + 3;
+	case 0x04:
 	case 0x40: return prefix + 4;
 	case 0x44: return prefix + 5;
 	case 0x80: return prefix + 7;
@@ -43,12 +43,31 @@ static int nop_length(const uint8_t *p, int n)
 	}
 }
 
-/* glibc's read: xor, syscall, and so on, with room for a jump in the padding behind its ret. */
+static const char compare[] = "\x48\x3d\x00\xf0\xff\xff";	/* cmp $-4096,%rax */
+
+/*
+ * Five unused bytes that a short jump at `from` reaches: the padding behind `cmp; ja; ret`, or its second
+ * half when the first is already in use.  Their place, or -1.
+ */
+static int find_padding(const uint8_t *p, int n, int from)
+{
+	for (int i = from > 110 ? from - 110 : 0; i + 9 + 10 <= n && i < from + 110; i++) {
+		const uint8_t *pad = p + i + 9;
+		if (memcmp(p + i, compare, 6) || p[i + 6] != 0x77 || p[i + 8] != 0xc3)
+			continue;
+		if (nop_length(pad, n - i - 9) >= 5)
+			return i + 9;
+		if (pad[0] == 0xe9 && !memcmp(pad + 5, "\0\0\0\0\0", 5))
+			return i + 14;
+	}
+	return -1;
+}
+
+/* glibc's read: xor %eax,%eax; syscall; cmp $-4096,%rax: room for a short jump only. */
 static bool is_read(const uint8_t *p, int n, int at)
 {
-	return at >= 2 && at + 11 + 8 <= n && p[at - 2] == 0x31 && p[at - 1] == 0xc0 &&
-	       !memcmp(p + at + 2, "\x48\x3d\x00\xf0\xff\xff\x77", 7) && p[at + 10] == 0xc3 &&
-	       nop_length(p + at + 11, n - at - 11) >= 5;
+	return at >= 2 && at + 8 <= n && p[at - 2] == 0x31 && p[at - 1] == 0xc0 &&
+	       !memcmp(p + at + 2, compare, 6);
 }
 
 bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *s)
@@ -60,8 +79,8 @@ bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *s)
 		*s = (struct patch_shape){ at - 7, at - 7, 9, read32(p + at - 4) };
 	else if (at >= 6 && p[at - 5] == 0xb8 && (p[at - 6] & 0xf0) != 0x40)
 		*s = (struct patch_shape){ at - 5, at - 5, 7, read32(p + at - 4) };
-	else if (is_read(p, n, at))
-		*s = (struct patch_shape){ at - 2, at + 11, 4, 0 };
+	else if (is_read(p, n, at) && find_padding(p, n, at - 2) >= 0)
+		*s = (struct patch_shape){ at - 2, find_padding(p, n, at - 2), 4, 0 };
 	return s->length && s->nr != __NR_rt_sigreturn;
 }
 
