@@ -28,7 +28,9 @@ _Noreturn void load_jump(uint64_t entry, uint64_t sp);
 static int read_at(int fd, void *buf, size_t n, uint64_t at)
 {
 	long r = raw_syscall(__NR_pread64, fd, buf, n, at);
-	return r == (long)n ? 0 : r < 0 ? (int)r : -ENOEXEC;
+	if (r == (long)n)
+		return 0;
+	return r < 0 && r != -EINVAL ? (int)r : -ENOEXEC;	/* EINVAL: an offset beyond all files */
 }
 
 static const char *check_header(const Elf64_Ehdr *eh)
