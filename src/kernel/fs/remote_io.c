@@ -271,15 +271,17 @@ void dirents_to_legacy(uint8_t *data, size_t size)
 {
 	size_t at = 0;
 
-	while (at + sizeof(struct linux_dirent64) <= size) {
+	const size_t name = offsetof(struct linux_dirent64, d_name);
+
+	while (at + name < size) {
 		struct linux_dirent64 *d = (struct linux_dirent64 *)(data + at);
 		uint8_t *old_name = data + at + offsetof(struct linux_dirent64, d_type);
 		uint8_t type = d->d_type;
-		size_t reclen = d->d_reclen, room = reclen - offsetof(struct linux_dirent64, d_name);
+		size_t reclen = d->d_reclen;
 
-		if (reclen <= sizeof *d || reclen > size - at)
+		if (reclen <= name || reclen > size - at)
 			return;
-		memmove(old_name, old_name + 1, room);
+		memmove(old_name, old_name + 1, reclen - name);
 		data[at + reclen - 1] = type;
 		at += reclen;
 	}

@@ -90,17 +90,20 @@ static long real_write(struct task *t, const struct end *out, const uint8_t *dat
 static long piece_to_virtual(struct task *t, const struct end *in, const struct end *out, size_t size, size_t done)
 {
 	struct um_slot *s;
-	uint8_t *data = NULL;
+	uint8_t *data = NULL, first = 0;
 	long r, n = 0;
 
 	if (in->f) {
 		n = file_read_piece(t, in->f, size, (uint64_t)in->pos + done, &data);
 		if (n <= 0)
 			return n;
+		first = *data;
 	}
-	s = file_write_begin(t, out->f, &r);	/* the same window, if both ends have one server */
+	s = file_write_begin(t, out->f, &r);	/* the same window, if both ends have one server: */
 	if (!s)
 		return r;
+	if (data == s->data)
+		*data = first;			/* all of it but this byte is as it was */
 	if (!in->f)
 		n = end_read(t, in, size, done, s->data, &data);
 	else if (data != s->data)

@@ -10,6 +10,7 @@
 #include <asm/ioctls.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/resource.h>
 
 /* ---- dup -------------------------------------------------------------------------------------------- */
 
@@ -64,7 +65,7 @@ static long replace_by_real(struct task *t, int oldfd, int newfd, int flags)
 
 static long replace_by_virtual(struct task *t, int oldfd, int newfd, int flags, struct file *f)
 {
-	struct file *old = fd_remove(t, newfd);
+	struct file *old = fd_hold(t, newfd);
 	long r;
 
 	file_get(f);
@@ -78,12 +79,23 @@ static long replace_by_virtual(struct task *t, int oldfd, int newfd, int flags, 
 			remote_close(t, old);
 		return r;
 	}
+	if (old && !fd_install(t, newfd, old))
+		return r;
 	f = fd_remove(t, newfd);
 	if (f)
 		file_put(f);
-	if (old)
-		fd_install(t, newfd, old);	/* there was room for it */
 	return r;
+}
+
+/* The table would have to grow for a number that the kernel is going to refuse. */
+static bool number_allowed(struct task *t, int fd)
+{
+	struct rlimit64 limit;
+
+	if (fd < 0)
+		return false;
+	return fd < t->files->size || raw_syscall(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, &limit) ||
+	       (uint64_t)fd < limit.rlim_cur;
 }
 
 /* dup2(2) is this without flags. */
@@ -101,6 +113,8 @@ long sys_dup3(struct task *t, int oldfd, int newfd, int flags)
 		return -EBADF;
 	if (oldfd == newfd || flags & ~O_CLOEXEC)
 		return -EINVAL;
+	if (!number_allowed(t, newfd))
+		return -EBADF;
 	if (!fd_is_virtual(t, oldfd))
 		return replace_by_real(t, oldfd, newfd, flags);
 	f = fd_hold(t, oldfd);
@@ -123,7 +137,7 @@ long sys_pidfd_getfd(struct task *t, int pidfd, int targetfd, unsigned flags)
 /* ---- fcntl ------------------------------------------------------------------------------------------ */
 
 #define SETTABLE	(O_APPEND | O_NONBLOCK | O_NOATIME | FASYNC | O_DIRECT)
-#define ON_CARRIER	(O_APPEND | O_NONBLOCK | O_NOATIME | FASYNC)
+#define ON_CARRIER	(O_APPEND | O_NONBLOCK | FASYNC)
 
 /* The carrier knows what F_SETFL set, in whatever process; the rest is as it was opened. */
 static long get_flags(struct task *t, int fd, const struct file *f)

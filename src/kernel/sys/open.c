@@ -240,7 +240,7 @@ long sys_close_range(struct task *t, unsigned first, unsigned last, unsigned fla
 	if (flags & CLOSE_RANGE_CLOEXEC)
 		return close_real_range(t, first, last, flags);
 	close_virtual_range(t, first, last);
-	for (unsigned fd = first; fd <= last && fd < OURS_BELOW; fd++)
+	for (unsigned fd = first; fd <= last && fd < (unsigned)t->files->nhints; fd++)
 		fd_forget_hint(t, (int)fd);
 	return close_real_range(t, first, last, flags);
 }
