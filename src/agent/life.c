@@ -121,6 +121,7 @@ static struct task *prepare_child(struct task *t, const struct um_clone_args *a,
 	if (a->flags & CLONE_VFORK)
 		nt->sig->alt = t->sig->alt;
 	nt->life->birth_mask = mask;
+	nt->life->clear_handlers = a->flags & CLONE_CLEAR_SIGHAND;
 	nt->life->own_process = !(a->flags & CLONE_THREAD);
 	nt->life->vfork = a->flags & CLONE_VFORK;
 	nt->pid = t->pid;
@@ -139,13 +140,23 @@ void life_child(struct task *t)
 	t->tid = raw_syscall(__NR_gettid);
 	if (t->life->own_process)
 		t->pid = t->tid;
+	if (t->life->clear_handlers)
+		signal_clear_handlers(t);
 	signal_set_mask(t->life->birth_mask);
+}
+
+/* What the kernel gets: it must not take our own handlers away. */
+static struct um_clone_args for_kernel(const struct um_clone_args *a)
+{
+	struct um_clone_args k = *a;
+	k.flags &= ~CLONE_CLEAR_SIGHAND;
+	return k;
 }
 
 static long clone_sharing(struct task *t, struct um_clone_args *a, size_t size, uint64_t mask)
 {
 	struct task *nt = prepare_child(t, a, mask);
-	struct um_clone_args k = *a;
+	struct um_clone_args k = for_kernel(a);
 	uint64_t top;
 	long r;
 
@@ -182,11 +193,13 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 	task_only(t);
 	unlock_all(t);
 	channel_after_fork(t);
+	if (a->flags & CLONE_CLEAR_SIGHAND)
+		signal_clear_handlers(t);
 }
 
 static long clone_copying(struct task *t, struct um_clone_args *a, size_t size)
 {
-	struct um_clone_args k = *a;
+	struct um_clone_args k = for_kernel(a);
 	long r;
 
 	lock_all(t);
@@ -210,6 +223,8 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size)
 
 	if (a->flags & CLONE_NEWNS)
 		return -EPERM;
+	if ((a->flags & CLONE_CLEAR_SIGHAND) && (a->flags & CLONE_SIGHAND))
+		return -EINVAL;
 	/* The table of virtual descriptors is ours, in memory: without shared memory it cannot be shared. */
 	if ((a->flags & CLONE_FILES) && !(a->flags & CLONE_VM) && t->files->size)
 		return -EINVAL;

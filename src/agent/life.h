@@ -12,6 +12,7 @@ struct lifestate {
 	bool own_process;	/* shares memory with another process: a child by vfork or bare CLONE_VM */
 	bool vfork;		/* its parent is suspended, and frees the region afterwards */
 	bool released;		/* gave its files, fs, sighand back in good order */
+	bool clear_handlers;	/* CLONE_CLEAR_SIGHAND: the child starts with default dispositions */
 	uint64_t birth_mask;	/* the kernel mask to start with */
 	void *exec_buf;		/* what exec allocated: a vfork child cannot free it, its parent does */
 	size_t exec_size;

@@ -410,6 +410,17 @@ void signal_after_failed_exec(struct task *t)
 		signal_install(ours[i], &t->sighand->act[ours[i]]);
 }
 
+void signal_clear_handlers(struct task *t)
+{
+	for (int sig = 1; sig <= UM_NSIG; sig++) {
+		struct kernel_sigaction *a = &t->sighand->act[sig];
+		if (a->handler <= (uint64_t)SIG_IGN)
+			continue;
+		memset(a, 0, sizeof *a);
+		signal_install(sig, a);
+	}
+}
+
 struct sighand *sighand_copy(struct sighand *old)
 {
 	struct sighand *s = heap_alloc(sizeof *s);

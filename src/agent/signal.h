@@ -96,6 +96,9 @@ uint64_t signal_ignored(struct task *t);
 void signal_before_exec(struct task *t);
 void signal_after_failed_exec(struct task *t);
 
+/* Every handler of the guest's becomes the default action; what is ignored stays ignored. */
+void signal_clear_handlers(struct task *t);
+
 struct sighand *sighand_copy(struct sighand *old);
 void sighand_put(struct sighand *s);
 
