@@ -20,8 +20,6 @@
 long life_clone_vm(long nr, long a, long b, long c, long d, long e, struct task *child);
 _Noreturn void life_exit(struct task *t, int code);
 void life_child(struct task *t);
-void task_only(struct task *t);
-extern struct lock tasks_lock;
 
 #define LOCKS	16
 static struct lock *locks[LOCKS] = { &heap_lock, &tasks_lock, &patch_lock };

@@ -71,7 +71,6 @@ struct task *task_new(void)
 	return &p->task;
 }
 
-/* In the child of a fork: all other threads are gone. */
 void task_only(struct task *t)
 {
 	for (uint32_t i = 0; i < regions; i++)

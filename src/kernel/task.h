@@ -56,6 +56,10 @@ struct task {
 
 /* A fresh task in a free region, busy = 1; or NULL. */
 struct task *task_new(void);
+extern struct lock tasks_lock;
+
+/* In the child of a fork: all other threads are gone, their regions are free. */
+void task_only(struct task *t);
 
 /* The dispatcher: called by entry.S on the task's agent stack with the registers saved. */
 void agent_syscall(struct task *t);
