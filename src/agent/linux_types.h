@@ -24,6 +24,6 @@ struct linux_dirent64 {
 	uint16_t d_reclen;
 	uint8_t  d_type;
 	char     d_name[];
-};
+} __attribute__((packed));		/* so that its size is where the name starts: 19 */
 
 #endif

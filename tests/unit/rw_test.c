@@ -93,7 +93,7 @@ static int serve_data(struct um_request *q, struct um_reply *p)
 		if (at + n > disk[q->handle].size)
 			disk[q->handle].size = at + n;
 	}
-	if (q->offset == UM_OFFSET_FILE)
+	if (q->offset == UM_OFFSET_FILE || q->offset == UM_OFFSET_END)
 		disk[q->handle].offset = at + n;
 	p->size = n;
 	return 0;
@@ -274,6 +274,9 @@ static void test_write(void)
 	fd = open_virtual(2, O_WRONLY | O_APPEND, S_IFREG);
 	is_int(sys_pwrite64(&task, fd, (gaddr)"end", 3, 0), 3, "pwrite with O_APPEND");
 	is_int(disk[2].size, 13, "... appends");
+	is_int(disk[2].offset, 0, "... and leaves the offset");
+	is_int(sys_write(&task, fd, (gaddr)"end", 3), 3, "write with O_APPEND");
+	ok(disk[2].size == 16 && disk[2].offset == 16, "... appends and moves the offset");
 	is_int(sys_fcntl(&task, fd, F_GETFL, 0), O_WRONLY | O_APPEND | 0100000, "F_GETFL");
 	is_int(sys_fcntl(&task, fd, F_SETFL, O_NONBLOCK), 0, "F_SETFL");
 	is_int(sys_fcntl(&task, fd, F_GETFL, 0), O_WRONLY | O_NONBLOCK | 0100000, "... is seen");

@@ -67,11 +67,11 @@ size_t iov_put(struct task *t, struct guest_iov *g, const void *src, size_t n);	
 size_t iov_get(struct task *t, struct guest_iov *g, void *dst, size_t n);
 
 /*
- * offset: a position, UM_OFFSET_FILE (the file's own, moved) or UM_OFFSET_END.  Results as of read(2)
- * and write(2).
+ * offset: a position, or UM_OFFSET_FILE (the file's own, moved).  append: to the end, wherever that is, as
+ * with O_APPEND.  Results as of read(2) and write(2).
  */
 long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset);
-long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset);
+long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset, bool append);
 
 /* One piece of at most UM_DATA_SIZE bytes; *data points into the channel until its next use. */
 long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, uint8_t **data);

@@ -108,11 +108,6 @@ size_t iov_get(struct task *t, struct guest_iov *g, void *dst, size_t n)
 
 /* ---- read and write --------------------------------------------------------------------------------- */
 
-static bool explicit_offset(uint64_t offset)
-{
-	return offset != UM_OFFSET_FILE && offset != UM_OFFSET_END;
-}
-
 long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, uint8_t **data)
 {
 	long r;
@@ -142,7 +137,6 @@ long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t 
 
 	s->req.size = size;
 	s->req.offset = offset;
-	s->req.open_flags = f->open_flags;
 	r = file_call(t, f, s);
 	if (r)
 		return r;
@@ -165,6 +159,7 @@ static long may_write(const struct file *f)
 
 long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset)
 {
+	bool own = offset == UM_OFFSET_FILE;
 	size_t done = 0;
 	long r = may_read(f);
 
@@ -172,13 +167,13 @@ long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t off
 		uint8_t *data;
 		size_t copied, want = g->left < UM_DATA_SIZE ? g->left : UM_DATA_SIZE;
 
-		r = file_read_piece(t, f, want, explicit_offset(offset) ? offset + done : offset, &data);
+		r = file_read_piece(t, f, want, own ? offset : offset + done, &data);
 		if (r <= 0)
 			break;
 		copied = iov_put(t, g, data, (size_t)r);
 		done += copied;
 		if (copied < (size_t)r) {
-			if (!explicit_offset(offset))
+			if (own)
 				file_seek(t, f, (int64_t)copied - r, SEEK_CUR);
 			r = -EFAULT;
 		} else {
@@ -188,10 +183,12 @@ long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t off
 	return done ? (long)done : r < 0 ? r : 0;
 }
 
-long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset)
+/* Writes on from offset; UM_OFFSET_FILE and UM_OFFSET_END stay what they are from piece to piece. */
+static long write_pieces(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset)
 {
+	bool moves = offset == UM_OFFSET_FILE || offset == UM_OFFSET_END;
 	size_t done = 0;
-	long r = may_write(f);
+	long r = 0;
 
 	while (!r && g->left) {
 		size_t got, want = g->left < UM_DATA_SIZE ? g->left : UM_DATA_SIZE;
@@ -204,13 +201,34 @@ long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t of
 			r = -EFAULT;
 			break;
 		}
-		r = file_write_piece(t, f, s, got, explicit_offset(offset) ? offset + done : offset);
+		r = file_write_piece(t, f, s, got, moves ? offset : offset + done);
 		if (r < 0)
 			break;
 		done += (size_t)r;
 		r = (size_t)r < want;		/* short, or a fault: leave the loop */
 	}
 	return done ? (long)done : r < 0 ? r : 0;
+}
+
+/*
+ * Appending moves the file's offset, at the server as in the kernel, but when a position was given, which
+ * the kernel then ignores: here the offset is put back.
+ */
+long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset, bool append)
+{
+	long pos, r = may_write(f);
+
+	if (r)
+		return r;
+	if (!append && !(f->open_flags & O_APPEND))
+		return write_pieces(t, f, g, offset);
+	if (offset == UM_OFFSET_FILE)
+		return write_pieces(t, f, g, UM_OFFSET_END);
+	pos = file_seek(t, f, 0, SEEK_CUR);
+	r = write_pieces(t, f, g, UM_OFFSET_END);
+	if (pos >= 0)
+		file_seek(t, f, pos, SEEK_SET);
+	return r;
 }
 
 long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence)

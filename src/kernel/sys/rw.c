@@ -7,7 +7,7 @@
 #include "../fs/fuse.h"
 #include <linux/fs.h>
 
-enum direction { READING, WRITING };
+enum direction { READING, WRITING, APPENDING };
 
 static long device_rw(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset, enum direction dir)
 {
@@ -26,7 +26,7 @@ static long virtual_rw(struct task *t, int fd, struct guest_iov *g, uint64_t off
 	if (f->kind == FILE_FUSE_DEVICE)
 		r = device_rw(t, f, g, offset, dir);
 	else
-		r = dir == READING ? file_read(t, f, g, offset) : file_write(t, f, g, offset);
+		r = dir == READING ? file_read(t, f, g, offset) : file_write(t, f, g, offset, dir == APPENDING);
 	file_put(f);
 	return r;
 }
@@ -53,17 +53,6 @@ long sys_write(struct task *t, int fd, gaddr buf, size_t count)
 	return real_call(t, __NR_write, fd, buf, count);
 }
 
-/*
- * As in the kernel, what is written to a file with O_APPEND goes to its end, whatever the offset says.
- * The file's own offset stays.
- */
-static uint64_t write_offset(struct task *t, int fd, int64_t pos)
-{
-	const struct file *f = fd_peek(t, fd);
-
-	return f && f->open_flags & O_APPEND ? UM_OFFSET_END : (uint64_t)pos;
-}
-
 long sys_pread64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 {
 	if (!fd_is_virtual(t, fd))
@@ -79,7 +68,7 @@ long sys_pwrite64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 		return real_call(t, __NR_pwrite64, fd, buf, count, pos);
 	if (pos < 0)
 		return -EINVAL;
-	return single_rw(t, fd, buf, count, write_offset(t, fd, pos), WRITING);
+	return single_rw(t, fd, buf, count, (uint64_t)pos, WRITING);
 }
 
 /* ---- vectors ---------------------------------------------------------------------------------------- */
@@ -92,21 +81,18 @@ static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int
 		      enum direction dir)
 {
 	struct guest_iov g;
-	uint64_t offset = (uint64_t)pos;
 	long r;
 
 	if (pos < -1)
 		return -EINVAL;
 	if (flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT)
 		return -EOPNOTSUPP;
-	if (pos == -1)
-		offset = UM_OFFSET_FILE;
-	else if (dir == WRITING)
-		offset = flags & RWF_APPEND ? UM_OFFSET_END : write_offset(t, fd, pos);
 	r = iov_import(t, &g, vec, vlen);
 	if (r)
 		return r;
-	r = virtual_rw(t, fd, &g, offset, dir);
+	if (flags & RWF_APPEND)
+		dir = APPENDING;
+	r = virtual_rw(t, fd, &g, pos == -1 ? UM_OFFSET_FILE : (uint64_t)pos, dir);
 	iov_done(&g);
 	return r;
 }
