@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Sockets of the host: loopback TCP and UDP, UNIX ones by name and abstract, ancillary data, options.
+ * GUEST_WORLDS: view
+ */
+#include "guest.h"
+#include <netdb.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+static int listener(struct sockaddr_in *a)
+{
+	socklen_t len = sizeof(*a);
+	int s = MUST(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), one = 1;
+
+	*a = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	OK(setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
+	OK(bind(s, (struct sockaddr *)a, sizeof(*a)));
+	OK(listen(s, 8));
+	OK(getsockname(s, (struct sockaddr *)a, &len));
+	return s;
+}
+
+static void *echo_once(void *arg)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int c = accept4(*(int *)arg, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
+	char buf[4096];
+	ssize_t n;
+
+	while (c >= 0 && (n = recv(c, buf, sizeof(buf), 0)) > 0)
+		if (send(c, buf, (size_t)n, MSG_NOSIGNAL) != n)
+			break;
+	close(c);
+	return NULL;
+}
+
+TEST(tcp_echo, "TCP on the loopback: 1 MiB there and back")
+{
+	static char out[1 << 20], in[1 << 20];
+	struct sockaddr_in a;
+	size_t sent = 0, got = 0;
+	int l = listener(&a), c;
+	pthread_t t;
+
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (char)(i * 13 + i / 1000);
+	pthread_create(&t, NULL, echo_once, &l);
+	c = MUST(socket(AF_INET, SOCK_STREAM, 0));
+	OK(connect(c, (struct sockaddr *)&a, sizeof(a)));
+	while (got < sizeof(in)) {
+		ssize_t n;
+
+		if (sent < sizeof(out) && sent - got < 65536) {
+			n = send(c, out + sent, sizeof(out) - sent < 8192 ? sizeof(out) - sent : 8192, 0);
+			REQUIRE(n > 0);
+			sent += (size_t)n;
+		}
+		n = recv(c, in + got, sizeof(in) - got, sent < sizeof(out) && sent - got < 65536 ? MSG_DONTWAIT : 0);
+		REQUIRE(n > 0 || errno == EAGAIN);
+		got += n > 0 ? (size_t)n : 0;
+	}
+	EQ(memcmp(in, out, sizeof(in)), 0);
+	OK(shutdown(c, SHUT_WR));
+	EQ(recv(c, in, 1, 0), 0);
+	pthread_join(t, NULL);
+}
+
+TEST(tcp_refused, "connections that fail, options, names")
+{
+	struct sockaddr_in a, b;
+	socklen_t len = sizeof(b);
+	int l = listener(&a), c, v = 0;
+
+	c = MUST(socket(AF_INET, SOCK_STREAM, 0));
+	OK(connect(c, (struct sockaddr *)&a, sizeof(a)));
+	OK(getpeername(c, (struct sockaddr *)&b, &len));
+	EQ(b.sin_port, a.sin_port);
+	v = 1;
+	OK(setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &v, sizeof(v)));
+	len = sizeof(v);
+	OK(getsockopt(c, SOL_SOCKET, SO_ERROR, &v, &len));
+	EQ(v, 0);
+	OK(getsockopt(c, SOL_SOCKET, SO_TYPE, &v, &len));
+	EQ(v, SOCK_STREAM);
+	OK(close(l));
+	OK(close(c));
+	c = MUST(socket(AF_INET, SOCK_STREAM, 0));
+	FAILS(connect(c, (struct sockaddr *)&a, sizeof(a)), ECONNREFUSED);
+	FAILS(socket(4711, SOCK_STREAM, 0), EAFNOSUPPORT);
+	FAILS(connect(700, (struct sockaddr *)&a, sizeof(a)), EBADF);
+	FAILS(connect(0, (struct sockaddr *)&a, sizeof(a)), ENOTSOCK);
+	FAILS(bind(c, (void *)16, sizeof(a)), EFAULT);
+}
+
+TEST(nonblocking, "non-blocking accept and connect with poll")
+{
+	struct sockaddr_in a;
+	int l = listener(&a), c, s;
+
+	OK(fcntl(l, F_SETFL, O_NONBLOCK));
+	FAILS(accept(l, NULL, NULL), EAGAIN);
+	c = MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	if (connect(c, (struct sockaddr *)&a, sizeof(a)) < 0)
+		EQ(errno, EINPROGRESS);
+	for (int i = 0; i < 200 && (s = accept(l, NULL, NULL)) < 0; i++)
+		sleep_ms(5);
+	TRUE(s >= 0);
+	FAILS(recv(s, &a, 1, MSG_DONTWAIT), EAGAIN);
+}
+
+TEST(udp, "UDP: sendto, recvfrom, connected, sendmmsg, recvmmsg")
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, from;
+	socklen_t len = sizeof(a);
+	char b[2][16] = { "first", "second" }, in[2][16];
+	struct iovec ov[2] = { { b[0], 5 }, { b[1], 6 } }, iv[2] = { { in[0], 16 }, { in[1], 16 } };
+	struct mmsghdr om[2] = { { .msg_hdr = { .msg_iov = &ov[0], .msg_iovlen = 1 } },
+				 { .msg_hdr = { .msg_iov = &ov[1], .msg_iovlen = 1 } } };
+	struct mmsghdr im[2] = { { .msg_hdr = { .msg_iov = &iv[0], .msg_iovlen = 1 } },
+				 { .msg_hdr = { .msg_iov = &iv[1], .msg_iovlen = 1 } } };
+	int s = MUST(socket(AF_INET, SOCK_DGRAM, 0)), c = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+
+	OK(bind(s, (struct sockaddr *)&a, sizeof(a)));
+	OK(getsockname(s, (struct sockaddr *)&a, &len));
+	EQ(sendto(c, "datagram", 8, 0, (struct sockaddr *)&a, sizeof(a)), 8);
+	len = sizeof(from);
+	EQ(recvfrom(s, in[0], 16, 0, (struct sockaddr *)&from, &len), 8);
+	EQ(from.sin_family, AF_INET);
+	OK(connect(c, (struct sockaddr *)&a, sizeof(a)));
+	EQ(sendmmsg(c, om, 2, 0), 2);
+	EQ(recvmmsg(s, im, 2, 0, NULL), 2);
+	EQ(im[1].msg_len, 6);
+	EQ(memcmp(in[1], "second", 6), 0);
+}
+
+static void unix_pair(struct sockaddr_un *a, socklen_t len)
+{
+	struct sockaddr_un name;
+	socklen_t nlen = sizeof(name);
+	char buf[32] = "";
+	int l = MUST(socket(AF_UNIX, SOCK_STREAM, 0)), c = MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+	struct ucred cred;
+	pthread_t t;
+
+	OK(bind(l, (struct sockaddr *)a, len));
+	OK(listen(l, 4));
+	OK(getsockname(l, (struct sockaddr *)&name, &nlen));
+	EQ(memcmp(&name, a, len), 0);
+	pthread_create(&t, NULL, echo_once, &l);
+	OK(connect(c, (struct sockaddr *)a, len));
+	EQ(send(c, "unix", 4, 0), 4);
+	EQ(recv(c, buf, sizeof(buf), 0), 4);
+	STR(buf, "unix");
+	nlen = sizeof(cred);
+	OK(getsockopt(c, SOL_SOCKET, SO_PEERCRED, &cred, &nlen));
+	EQ(cred.pid, getpid());
+	OK(close(c));
+	pthread_join(t, NULL);
+}
+
+TEST(unix_name, "a UNIX socket with a name in a directory")
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "sock" };
+	struct stat st;
+	int s = MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	FAILS(connect(s, (struct sockaddr *)&a, sizeof(a)), ENOENT);
+	unix_pair(&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 5));
+	OK(stat("sock", &st));
+	TRUE(S_ISSOCK(st.st_mode));
+	FAILS(open("sock", O_RDONLY), ENXIO);
+	FAILS(connect(s, (struct sockaddr *)&a, sizeof(a)), ECONNREFUSED);
+	FAILS(bind(s, (struct sockaddr *)&a, sizeof(a)), EADDRINUSE);
+	OK(unlink("sock"));
+}
+
+TEST(unix_abstract, "an abstract UNIX socket")
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int n = snprintf(a.sun_path + 1, 50, "umview-guest-test-%d", getpid());
+
+	unix_pair(&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n));
+}
+
+TEST(message, "sendmsg and recvmsg: several buffers, MSG_PEEK, MSG_TRUNC, credentials")
+{
+	char a[4], b[10], control[256];
+	struct iovec out[2] = { { "head", 4 }, { "body text", 9 } }, in[2] = { { a, 4 }, { b, 5 } };
+	struct msghdr m = { .msg_iov = out, .msg_iovlen = 2 };
+	int s[2], one = 1;
+
+	OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
+	OK(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)));
+	EQ(sendmsg(s[0], &m, 0), 13);
+	EQ(recv(s[1], a, 4, MSG_PEEK | MSG_TRUNC), 13);
+	m = (struct msghdr){ .msg_iov = in, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control) };
+	EQ(recvmsg(s[1], &m, 0), 9);
+	EQ(m.msg_flags & MSG_TRUNC, MSG_TRUNC);
+	EQ(memcmp(a, "head", 4), 0);
+	REQUIRE(CMSG_FIRSTHDR(&m));
+	EQ(CMSG_FIRSTHDR(&m)->cmsg_type, SCM_CREDENTIALS);
+	EQ(((struct ucred *)CMSG_DATA(CMSG_FIRSTHDR(&m)))->pid, getpid());
+	FAILS(sendmsg(s[0], (void *)16, 0), EFAULT);
+}
+
+TEST(interfaces, "interface ioctls and name look-up without a network")
+{
+	struct ifreq r = { .ifr_name = "lo" };
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST }, *ai;
+	int s = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+
+	OK(ioctl(s, SIOCGIFFLAGS, &r));
+	TRUE(r.ifr_flags & IFF_LOOPBACK);
+	EQ(if_nametoindex("lo") > 0, 1);
+	EQ(getaddrinfo("127.0.0.1", "80", &hints, &ai), 0);
+	EQ(((struct sockaddr_in *)ai->ai_addr)->sin_port, htons(80));
+	freeaddrinfo(ai);
+}
+
+TEST(processes, "a server process and five client processes")
+{
+	struct sockaddr_in a;
+	int l = listener(&a), status;
+	pid_t server = MUST(fork());
+
+	if (server == 0) {
+		for (int i = 0; i < 5; i++)
+			echo_once(&l);
+		_exit(0);
+	}
+	for (int i = 0; i < 5; i++) {
+		if (fork() == 0) {
+			int c = socket(AF_INET, SOCK_STREAM, 0);
+			char buf[8] = "";
+
+			if (connect(c, (struct sockaddr *)&a, sizeof(a)) < 0 || write(c, "hello", 5) != 5)
+				_exit(1);
+			_exit(read(c, buf, 5) == 5 && strcmp(buf, "hello") == 0 ? 0 : 2);
+		}
+	}
+	for (int i = 0; i < 6; i++) {
+		OK(wait(&status));
+		EXITED(status, 0);
+	}
+}
