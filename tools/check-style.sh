@@ -4,7 +4,7 @@
 #
 # usage: tools/check-style.sh
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 # All files of the project, and those that people write programs in.
 if files=$(git ls-files --cached --others --exclude-standard 2>/dev/null) && [ -n "$files" ]; then
