@@ -61,6 +61,10 @@ static void map_world(const struct boot *b)
 	process.world = (struct um_world *)r;
 	if (process.world->magic != UM_WORLD_MAGIC || process.world->version != UM_WORLD_VERSION)
 		fail("the world has another version than this agent", -EINVAL);
+	if (process.world->trace)
+		fd_own(process.world->trace);
+	if (process.world->log)
+		fd_own(process.world->log);
 	r = view_map(b->view);
 	if (r < 0)
 		fail("the view cannot be mapped", r);

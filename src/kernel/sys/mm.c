@@ -21,7 +21,7 @@ static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, 
 {
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
 		return -ENODEV;
-	long fd = file_to_memfd(t, f);
+	long fd = file_to_memfd(t, f, "mmap");
 	if (fd < 0)
 		return fd;
 	long r = raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
@@ -54,6 +54,13 @@ long sys_munmap(struct task *t, gaddr addr, size_t len)
 long sys_mprotect(struct task *t, gaddr addr, size_t len, int prot)
 {
 	(void)prot;
+	return touches_agent(addr, len) ? -ENOMEM : pass_through(t);
+}
+
+long sys_pkey_mprotect(struct task *t, gaddr addr, size_t len, int prot, int pkey)
+{
+	(void)prot;
+	(void)pkey;
 	return touches_agent(addr, len) ? -ENOMEM : pass_through(t);
 }
 
