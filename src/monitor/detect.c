@@ -24,8 +24,8 @@ static const struct fs_program programs[] = {
 	{ "iso9660", "fuseiso", "fuseiso", "-n", NULL, NULL, NULL, true },
 	{ "vfat", "fusefat", "fusefat", NULL, NULL, "rw+", "ro", true },
 	{ "ntfs", "ntfs-3g", "ntfs-3g", NULL, NULL, NULL, "ro", false },
-	{ "zip", "archivemount", "archivemount", NULL, NULL, "nobackup", "readonly", true },
-	{ "tar", "archivemount", "archivemount", NULL, NULL, "nobackup", "readonly", true },
+	{ "zip", "archivemount", "archivemount", NULL, NULL, NULL, "readonly", true },
+	{ "tar", "archivemount", "archivemount", NULL, NULL, NULL, "readonly", true },
 };
 
 const struct fs_program *program_for_type(const char *type)

@@ -127,13 +127,14 @@ static int park(int fd, int number, int lowest)
 
 static int park_all(const struct life *l, const struct parked *p)
 {
-	int lowest = p->image - 3, r;
+	int lowest = p->image - 3;
+	int r = park(l->image_fd, p->image, lowest);
 
-	(r = park(l->image_fd, p->image, lowest)) < 0 ||
-	(r = park(l->m->w.fd, p->world, lowest)) < 0 ||
-	(r = park(l->trace_fd, p->trace, lowest)) < 0 ||
-	(r = park(l->log_fd, p->log, lowest));
-	return r;
+	if (r >= 0)
+		r = park(l->m->w.fd, p->world, lowest);
+	if (r >= 0)
+		r = park(l->trace_fd, p->trace, lowest);
+	return r < 0 ? r : park(l->log_fd, p->log, lowest);
 }
 
 static void own_exec(struct life *l, const char *file, char **argv)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The commands that run inside a view.  Each gets its own command line and returns the exit status.
+ */
+#ifndef UM_MONITOR_COMMANDS_H
+#define UM_MONITOR_COMMANDS_H
+
+int cmd_mount(int argc, char **argv);
+int cmd_umount(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_fusermount(int argc, char **argv);
+int probe(void);
+
+#endif

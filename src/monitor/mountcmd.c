@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * `umview mount`: mounts for this view alone.
+ *
+ * A bind is one system call.  For everything else a FUSE program is chosen, by the type or by what SRC
+ * contains, and started; we return when its mount has appeared in the view and answers, or say why not.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "commands.h"
+#include "detect.h"
+#include "keeper.h"
+#include "log.h"
+#include "options.h"
+
+#define TIME_OUT	60000	/* ms for a program to mount */
+#define MOUNT_AFTER_END	2000	/* ... after its first process has ended: a daemon mounts before that */
+
+/* One error line; the value is the exit status. */
+__attribute__((format(printf, 1, 2)))
+static int fail(const char *fmt, ...)
+{
+	char text[900];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	say("mount: %s", text);
+	return 1;
+}
+
+/* ---- what to mount -------------------------------------------------------------------------------- */
+
+struct plan {
+	const struct mount_options *o;
+	const struct fs_program *known;	/* NULL: fuse.PROGRAM */
+	char *src, *dst;		/* absolute where they exist */
+	char *program;			/* path */
+	char opts[4096];
+	bool human;
+};
+
+static void add_opts(struct plan *p, const char *more)
+{
+	size_t n = strlen(p->opts);
+
+	if (more && *more)
+		snprintf(p->opts + n, sizeof(p->opts) - n, "%s%s", n ? "," : "", more);
+}
+
+static int resolve_dst(struct plan *p)
+{
+	struct stat st;
+
+	p->dst = realpath(p->o->dst, NULL);
+	if (!p->dst && errno == ENOENT)
+		return fail("%s: does not exist; create it (mkdir %s)", p->o->dst, p->o->dst);
+	if (!p->dst)
+		return fail("%s: %s", p->o->dst, strerror(errno));
+	if (p->src && !strcmp(p->src, p->dst))
+		return fail("%s: cannot be mounted on itself", p->src);
+	if (p->known && (stat(p->dst, &st) < 0 || !S_ISDIR(st.st_mode)))
+		return fail("%s: is not a directory; give one to mount on", p->dst);
+	return 0;
+}
+
+/* SRC by what it contains. */
+static int detect(struct plan *p, int fd)
+{
+	char found[128];
+	const char *type = detect_type(fd, p->src, found, sizeof(found));
+
+	if (!type)
+		return fail("%s: no file system that I know (found: %s)", p->o->src, found);
+	p->known = program_for_type(type);
+	return 0;
+}
+
+static int choose_by_content(struct plan *p)
+{
+	struct stat st;
+	int r = 0, fd = open(p->src, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		r = fail("%s: %s", p->o->src, strerror(errno));
+	else if (S_ISDIR(st.st_mode))
+		r = fail("%s: is a directory; to show it at %s: umview mount -t bind SRC DST", p->o->src, p->o->dst);
+	else if (!p->known)
+		r = detect(p, fd);
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static int find_fs_program(struct plan *p, const char *name, const char *package)
+{
+	p->program = find_program(name);
+	if (p->program)
+		return 0;
+	if (package)
+		return fail("%s not found; install the Debian package %s", name, package);
+	return fail("%s not found; install it, or give its path as fuse.PATH", name);
+}
+
+static int choose_program(struct plan *p)
+{
+	const char *type = p->o->type;
+
+	if (type && !strncmp(type, "fuse.", 5) && type[5]) {
+		p->src = realpath(p->o->src, NULL);
+		if (!p->src)
+			p->src = strdup(p->o->src);	/* not a file: host:dir, a name, ... */
+		return find_fs_program(p, type + 5, NULL);
+	}
+	if (type && strcmp(type, "auto")) {
+		p->known = program_for_type(type);
+		if (!p->known)
+			return fail("%s: unknown type; known are bind, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
+				    "iso9660, vfat, ntfs, zip, tar", type);
+	}
+	p->src = realpath(p->o->src, NULL);
+	if (!p->src)
+		return fail("%s: %s", p->o->src, strerror(errno));
+	int r = choose_by_content(p);
+	return r ? r : find_fs_program(p, p->known->program, p->known->package);
+}
+
+/* Options that are ours are taken out; what the kind of image needs is put in front. */
+static void choose_opts(struct plan *p)
+{
+	static const char *const ours[] = { "human", "ro", "rw", "rw+", "defaults", "loop" };
+	const struct fs_program *k = p->known;
+	char *user = strdup(p->o->opts ? p->o->opts : "");
+	bool ro = p->o->read_only || (k && access(p->src, W_OK) < 0);
+
+	p->human = opts_have(user, "human");
+	for (size_t i = 0; i < (k ? sizeof(ours) / sizeof(ours[0]) : 1); i++) {
+		char *less = opts_without(user, ours[i]);
+		free(user);
+		user = less;
+	}
+	if (k) {
+		if (!p->human)
+			add_opts(p, k->opts);
+		add_opts(p, ro ? k->opts_ro : k->opts_rw);
+		if (k->nonempty && uses_libfuse2(p->program))
+			add_opts(p, "nonempty");
+	} else if (p->o->read_only && !opts_have(user, "ro")) {
+		add_opts(p, "ro");
+	}
+	add_opts(p, user);
+	free(user);
+}
+
+/* ---- running it ----------------------------------------------------------------------------------- */
+
+enum { STARTING, MOUNTED, LOST };
+
+/* Has a mount of this keeper's appeared, and has its server answered the first request? */
+static int mount_state(pid_t keeper, bool *seen)
+{
+	struct client_mount *list;
+	int n = client_mounts(&list), state = *seen ? LOST : STARTING;
+
+	for (int i = 0; i < n; i++) {
+		if ((pid_t)list[i].info.keeper != keeper)
+			continue;
+		*seen = true;
+		state = list[i].info.proto_major ? MOUNTED : STARTING;
+		if (list[i].info.state == UM_SERVER_DEAD)
+			state = LOST;
+	}
+	free(list);
+	return state;
+}
+
+static int64_t ms_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Returns NULL when it is mounted, or what went wrong. */
+static const char *wait_for_mount(struct keeper_link *k, char *why, size_t size)
+{
+	int64_t start = ms_now(), ended = 0;
+	bool seen = false;
+
+	for (int turn = 0;; turn++) {
+		keeper_listen(k, turn < 50 ? 1 : 10);
+		bool over = k->exited && !ended, bad = k->exited && k->status;
+		if (over)
+			ended = ms_now();
+		int state = mount_state(k->pid, &seen);
+		if (state == MOUNTED)
+			return NULL;
+		if (bad && WIFEXITED(k->status))
+			snprintf(why, size, "exit status %d", WEXITSTATUS(k->status));
+		else if (bad)
+			snprintf(why, size, "killed by signal %d", WTERMSIG(k->status));
+		else if (state == LOST || k->closed)
+			snprintf(why, size, "its server ended");
+		else if (!seen && ended && ms_now() - ended > MOUNT_AFTER_END)
+			snprintf(why, size, "it ended without having mounted anything");
+		else if (ms_now() - start > TIME_OUT)
+			snprintf(why, size, "nothing was mounted within %d seconds", TIME_OUT / 1000);
+		else
+			continue;
+		return why;
+	}
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void print_output(const struct keeper_link *k, const char *name)
+{
+	char *text = strdup(k->output);
+
+	for (char *line = text ? strtok(text, "\n") : NULL; line; line = strtok(NULL, "\n"))
+		say("mount: %s: %s", name, line);
+	free(text);
+}
+
+static int run(struct plan *p)
+{
+	char why[100];
+	const char *argv[8];
+	int n = 0;
+	struct service s = {
+		.program = p->program, .keep_cwd = !p->known, .flags = p->human ? 0 : UM_SERVANT_ROOT,
+		.argv = (char *const *)argv,
+	};
+	struct keeper_link k;
+
+	argv[n++] = p->program;
+	if (p->known && p->known->arg)
+		argv[n++] = p->known->arg;
+	argv[n++] = p->src;
+	argv[n++] = p->dst;
+	if (*p->opts) {
+		argv[n++] = "-o";
+		argv[n++] = p->opts;
+	}
+	argv[n] = NULL;
+	int r = keeper_start(&k, &s);
+	if (r < 0)
+		return fail("cannot start a process: %s", strerror(-r));
+	if (!wait_for_mount(&k, why, sizeof(why))) {
+		keeper_accept(&k);
+		return 0;
+	}
+	keeper_reject(&k);
+	print_output(&k, base_name(p->program));
+	return fail("%s: %s could not mount it: %s", p->o->src, base_name(p->program), why);
+}
+
+/* ---- the command ---------------------------------------------------------------------------------- */
+
+static int bind_mount(const struct mount_options *o)
+{
+	if (o->opts && !opts_have(o->opts, "rw"))
+		return fail("-o %s: a bind takes no options", o->opts);
+	if (o->read_only)
+		return fail("a bind cannot be read-only in this version");
+	if (mount(o->src, o->dst, "none", MS_BIND, NULL) == 0)
+		return 0;
+	if (errno == ENOENT && access(o->src, F_OK) < 0)
+		return fail("%s: %s", o->src, strerror(ENOENT));
+	return fail("%s on %s: %s", o->src, o->dst, strerror(errno));
+}
+
+int cmd_mount(int argc, char **argv)
+{
+	struct mount_options o;
+	struct plan p = { .o = &o };
+	int r;
+
+	if (argc == 1)
+		return cmd_ls(argc, argv);
+	if (mount_options_parse(&o, argc, argv) < 0)
+		return fail("%s", o.error);
+	if (!client_inside())
+		return fail("not inside a view; start one with `umview`, or use umview --mount SRC DST -- COMMAND");
+	if (o.type && !strcmp(o.type, "bind"))
+		return bind_mount(&o);
+	r = choose_program(&p);
+	if (!r)
+		r = resolve_dst(&p);
+	if (!r) {
+		choose_opts(&p);
+		r = run(&p);
+	}
+	free(p.src);
+	free(p.dst);
+	free(p.program);
+	return r;
+}
