@@ -166,6 +166,7 @@ static void unix_pair(struct sockaddr_un *a, socklen_t len)
 	EQ(cred.pid, getpid());
 	OK(close(c));
 	pthread_join(t, NULL);
+	OK(close(l));
 }
 
 TEST(unix_name, "a UNIX socket with a name in a directory")

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Nothing may stay behind after a test.  To be read by sh and bash:
+#
+#	leak_before		notes what there is, exports UMT_RUN, which marks what is started from now on
+#	leak_after		what stayed: one line each on standard output; status 1 if there is any
+#
+# Looked for: processes with the mark, memory files of ours in them, descriptors of the shell itself, entries in
+# /dev/shm and /tmp that bear our name, mounts.
+# shellcheck shell=sh
+
+leak_descriptors() {
+	for leak_fd in /proc/$$/fd/*; do
+		echo "${leak_fd##*/} $(readlink "$leak_fd")"
+	done 2>/dev/null | grep -vE '^255 |pipe:|/proc/'
+}
+
+leak_files() {
+	find /tmp /dev/shm -maxdepth 1 -name '*umview*' -user "$(id -u)" \
+		! -name 'umview-user.*' ! -name 'umview-demo.*' 2>/dev/null | sort
+}
+
+# The processes that have our mark in their environment.
+leak_processes() {
+	(
+		leak_mark=$UMT_RUN
+		unset UMT_RUN
+		grep -lsF "UMT_RUN=$leak_mark" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
+	)
+}
+
+leak_before() {
+	UMT_RUN=$$-$(date +%s%N)
+	export UMT_RUN
+	leak_fds_then=$(leak_descriptors)
+	leak_files_then=$(leak_files)
+	leak_mounts_then=$(cksum </proc/self/mounts)
+}
+
+# Servers and the monitor may need a moment after the last guest.
+leak_settle() {
+	leak_tries=0
+	while [ -n "$(leak_processes)" ] && [ $leak_tries -lt 40 ]; do
+		leak_tries=$((leak_tries + 1))
+		env -u UMT_RUN sleep 0.1
+	done
+}
+
+leak_after() {
+	leak_settle
+	leak_found=$(
+		for leak_pid in $(leak_processes); do
+			echo "process $leak_pid: $(ps -o args= -p "$leak_pid")"
+			find "/proc/$leak_pid/fd" -lname '*memfd:um*' -printf 'memory file %l\n' 2>/dev/null
+			kill -KILL "$leak_pid" 2>/dev/null
+		done
+		leak_files | grep -vxF "$leak_files_then" | sed '/^$/d; s/^/file /'
+		[ "$(leak_descriptors)" = "$leak_fds_then" ] || echo "descriptors of the harness: $(leak_descriptors | tr '\n' ';')"
+		[ "$(cksum </proc/self/mounts)" = "$leak_mounts_then" ] || echo "a mount outside the view"
+	)
+	unset UMT_RUN
+	[ -n "$leak_found" ] || return 0
+	echo "$leak_found"
+	return 1
+}

@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# One guest program in one world, compared with its native run.  Prints one line of TAP (without numbers) for
+# each of its tests, one for its exit status, and one for what it left behind.
+#
+# usage: tests/lib/world.sh WORLD PROGRAM [PATTERN]
+#
+# WORLD	native	as any program; what it says there is the truth
+#	view	in an empty view
+#	mount	in a view, its scratch directory in an ext4 image mounted there
+#	kfuse	the same image under the kernel's FUSE (root only): what `mount` is to be compared with
+#
+# UMVIEW=build/umview   the umview to test
+# TMPDIR                where scratch directories are made
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+UMVIEW=${UMVIEW:-$here/../../build/umview}
+BUILD=${BUILD:-$here/../../build}
+supervise=$BUILD/tests/lib/supervise
+world=$1
+program=$(realpath "$2")
+pattern=${3-}
+name=$(basename "$program")
+PATH=$PATH:/usr/sbin:/sbin
+. "$here/leak.sh"
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/umt.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+mkdir "$dir/native" "$dir/view" "$dir/mnt"
+
+say() {	# say STATUS TEXT
+	if [ "$1" = 0 ]; then echo "ok - $name [$world] $2"; else echo "not ok - $name [$world] $2"; fi
+}
+
+make_image() {	# make_image FILE: 64 MiB of ext4 with an empty directory s
+	mkdir -p "$dir/tree/s"
+	chmod 777 "$dir/tree/s"
+	truncate -s 64M "$1"
+	mke2fs -q -t ext4 -d "$dir/tree" "$1"
+}
+
+run() {		# run OUTPUT COMMAND...: the program's TAP; its status
+	local out=$1
+	shift
+	"$supervise" -l -t 60 -- "$@" ${pattern:+"$pattern"} >"$out" 2>"$out.err" </dev/null
+}
+
+in_world() {
+	case $world in
+	view)
+		run "$dir/out" "$UMVIEW" -- "$program" "$dir/view" ;;
+	mount)
+		make_image "$dir/image"
+		GUEST_FS=fuse run "$dir/out" "$UMVIEW" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
+	kfuse)
+		make_image "$dir/image"
+		fuse2fs -o fakeroot "$dir/image" "$dir/mnt" || return
+		GUEST_FS=fuse run "$dir/out" "$program" "$dir/mnt/s"
+		kfuse_status=$?
+		fusermount -u "$dir/mnt"
+		sleep 0.5
+		return $kfuse_status ;;
+	*)
+		echo "world.sh: no world '$world'" >&2
+		exit 125 ;;
+	esac
+}
+
+# Each test that the native run had must have the same line here.  In an image a test may be skipped that is
+# not skipped natively: it says why.
+compare() {
+	local line what
+	while IFS= read -r line; do
+		what=${line#*ok }
+		what=${what#* - }
+		what=${what%% # SKIP*}
+		if grep -qxF -- "$line" "$dir/out"; then
+			case $line in
+			*' # SKIP '*) echo "ok - $name [$world] $what # SKIP ${line##* # SKIP }" ;;
+			*) say 0 "$what" ;;
+			esac
+		elif [ "$world" != view ] && grep -F -- "$what # SKIP " "$dir/out" | grep -q '^ok '; then
+			echo "ok - $name [$world] $what # SKIP $(grep -F -- "$what # SKIP " "$dir/out" | sed 's/.* # SKIP //')"
+		else
+			say 1 "$what"
+		fi
+	done < <(grep -E '^(not )?ok ' "$dir/native.out")
+}
+
+run "$dir/native.out" "$program" "$dir/native"
+native_status=$?
+if [ "$world" = native ]; then
+	sed -nE "s/^((not )?ok) [0-9]+ - /\\1 - $name [native] /p" "$dir/native.out"
+	say "$native_status" "status $native_status"
+	[ $native_status = 0 ] || sed 's/^#* */# /' "$dir/native.out.err"
+	exit $native_status
+fi
+if [ $native_status != 0 ]; then
+	say 1 "the native run failed (status $native_status)"
+	sed 's/^#* */# native: /' "$dir/native.out.err"
+fi
+
+leak_before
+in_world
+status=$?
+left=$(leak_after)
+compare
+[ $status = $native_status ]
+say $? "exit status $status, natively $native_status"
+if [ -s "$dir/image" ] && [ "$world" = mount ]; then
+	e2fsck -fn "$dir/image" >"$dir/fsck" 2>&1
+	fsck=$?
+	say $fsck "e2fsck after it"
+	[ $fsck = 0 ] || sed 's/^/# /' "$dir/fsck"
+fi
+say "$([ -z "$left" ]; echo $?)" "nothing left behind"
+[ -z "$left" ] || sed 's/^/# /' <<<"$left"
+# What the world's run said about failures, which is nothing when all went well.
+cut -c1-300 "$dir/out.err" | grep '^#' | head -60
+[ $status = 0 ] || grep -v '^#' "$dir/out.err" | cut -c1-300 | head -20 | sed 's/^/# stderr: /'
+exit 0
