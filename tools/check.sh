@@ -8,11 +8,11 @@
 # WITH_CLANG=1      build with clang too (in $BUILD-clang); its warnings are errors as well
 # V=1               show every result, not only what failed
 #
-# The guest programs and scenarios run as an ordinary user: root drops its rights for them.
+# The guest programs, programs and scenarios run as an ordinary user: root drops its rights for them.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
-parts=${*:-style unit guest scenario demo}
+parts=${*:-style unit guest programs scenario demo}
 results=$build/check
 export PATH=$PATH:/usr/sbin:/sbin
 

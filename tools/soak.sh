@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The guest programs and scenarios again and again, to find what goes wrong once in a hundred runs.  Ends at
+# The guest programs, real programs and scenarios again and again, to find what goes wrong once in a hundred runs.  Ends at
 # the first failure, with its output in $BUILD/check/.
 #
-# usage: tools/soak.sh MINUTES [PART...]	(parts of tools/check.sh; without: guest scenario)
+# usage: tools/soak.sh MINUTES [PART...]	(parts of tools/check.sh; without: guest programs scenario)
 set -u
 cd "$(dirname "$0")/.." || exit 1
 minutes=$1
 shift
-[ $# -gt 0 ] || set -- guest scenario
+[ $# -gt 0 ] || set -- guest programs scenario
 
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
