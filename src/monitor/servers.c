@@ -161,9 +161,10 @@ struct watch {
 static void *watch_main(void *arg)
 {
 	struct watch *w = arg;
+	struct gone what = w->what;
 	struct flock fl = {
 		.l_type = F_WRLCK, .l_whence = SEEK_SET,
-		.l_start = (off_t)UM_LOCK(w->what.server, UM_HANDLE_DEVICE), .l_len = 1,
+		.l_start = (off_t)UM_LOCK(what.server, UM_HANDLE_DEVICE), .l_len = 1,
 	};
 	int r;
 
@@ -171,7 +172,7 @@ static void *watch_main(void *arg)
 		r = fcntl(w->world_fd, F_OFD_SETLKW, &fl);
 	while (r < 0 && errno == EINTR);
 	close(w->world_fd);
-	if (write(w->notify_fd, &w->what, sizeof(w->what)) < 0)
+	if (write(w->notify_fd, &what, sizeof(what)) < 0)
 		r = -1;		/* the pipe is full or closed: the view is ending */
 	free(w);
 	return NULL;

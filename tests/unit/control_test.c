@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The monitor's control server with guests and servers that are not real: threads that post requests
+ * as the wire format says, and child processes that hold the lock of a /dev/fuse, see that they are to end,
+ * "flush" for a while and exit.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "tap.h"
+#include "../../src/monitor/log.c"
+#include "../../src/monitor/world.c"
+#include "../../src/monitor/procs.c"
+#include "../../src/monitor/keepers.c"
+#include "../../src/monitor/servers.c"
+#include "../../src/monitor/umount.c"
+#include "../../src/monitor/control.c"
+
+#define FLUSH_MS	150
+
+static struct monitor *m;
+static int stop;
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;	/* a test looks at the monitor's own records */
+
+/* ---- the monitor's loop --------------------------------------------------------------------------- */
+
+static void turn(int timeout)
+{
+	static struct pollfd fds[MONITOR_POLLS];
+	pthread_mutex_lock(&looking);
+	int n = monitor_poll(m, fds, &timeout);
+	pthread_mutex_unlock(&looking);
+	poll(fds, (nfds_t)n, timeout);
+	pthread_mutex_lock(&looking);
+	monitor_work(m);
+	pthread_mutex_unlock(&looking);
+}
+
+static bool has_mount(uint32_t view, const char *path)
+{
+	pthread_mutex_lock(&looking);
+	bool yes = mount_at(&m->w, view, path, UINT32_MAX) != NULL;
+	pthread_mutex_unlock(&looking);
+	return yes;
+}
+
+static void *loop(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
+		turn(20);
+	return NULL;
+}
+
+/* ---- a guest -------------------------------------------------------------------------------------- */
+
+struct guest {
+	uint32_t k;
+	struct um_slot *slot;
+	struct um_server *head;
+};
+
+static struct guest guest_new(uint32_t k)
+{
+	struct guest g = { k, world_map(&m->w, UM_OFF_SLOT(0, k), sizeof(struct um_slot)),
+			   world_map(&m->w, UM_OFF_SERVER(0), 4096) };
+
+	g.slot->owner = (uint32_t)syscall(SYS_gettid);
+	return g;
+}
+
+static void post(struct guest *g, uint32_t op, const struct um_request *req)
+{
+	g->slot->req = *req;
+	g->slot->req.op = op;
+	if (!req->pid)
+		g->slot->req.pid = (uint32_t)getpid();
+	__atomic_store_n(&g->slot->state, UM_SLOT_POSTED, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&g->head->posted[g->k / 64], 1ull << g->k % 64, __ATOMIC_SEQ_CST);
+	server_ring(g->head);
+}
+
+static int await(struct guest *g)
+{
+	uint32_t s;
+
+	while ((s = __atomic_load_n(&g->slot->state, __ATOMIC_ACQUIRE)) != UM_SLOT_DONE)
+		syscall(SYS_futex, &g->slot->state, FUTEX_WAIT, s, NULL, NULL, 0);
+	__atomic_store_n(&g->slot->state, UM_SLOT_IDLE, __ATOMIC_RELEASE);
+	return g->slot->rep.error;
+}
+
+static int ask(struct guest *g, uint32_t op, struct um_request req)
+{
+	if (!req.epoch)
+		req.epoch = UINT32_MAX;
+	post(g, op, &req);
+	return await(g);
+}
+
+static int ask_path(struct guest *g, uint32_t op, const char *path, uint32_t flags, uint32_t view, uint32_t pid)
+{
+	strcpy((char *)g->slot->data, path);
+	return ask(g, op, (struct um_request) {
+		.path_len = (uint32_t)strlen(path), .open_flags = flags, .view = view, .pid = pid });
+}
+
+static int ask_mount(struct guest *g, uint32_t op, uint32_t server, const char *path, const char *target,
+		     uint32_t view)
+{
+	const char *strings[] = { path, "source", "fuse.test", "rw", target };
+	struct um_ctl_mount c = { .server = server, .rootmode = 040000, .is_dir = 1 };
+	char *at = (char *)g->slot->data + sizeof(c);
+
+	c.path_len = (uint32_t)strlen(path);
+	c.source_len = 6;
+	c.fstype_len = 9;
+	c.options_len = 2;
+	c.target_len = (uint32_t)strlen(target);
+	memcpy(g->slot->data, &c, sizeof(c));
+	for (int i = 0; i < 5; i++)
+		at = stpcpy(at, strings[i]) + 1;
+	return ask(g, op, (struct um_request) { .view = view });
+}
+
+/* ---- a server ------------------------------------------------------------------------------------- */
+
+static int lock_at(uint64_t off)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1 };
+	int fd = world_reopen(&m->w);
+
+	fcntl(fd, F_OFD_SETLK, &fl);
+	return fd;
+}
+
+/* Waits for its end as a FUSE server does, then takes its time. */
+static void serve(struct um_server *shm, int ready)
+{
+	shm->pid = (uint32_t)getpid();
+	if (write(ready, "", 1) != 1)
+		_exit(1);
+	while (__atomic_load_n(&shm->state, __ATOMIC_ACQUIRE) != UM_SERVER_ENDING) {
+		uint32_t v = __atomic_load_n(&shm->doorbell, __ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&shm->state, __ATOMIC_ACQUIRE) != UM_SERVER_ENDING)
+			syscall(SYS_futex, &shm->doorbell, FUTEX_WAIT, v, NULL, NULL, 0);
+	}
+	usleep(FLUSH_MS * 1000);
+	_exit(0);
+}
+
+/* A number, a process that serves it, a mount.  Returns the number. */
+static uint32_t server_start(struct guest *g, const char *path, uint32_t view, pid_t *pid)
+{
+	char c;
+	int ready[2];
+
+	is_int(ask(g, UM_CTL_NEW_SERVER, (struct um_request) { .op = 0 }), 0, "a number for %s", path);
+	uint32_t s = g->slot->rep.handle;
+	struct um_server *shm = world_map(&m->w, UM_OFF_SERVER(s), 4096);
+	int fd = lock_at(UM_LOCK(s, UM_HANDLE_DEVICE));
+	if (pipe(ready) < 0)
+		return 0;
+	*pid = fork();
+	if (*pid == 0)
+		serve(shm, ready[1]);
+	close(fd);
+	is_int(ask_mount(g, UM_CTL_MOUNT, s, path, "", view), 0, "it mounts");
+	if (read(ready[0], &c, 1) != 1)
+		return 0;
+	close(ready[0]);
+	close(ready[1]);
+	munmap(shm, 4096);
+	return s;
+}
+
+static uint32_t state_of(uint32_t s)
+{
+	struct um_server head;
+
+	if (pread(m->w.fd, &head, sizeof(head), (off_t)UM_OFF_SERVER(s)) != sizeof(head))
+		return 99;
+	return head.state;
+}
+
+static bool becomes(uint32_t s, uint32_t state)
+{
+	for (int i = 0; i < 400 && state_of(s) != state; i++)
+		usleep(5000);
+	return state_of(s) == state;
+}
+
+/* ---- the tests ------------------------------------------------------------------------------------ */
+
+static void test_garbage(struct guest *g)
+{
+	is_int(ask(g, 9999, (struct um_request) { .op = 0 }), -ENOSYS, "an unknown request");
+	is_int(ask(g, UM_CTL_UMOUNT, (struct um_request) { .path_len = 0xffffffff }), -EINVAL, "a length from nowhere");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/nothing", 0, 0, 0), -EINVAL, "what is not mounted");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/nothing", 0, 77, 0), -EINVAL, "in a view that is not there");
+	is_int(ask_mount(g, UM_CTL_BIND, 0, "relative", "/x", 0), -EINVAL, "a relative mount point");
+	is_int(ask_mount(g, UM_CTL_BIND, 0, "/a/../b", "/x", 0), -EINVAL, "one that is not canonical");
+	is_int(ask_mount(g, UM_CTL_BIND, 0, "/a", "", 0), -EINVAL, "a bind to nowhere");
+	is_int(ask_mount(g, UM_CTL_BIND, 0, "/a", "/x", 300), -EINVAL, "in no view");
+	is_int(ask_mount(g, UM_CTL_MOUNT, 5, "/a", "", 0), -EINVAL, "a server that was never given out");
+	is_int(ask_mount(g, UM_CTL_MOUNT, 0, "/a", "", 0), -EINVAL, "the monitor as server");
+	is_int(ask_mount(g, UM_CTL_MOUNT, 70000, "/a", "", 0), -EINVAL, "a number beyond all");
+	is_int(ask(g, UM_CTL_BRANCH_END, (struct um_request) { .handle = 3 }), -EINVAL, "the end of no branch");
+}
+
+static void test_umount(struct guest *g)
+{
+	pid_t pid;
+	uint32_t s = server_start(g, "/m", 0, &pid);
+
+	is_int(state_of(s), UM_SERVER_LIVE, "it lives");
+	is_int(ask_mount(g, UM_CTL_MOUNT, s, "/n", "", 0), -EINVAL, "it cannot be mounted twice");
+	int handle = lock_at(UM_LOCK(s, 1));
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/m", 0, 0, 0), -EBUSY, "busy while a file is open");
+	close(handle);
+	is_int(ask_mount(g, UM_CTL_BIND, 0, "/m/below", "/tmp", 0), 0, "a bind below it");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/m", 0, 0, 0), -EBUSY, "busy while something is mounted in it");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/m/below", 0, 0, 0), 0, "that goes at once");
+	int64_t before = now_ms();
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/m", 0, 0, 0), 0, "then it can be unmounted");
+	ok(now_ms() - before >= FLUSH_MS, "the answer waits for the server's exit");
+	is_int(waitpid(pid, NULL, WNOHANG), pid, "which has happened");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/m", 0, 0, 0), -EINVAL, "a second time there is nothing");
+}
+
+static void test_own_umount(struct guest *g)
+{
+	pid_t pid;
+	uint32_t s = server_start(g, "/own", 0, &pid);
+	int64_t before = now_ms();
+
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/own", MNT_DETACH, 0, (uint32_t)pid), 0, "a server unmounts itself");
+	ok(now_ms() - before < FLUSH_MS, "and is not made to wait for itself");
+	waitpid(pid, NULL, 0);
+	ok(becomes(s, UM_SERVER_DEAD), "it is noted as gone");
+	server_start(g, "/low", 0, &pid);
+	is_int(ask(g, UM_CTL_UMOUNT, (struct um_request) { .path_len = 0, .epoch = 9999 }), -EINVAL, "no path");
+	strcpy((char *)g->slot->data, "/low");
+	is_int(ask(g, UM_CTL_UMOUNT, (struct um_request) { .path_len = 4, .epoch = 9999 }), -EINVAL,
+	       "a server cannot unmount what it does not serve");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/low", 0, 0, 0), 0, "a guest can");
+	waitpid(pid, NULL, 0);
+}
+
+static void test_death(struct guest *g)
+{
+	pid_t pid;
+	uint32_t s = server_start(g, "/dies", 0, &pid);
+	struct um_slot *client = world_map(&m->w, UM_OFF_SLOT(s, 3), sizeof(*client));
+	struct timespec limit = { 3, 0 };
+
+	client->owner = 1;
+	client->state = UM_SLOT_POSTED;
+	kill(pid, SIGKILL);
+	long r = syscall(SYS_futex, &client->state, FUTEX_WAIT, UM_SLOT_POSTED, &limit, NULL, 0);
+	ok(r == 0, "who waits for a server is woken by its death");
+	waitpid(pid, NULL, 0);
+	ok(becomes(s, UM_SERVER_DEAD), "it is dead");
+	ok(has_mount(0, "/dies"), "its mount stays");
+	int64_t before = now_ms();
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/dies", 0, 0, 0), 0, "until it is unmounted");
+	ok(now_ms() - before < 1000, "which takes no time");
+	munmap(client, sizeof(*client));
+}
+
+static void test_lazy(struct guest *g)
+{
+	pid_t pid;
+	uint32_t s = server_start(g, "/lazy", 0, &pid);
+	int handle = lock_at(UM_LOCK(s, 7));
+
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/lazy", MNT_DETACH, 0, 0), 0, "a lazy umount of a busy mount");
+	ok(!has_mount(0, "/lazy"), "nobody finds it any more");
+	usleep(200000);
+	is_int(state_of(s), UM_SERVER_LIVE, "but who has it open can use it");
+	close(handle);
+	ok(becomes(s, UM_SERVER_ENDING) || becomes(s, UM_SERVER_DEAD), "until the last file is closed");
+	waitpid(pid, NULL, 0);
+	ok(becomes(s, UM_SERVER_DEAD), "then it ends");
+}
+
+static void test_branch(struct guest *g)
+{
+	pid_t outer, inner;
+	uint32_t s = server_start(g, "/outer", 0, &outer);
+
+	is_int(ask_path(g, UM_CTL_BRANCH, "b", 0, 0, 0), 0, "a branch");
+	uint32_t v = g->slot->rep.handle;
+	uint32_t t = server_start(g, "/inner", v, &inner);
+	ok(has_mount(v, "/outer") && !has_mount(0, "/inner"), "who sees what");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/outer", 0, v, 0), 0, "the branch lets go of what it inherited");
+	is_int(state_of(s), UM_SERVER_LIVE, "which lives on outside");
+	int64_t before = now_ms();
+	is_int(ask(g, UM_CTL_BRANCH_END, (struct um_request) { .handle = v }), 0, "the end of the branch");
+	ok(now_ms() - before >= FLUSH_MS, "waits for its own server");
+	is_int(state_of(t), UM_SERVER_DEAD, "which has ended");
+	is_int(state_of(s), UM_SERVER_LIVE, "the other has not");
+	waitpid(inner, NULL, 0);
+	is_int(ask_path(g, UM_CTL_BRANCH, "b", 0, 0, 0), 0, "another branch");
+	v = g->slot->rep.handle;
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/outer", 0, 0, 0), 0, "outside it is unmounted");
+	is_int(state_of(s), UM_SERVER_LIVE, "but the branch still has it");
+	is_int(ask(g, UM_CTL_BRANCH_END, (struct um_request) { .handle = v }), 0, "with the branch");
+	ok(becomes(s, UM_SERVER_DEAD), "it ends");
+	waitpid(outer, NULL, 0);
+}
+
+static void test_log(struct guest *g)
+{
+	is_int(ask_path(g, UM_CTL_LOG, "one line", 0, 0, 0), 0, "a line for the log");
+	is_int(ask(g, UM_CTL_LOG_READ, (struct um_request) { .size = 1000 }), 0, "the log is read");
+	g->slot->data[g->slot->rep.size] = 0;
+	ok(strstr((char *)g->slot->data, "one line\n"), "and has it");
+	is_int(ask(g, UM_CTL_LOG_READ, (struct um_request) { .size = 4 }), 0, "less than a line");
+	is_int(g->slot->rep.size, 0, "is none");
+}
+
+/* Many guests at once: everyone gets his own answer. */
+static void *crowd(void *arg)
+{
+	struct guest g = guest_new((uint32_t)(long)arg);
+	long wrong = 0;
+
+	for (int i = 0; i < 100; i++) {
+		char path[64];
+		snprintf(path, sizeof(path), "/crowd/%u/%d", g.k, i);
+		wrong += ask_mount(&g, UM_CTL_BIND, 0, path, "/tmp", 0) != 0;
+		wrong += ask_path(&g, UM_CTL_UMOUNT, path, 0, 0, 0) != 0;
+		wrong += ask_path(&g, UM_CTL_UMOUNT, path, 0, 0, 0) != -EINVAL;
+	}
+	return (void *)wrong;
+}
+
+static void test_crowd(void)
+{
+	pthread_t threads[6];
+	long wrong = 0;
+
+	for (long i = 0; i < 6; i++)
+		pthread_create(&threads[i], NULL, crowd, (void *)(100 + i * 70));
+	for (int i = 0; i < 6; i++) {
+		void *r;
+		pthread_join(threads[i], &r);
+		wrong += (long)r;
+	}
+	is_int(wrong, 0, "six guests at once");
+}
+
+/* Without the loop's thread: this is the end. */
+static void test_close(struct guest *g, pthread_t thread)
+{
+	pid_t first, second;
+	uint32_t a = server_start(g, "/first", 0, &first), b = server_start(g, "/first/second", 0, &second);
+
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	ok(!monitor_close(m), "closing takes time");
+	is_int(state_of(b), UM_SERVER_ENDING, "the newest ends first");
+	is_int(state_of(a), UM_SERVER_LIVE, "the older one waits");
+	while (!monitor_close(m))
+		turn(1000);
+	ok(state_of(a) == UM_SERVER_DEAD && state_of(b) == UM_SERVER_DEAD, "all have ended");
+	is_int(m->w.head->ended, 1, "and the world says so");
+	waitpid(first, NULL, 0);
+	waitpid(second, NULL, 0);
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	plan(0);
+	m = calloc(1, sizeof(*m));
+	is_int(world_create(&m->w), 0, "a world");
+	is_int(monitor_start(m), 0, "a monitor");
+	pthread_create(&thread, NULL, loop, NULL);
+	struct guest g = guest_new(2);
+	test_garbage(&g);
+	test_umount(&g);
+	test_own_umount(&g);
+	test_death(&g);
+	test_lazy(&g);
+	test_branch(&g);
+	test_log(&g);
+	test_crowd();
+	test_close(&g, thread);
+	fflush(stdout);
+	_exit(done());
+}
