@@ -21,6 +21,9 @@ long fuse_dev_open(struct task *t, int open_flags);
 /* A descriptor of /dev/fuse that came from another process (SCM_RIGHTS, fork + exec): joins `server`. */
 struct fuse_conn *fuse_conn_join(uint32_t server);
 
+/* A file that stood for the connection is gone (file_put). */
+void fuse_conn_leave(struct fuse_conn *c);
+
 /* read(2), readv(2), write(2), writev(2), ioctl(2), poll on it.  iov holds guest addresses. */
 long fuse_dev_read(struct task *t, struct file *f, const struct iovec *iov, int iovcnt);
 long fuse_dev_write(struct task *t, struct file *f, const struct iovec *iov, int iovcnt);

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The inside of the FUSE client: what the files fuse_*.c share.  Start here.
+ *
+ *	fuse_conn.c	connections, opening the device
+ *	fuse_dev.c	the device: read, write, waiting, the end of a connection
+ *	fuse_job.c	jobs: a guest's request taken from its slot, run as a coroutine, answered
+ *	fuse_co.c	the coroutines themselves: stacks and switching
+ *	fuse_proto.c	FUSE messages: building requests, checking replies, attributes
+ *	fuse_init.c	INIT and DESTROY
+ *	fuse_notify.c	what a server says unasked
+ *	fuse_node.c	nodes and names: lookup counts, caches, FORGET
+ *	fuse_handle.c	open files: numbers, locks, the sweep that finds the last close
+ *	fuse_perm.c	who may do what (allow_other, default_permissions, read-only mounts)
+ *	fuse_walk.c	from a path to a node
+ *	fuse_ops*.c	one function per UM_OP_*
+ *
+ * Everything here is protected by one lock, which is held whenever a coroutine runs.  A
+ * coroutine gives the processor away in two places only: fuse_call() (waits for the server's reply) and
+ * fuse_mutex_lock().  So what is looked up in the tables stays true up to the next of these; what must
+ * live longer is pinned (nodes) or held (handles).
+ *
+ * The only thing done without the lock is copying between the server's buffers and a message that is in no
+ * list meanwhile, so that nobody else can find it.
+ *
+ * Nothing here trusts the server (sizes, counts, names, types: EIO) nor the client (its slot is shared
+ * memory: the request is copied before it is looked at, names are copied before they are used).
+ */
+#ifndef UM_KERNEL_FUSE_CONN_H
+#define UM_KERNEL_FUSE_CONN_H
+
+#include <linux/fuse.h>
+#include "fuse.h"
+
+#define FUSE_NAME_LIMIT		1024u	/* as the kernel's FUSE_NAME_MAX */
+#define FUSE_NAMES_MAX		8192u	/* names (and with them nodes) kept; older unused ones are forgotten */
+#define FUSE_NSEC		1000000000ull
+#define FUSE_PATH_ROOM	8192u	/* more than a path can have within the view: the client says ENAMETOOLONG */
+
+/* ---- coroutines -------------------------------------------------------------------------------------- */
+
+struct co {
+	void *sp;		/* its stack pointer while it is not running */
+	void *back;		/* that of whoever resumed it, while it is */
+	void (*run)(struct co *);
+	struct co *next;	/* pool */
+	char *base;		/* the mapping it lies in */
+	void *fake;		/* address sanitizer's book-keeping, hosted builds only */
+	const void *back_stack;
+	size_t back_size;
+	bool done;
+};
+#define CO_STACK	(16u << 10)
+
+struct co_pool { struct co *free; };
+
+struct co *co_new(struct co_pool *pool, size_t size);	/* `size` zeroed bytes that start with struct co; or NULL */
+void co_free(struct co_pool *pool, struct co *co);	/* must have ended */
+void co_drain(struct co_pool *pool);			/* gives the stacks back */
+void co_resume(struct co *co);				/* runs it until co_yield() or its end (co->done) */
+void co_yield(struct co *co);
+
+/* ---- what is kept -------------------------------------------------------------------------------------- */
+
+struct fuse_job;
+struct fuse_mutex {		/* between jobs; fair */
+	struct fuse_job *owner, *first, *last;
+};
+
+struct fuse_node {
+	struct fuse_node *chain;	/* by nodeid */
+	uint64_t nodeid, generation;
+	uint64_t nlookup;		/* what the server counts for this node, to be given back by FORGET */
+	uint32_t pins;			/* handles, jobs, and names in this directory */
+	struct fuse_name *names;	/* those that lead here; none: unlinked */
+	struct fuse_attr attr;		/* valid until attr_until; the type bits of mode always */
+	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
+	uint64_t size_until;		/* attr.size alone (our own writes keep it up to date) */
+	uint64_t changed;		/* conn.version of the last change made through us */
+	struct fuse_mutex lock;		/* writers of a file */
+	bool bad;			/* the server contradicted itself: EIO from now on */
+	bool removed;			/* a directory that was removed: nothing can be found in it */
+	bool hashed;
+	bool advise_plus;		/* names of this directory were looked up: READDIRPLUS pays */
+};
+
+struct fuse_name {
+	struct fuse_name *chain;	/* by parent and name */
+	struct fuse_name *sibling;	/* next in node->names */
+	struct fuse_name *older, *newer;	/* least recently used order */
+	struct fuse_node *parent;	/* pinned */
+	struct fuse_node *node;		/* NULL: known not to exist */
+	uint64_t until;
+	uint32_t hash;
+	uint32_t len;
+	char name[];
+};
+
+struct fuse_handle {
+	struct fuse_handle *chain;	/* by number */
+	struct fuse_handle *dead_next;	/* conn.dead */
+	uint32_t number;
+	uint32_t users;			/* jobs that are using it */
+	struct fuse_node *node;		/* pinned */
+	uint64_t fh;
+	uint32_t open_flags;		/* the guest's O_* */
+	uint32_t fopen;			/* FOPEN_* */
+	bool is_dir;
+	bool unopened;			/* the server knows nothing of it: O_PATH, or it has no OPEN: no RELEASE */
+	bool mature;			/* its carrier was seen locked, or it was closed once */
+	bool dead;			/* to be released when nobody uses it */
+	bool at_end;			/* directory: the last READDIR said so */
+	uint64_t born;			/* ns */
+	uint32_t opener;		/* process that opened it */
+	uint64_t offset;		/* the open file's own */
+	struct fuse_mutex lock;		/* for those who use and move `offset` */
+};
+
+/* ---- messages to the server ------------------------------------------------------------------------------ */
+
+enum fuse_req_state { REQ_QUEUED, REQ_SENT, REQ_DONE };
+
+struct fuse_req {
+	struct fuse_in_header h;
+	struct { const void *p; uint32_t n; } arg[3];
+	uint32_t nargs;
+	enum fuse_req_state state;
+	bool interrupted;		/* INTERRUPT has been sent */
+	bool any_size;			/* the reply may be shorter than reply_max */
+	void *reply;
+	uint32_t reply_max, reply_len;
+	int error;
+	uint64_t version;		/* conn.version when it was issued */
+	struct fuse_job *job;		/* who waits */
+	struct fuse_req *next;		/* queue, or chain by unique */
+};
+
+struct fuse_forget { uint64_t nodeid, nlookup; };
+
+/* One coroutine: a guest's request, or our own work (slot < 0). */
+struct fuse_job {
+	struct co co;			/* first: a struct co * is a struct fuse_job * */
+	struct fuse_conn *c;
+	struct fuse_job *next, *prev;	/* conn.jobs */
+	struct fuse_job *wait;		/* mutex queue, or conn.ready */
+	int slot;
+	struct um_slot *shm;		/* its slot, NULL when answered or our own work */
+	struct um_request req;		/* our copy */
+	struct um_reply rep;
+	struct fuse_req *sent;		/* the FUSE request it waits for */
+	uint64_t now;			/* when it started, ns */
+	int (*own)(struct fuse_job *);	/* our own work */
+};
+
+/* What the server cannot do (it said ENOSYS), and what was negotiated. */
+struct fuse_caps {
+	bool no_access, no_create, no_flush, no_fsync, no_fsyncdir, no_getxattr, no_setxattr, no_listxattr,
+	     no_removexattr, no_open, no_opendir, no_lseek, no_fallocate, no_rename2, no_interrupt, no_tmpfile;
+	bool atomic_o_trunc, dont_mask, big_writes, readdirplus, readdirplus_auto, open_optional,
+	     opendir_optional, killpriv;
+	uint32_t minor;
+	uint32_t max_read, max_write;
+};
+
+#define FUSE_HASH	1024u		/* chains of the tables by nodeid and by name */
+#define FUSE_HANDLES	256u
+#define FUSE_SENT	64u
+
+struct fuse_conn {
+	uint32_t refs;			/* files (struct file) that stand for it in this process */
+	struct fuse_conn *next;		/* all of this process */
+	uint32_t server;
+	struct um_server *shm;		/* the whole area, slots behind it */
+
+	enum { INIT_NOT, INIT_SENT, INIT_DONE, INIT_FAILED } init;
+	enum { END_NOT, END_RELEASING, END_DESTROYING, END_OVER } end;
+	struct fuse_caps can;
+
+	uint64_t unique;		/* last one used; even, the low bit marks an INTERRUPT */
+	uint64_t version;		/* grows with each change made through us */
+	struct fuse_req *queue, *queue_last;	/* to be read by the server */
+	struct fuse_req *sent[FUSE_SENT];	/* read, not yet answered */
+	struct fuse_job *jobs;
+	struct fuse_job *ready, *ready_last;	/* got the mutex they waited for */
+	uint32_t njobs;
+	uint32_t next_word;		/* where to look first for posted slots: fairness */
+	uint32_t waiting;		/* threads asleep in read */
+	bool timekeeper;		/* one of them wakes up every second */
+	struct co_pool pool;
+
+	struct fuse_forget *forgets;
+	uint32_t nforgets, forgets_room;
+
+	struct fuse_node root;
+	struct fuse_node *nodes[FUSE_HASH];
+	struct fuse_name *names[FUSE_HASH];
+	struct fuse_name *oldest, *newest;
+	uint32_t nnames;
+
+	struct fuse_handle *handles[FUSE_HANDLES];
+	struct fuse_handle *dead;	/* to be released by the janitor */
+	uint32_t nhandles, last_handle;
+	bool janitor;			/* a job releases what is in `dead` */
+	uint64_t swept;			/* ns */
+};
+
+extern struct lock fuse_lock;		/* one for all connections: a process rarely has two */
+
+static inline struct um_slot *fuse_slot(const struct fuse_conn *c, unsigned k)
+{
+	return (struct um_slot *)((char *)c->shm + UM_SLOTS_OFF + (size_t)k * UM_SLOT_SPAN);
+}
+
+/* ---- fuse_job.c ------------------------------------------------------------------------------------------ */
+
+uint64_t fuse_now(void);
+bool fuse_take_slot(struct fuse_conn *c);	/* starts a job for one posted slot; false: there is none */
+void fuse_refuse_slots(struct fuse_conn *c, int error);	/* answers everything posted with that error */
+int fuse_job_start(struct fuse_conn *c, int (*own)(struct fuse_job *));	/* 0 or -ENOMEM */
+void fuse_job_answer(struct fuse_job *j);	/* tells the guest now, the job goes on */
+void fuse_run_ready(struct fuse_conn *c);
+void fuse_job_continue(struct fuse_job *j);
+void fuse_mutex_lock(struct fuse_job *j, struct fuse_mutex *m);
+void fuse_mutex_unlock(struct fuse_job *j, struct fuse_mutex *m);
+static inline struct fuse_job *fuse_job_of(struct co *co) { return (struct fuse_job *)co; }
+
+/* ---- fuse_proto.c ---------------------------------------------------------------------------------------- */
+
+void fuse_req_init(struct fuse_req *r, struct fuse_job *j, uint32_t opcode, uint64_t nodeid);
+void fuse_req_arg(struct fuse_req *r, const void *p, size_t n);
+void fuse_req_reply(struct fuse_req *r, void *p, size_t n);		/* exactly n bytes */
+void fuse_req_reply_upto(struct fuse_req *r, void *p, size_t n);	/* at most n */
+
+/* Sends r and waits for the answer.  0 or the server's -errno. */
+int fuse_call(struct fuse_job *j, struct fuse_req *r);
+
+/* A request whose reply is no more than an error. */
+int fuse_call_plain(struct fuse_job *j, uint32_t opcode, uint64_t nodeid, const void *arg, size_t n);
+
+void fuse_send_forget(struct fuse_conn *c, uint64_t nodeid, uint64_t nlookup);
+struct fuse_req *fuse_sent_find(struct fuse_conn *c, uint64_t unique);	/* or NULL */
+void fuse_sent_remove(struct fuse_conn *c, struct fuse_req *r);
+void fuse_sent_put(struct fuse_conn *c, struct fuse_req *r);
+
+size_t fuse_entry_size(const struct fuse_conn *c);	/* struct fuse_entry_out as old servers have it */
+size_t fuse_attr_size(const struct fuse_conn *c);
+bool fuse_attr_ok(const struct fuse_attr *a);
+bool fuse_name_ok(const char *name, size_t len);
+uint64_t fuse_until(uint64_t now, uint64_t sec, uint32_t nsec);
+void fuse_attr_out(struct fuse_job *j, const struct fuse_node *n);	/* into the reply to the guest */
+
+/* ---- fuse_init.c ----------------------------------------------------------------------------------------- */
+
+int fuse_init_job(struct fuse_job *j);
+int fuse_destroy_job(struct fuse_job *j);
+
+/* ---- fuse_notify.c --------------------------------------------------------------------------------------- */
+
+/* code is the notification's; data its first bytes (all but a STORE's), len its whole length.  0 or -errno. */
+#define FUSE_NOTIFY_ROOM	(64u + FUSE_NAME_LIMIT)
+int fuse_notify(struct fuse_conn *c, int code, const uint8_t *data, size_t len);
+
+/* ---- fuse_node.c ----------------------------------------------------------------------------------------- */
+
+void fuse_nodes_init(struct fuse_conn *c);
+void fuse_nodes_free(struct fuse_conn *c);
+struct fuse_node *fuse_node_find(struct fuse_conn *c, uint64_t nodeid);
+static inline struct fuse_node *fuse_node_pin(struct fuse_node *n) { n->pins++; return n; }
+void fuse_node_unpin(struct fuse_conn *c, struct fuse_node *n);
+void fuse_node_bad(struct fuse_conn *c, struct fuse_node *n);
+static inline bool fuse_node_is(const struct fuse_node *n, uint32_t type)
+{
+	return (n->attr.mode & S_IFMT) == type;
+}
+/*
+ * The node of a reply to LOOKUP and its like, pinned and with its lookup counted; attributes stored.
+ * NULL: no memory (the server is told to forget it).  `version`: that of the request.
+ */
+struct fuse_node *fuse_node_get(struct fuse_job *j, const struct fuse_entry_out *e, uint64_t version);
+/* New attributes of a known node.  -EIO if the type differs or they make no sense. */
+int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_attr *a, uint64_t until,
+		   uint64_t version);
+void fuse_node_changed(struct fuse_conn *c, struct fuse_node *n);	/* by us: cached attributes are stale */
+
+struct fuse_name *fuse_name_find(struct fuse_conn *c, struct fuse_node *dir, const char *name, size_t len);
+/* name in dir leads to node (NULL: to nothing) until then. */
+void fuse_name_set(struct fuse_conn *c, struct fuse_node *dir, const char *name, size_t len,
+		   struct fuse_node *node, uint64_t until);
+void fuse_name_drop(struct fuse_conn *c, struct fuse_name *e);
+void fuse_name_drop_at(struct fuse_conn *c, struct fuse_node *dir, const char *name, size_t len);
+bool fuse_node_below(const struct fuse_node *n, const struct fuse_node *top);	/* n is top or below it */
+long fuse_node_path(const struct fuse_conn *c, const struct fuse_node *n, char *buf, size_t size);
+
+/* ---- fuse_handle.c --------------------------------------------------------------------------------------- */
+
+struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n);	/* used by j; or NULL */
+struct fuse_handle *fuse_handle_get(struct fuse_job *j);	/* the request's; NULL: EBADF */
+struct fuse_node *fuse_handle_node(struct fuse_conn *c, uint32_t number);	/* or NULL */
+void fuse_handle_put(struct fuse_job *j, struct fuse_handle *h);
+void fuse_handle_dead(struct fuse_conn *c, struct fuse_handle *h);
+void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h);
+bool fuse_handle_locked(const struct fuse_conn *c, const struct fuse_handle *h);
+void fuse_handles_sweep(struct fuse_conn *c, bool all);		/* all: the mount ends, nothing is open any more */
+int fuse_flush(struct fuse_job *j, struct fuse_handle *h);
+void fuse_release(struct fuse_job *j, struct fuse_handle *h);	/* RELEASE(DIR), then frees it */
+
+/* ---- fuse_perm.c ----------------------------------------------------------------------------------------- */
+
+#define MAY_EXEC	1
+#define MAY_WRITE	2
+#define MAY_READ	4
+
+int fuse_may_enter(const struct fuse_job *j);			/* allow_other */
+int fuse_may_change(const struct fuse_job *j);			/* EROFS */
+int fuse_may(struct fuse_job *j, struct fuse_node *n, int mask);	/* under default_permissions */
+int fuse_may_delete(struct fuse_job *j, struct fuse_node *dir, struct fuse_node *victim);
+int fuse_may_setattr(struct fuse_job *j, struct fuse_node *n);
+static inline bool fuse_checks(const struct fuse_conn *c)
+{
+	return __atomic_load_n(&c->shm->default_permissions, __ATOMIC_RELAXED);
+}
+
+/* ---- fuse_walk.c ----------------------------------------------------------------------------------------- */
+
+struct fuse_place {
+	struct fuse_node *dir;		/* pinned: where the last name is; NULL: the path is its start */
+	struct fuse_node *node;		/* pinned: what is there; NULL: nothing */
+	bool fresh;			/* node's attributes came with this very request */
+	uint32_t len;			/* of name */
+	char name[FUSE_NAME_LIMIT + 1];
+};
+
+/* fuse_walk()'s flags */
+#define WALK_NAME	1u		/* the last name need not exist */
+#define WALK_NOFOLLOW	2u		/* a link at the end is what is wanted, whatever the request says */
+#define WALK_SECOND	4u		/* base2, handle2 and path2 of the request; links on the way: -ELOOP */
+
+#define FUSE_STOPPED	1		/* met a link: the reply says so, answer 0 */
+
+/* 0, FUSE_STOPPED or -errno.  After 0 fuse_place_put(). */
+int fuse_walk(struct fuse_job *j, struct fuse_place *p, unsigned flags);
+void fuse_place_put(struct fuse_job *j, struct fuse_place *p);
+
+/* The child `name` of dir, pinned; NULL if there is none.  *fresh (may be NULL): it was asked for just now. */
+int fuse_lookup(struct fuse_job *j, struct fuse_node *dir, const char *name, size_t len,
+		struct fuse_node **child, bool *fresh);
+
+/* Makes sure that the attributes are valid (force: asks anyway).  h may be NULL.  0 or -errno. */
+int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h, bool force);
+int fuse_getsize(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h);	/* the size alone */
+
+/* The reply to something that made a new name: checked, entered into the tables; *out pinned. */
+int fuse_created(struct fuse_job *j, struct fuse_place *p, const struct fuse_entry_out *e, uint32_t type,
+		 uint64_t version, struct fuse_node **out);
+
+/* ---- fuse_ops.c, fuse_ops_attr.c, fuse_ops_file.c, fuse_ops_dir.c ------------------------------------------ */
+
+typedef int (*fuse_op_fn)(struct fuse_job *j);	/* 0, FUSE_STOPPED or -errno; the reply is in j->rep */
+int fuse_op(struct fuse_job *j);		/* the one for j->req.op */
+
+int fuse_op_stat(struct fuse_job *j);
+int fuse_op_setattr(struct fuse_job *j);
+int fuse_op_statfs(struct fuse_job *j);
+int fuse_op_access(struct fuse_job *j);
+int fuse_op_getxattr(struct fuse_job *j);
+int fuse_op_setxattr(struct fuse_job *j);
+int fuse_op_listxattr(struct fuse_job *j);
+int fuse_op_removexattr(struct fuse_job *j);
+int fuse_op_open(struct fuse_job *j);
+int fuse_op_closed(struct fuse_job *j);
+int fuse_op_read(struct fuse_job *j);
+int fuse_op_write(struct fuse_job *j);
+int fuse_op_seek(struct fuse_job *j);
+int fuse_op_fsync(struct fuse_job *j);
+int fuse_op_fallocate(struct fuse_job *j);
+int fuse_op_readdir(struct fuse_job *j);
+int fuse_op_readlink(struct fuse_job *j);
+int fuse_op_symlink(struct fuse_job *j);
+int fuse_op_link(struct fuse_job *j);
+int fuse_op_mknod(struct fuse_job *j);
+int fuse_op_mkdir(struct fuse_job *j);
+int fuse_op_unlink(struct fuse_job *j);
+int fuse_op_rmdir(struct fuse_job *j);
+int fuse_op_rename(struct fuse_job *j);
+int fuse_op_pathof(struct fuse_job *j);
+
+/* Handle or path, whichever the request names: the node, pinned.  h is NULL for a path. */
+struct fuse_target {
+	struct fuse_handle *h;
+	struct fuse_node *node;
+	struct fuse_place place;
+	bool fresh;
+};
+int fuse_target(struct fuse_job *j, struct fuse_target *t, unsigned flags);
+void fuse_target_put(struct fuse_job *j, struct fuse_target *t);
+
+int fuse_truncate(struct fuse_job *j, struct fuse_node *n, uint64_t size);	/* for O_TRUNC */
+uint32_t fuse_new_mode(const struct fuse_job *j);	/* permissions of what is made, less the umask unless the server masks */
+int fuse_mknod(struct fuse_job *j, struct fuse_place *p, uint32_t mode, uint32_t rdev);	/* p->node: the new one */
+int fuse_kill_suid(struct fuse_job *j, struct fuse_node *n);	/* before somebody but root writes */
+
+#endif

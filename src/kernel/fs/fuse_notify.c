@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a server says unasked: that a node or a name has changed behind our back.
+ *
+ * Contents are not cached here, so STORE only means that the node's attributes are stale, and RETRIEVE has
+ * nothing to give: ENOSYS.  Nobody polls: POLL is taken and means nothing.
+ */
+#include "fuse_conn.h"
+
+static int inval_inode(struct fuse_conn *c, uint64_t nodeid)
+{
+	struct fuse_node *n = fuse_node_find(c, nodeid);
+
+	if (!n)
+		return -ENOENT;
+	fuse_node_changed(c, n);
+	n->size_until = 0;
+	return 0;
+}
+
+/* child != 0: only if the name leads there, and then it is known to be gone. */
+static int inval_entry(struct fuse_conn *c, uint64_t parent, const uint8_t *name, uint32_t len, uint64_t child)
+{
+	struct fuse_node *dir = fuse_node_find(c, parent);
+	struct fuse_name *e;
+
+	if (!fuse_name_ok((const char *)name, len))
+		return -EINVAL;
+	if (!dir)
+		return -ENOENT;
+	fuse_node_changed(c, dir);
+	e = fuse_name_find(c, dir, (const char *)name, len);
+	if (!e)
+		return -ENOENT;
+	if (e->node)
+		fuse_node_changed(c, e->node);
+	e->until = 0;
+	if (!child)
+		return 0;
+	if (!e->node || e->node->nodeid != child)
+		return -ENOENT;
+	fuse_name_drop(c, e);
+	return 0;
+}
+
+static int notify_entry(struct fuse_conn *c, const uint8_t *data, size_t len)
+{
+	struct fuse_notify_inval_entry_out o;
+
+	if (len < sizeof o)
+		return -EINVAL;
+	memcpy(&o, data, sizeof o);
+	if (o.namelen > FUSE_NAME_LIMIT)
+		return -ENAMETOOLONG;
+	if (len != sizeof o + o.namelen + 1)
+		return -EINVAL;
+	return inval_entry(c, o.parent, data + sizeof o, o.namelen, 0);
+}
+
+static int notify_delete(struct fuse_conn *c, const uint8_t *data, size_t len)
+{
+	struct fuse_notify_delete_out o;
+
+	if (len < sizeof o)
+		return -EINVAL;
+	memcpy(&o, data, sizeof o);
+	if (o.namelen > FUSE_NAME_LIMIT)
+		return -ENAMETOOLONG;
+	if (len != sizeof o + o.namelen + 1 || !o.child)
+		return -EINVAL;
+	return inval_entry(c, o.parent, data + sizeof o, o.namelen, o.child);
+}
+
+int fuse_notify(struct fuse_conn *c, int code, const uint8_t *data, size_t len)
+{
+	struct fuse_notify_inval_inode_out inode;
+	struct fuse_notify_store_out store;
+
+	switch (code) {
+	case FUSE_NOTIFY_POLL:
+		return len == sizeof(struct fuse_notify_poll_wakeup_out) ? 0 : -EINVAL;
+	case FUSE_NOTIFY_INVAL_INODE:
+		if (len != sizeof inode)
+			return -EINVAL;
+		memcpy(&inode, data, sizeof inode);
+		return inval_inode(c, inode.ino);
+	case FUSE_NOTIFY_INVAL_ENTRY:
+		return notify_entry(c, data, len);
+	case FUSE_NOTIFY_DELETE:
+		return notify_delete(c, data, len);
+	case FUSE_NOTIFY_STORE:
+		if (len < sizeof store)
+			return -EINVAL;
+		memcpy(&store, data, sizeof store);
+		return len - sizeof store == store.size ? inval_inode(c, store.nodeid) : -EINVAL;
+	case FUSE_NOTIFY_RETRIEVE:
+		return -ENOSYS;
+	default:
+		return -EINVAL;
+	}
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening, creating and closing files.
+ *
+ * open(2) is a walk, then for what exists OPEN or OPENDIR (and a truncation, where the server does not do
+ * it itself), for what does not CREATE, or MKNOD and OPEN where the server has no CREATE.
+ */
+#include <linux/stat.h>
+#include <linux/mount.h>
+#include "fuse_conn.h"
+
+#define TMPFILE_BIT	(O_TMPFILE & ~O_DIRECTORY)
+
+static uint32_t access_mask(uint32_t flags)
+{
+	uint32_t mask = (flags & O_ACCMODE) == O_RDONLY ? MAY_READ :
+			(flags & O_ACCMODE) == O_WRONLY ? MAY_WRITE : MAY_READ | MAY_WRITE;
+
+	return flags & O_TRUNC ? mask | MAY_WRITE : mask;
+}
+
+static int opened(struct fuse_job *j, struct fuse_handle *h)
+{
+	j->rep.handle = h->number;
+	j->rep.open_reply = h->fopen;
+	fuse_attr_out(j, h->node);
+	fuse_handle_put(j, h);
+	return 0;
+}
+
+/* It came to nothing: the number was never told to anybody. */
+static int not_opened(struct fuse_job *j, struct fuse_handle *h, int err)
+{
+	h->dead = true;
+	h->users--;
+	fuse_release(j, h);
+	return err;
+}
+
+/* ---- what exists --------------------------------------------------------------------------------------- */
+
+/* May this kind of file be opened so?  In the kernel's order. */
+static int kind_check(const struct fuse_job *j, const struct fuse_node *n, uint32_t flags)
+{
+	bool nodev = __atomic_load_n(&j->c->shm->mount_flags, __ATOMIC_RELAXED) & MS_NODEV;
+	uint32_t type = n->attr.mode & S_IFMT;
+
+	if (type == S_IFDIR && (flags & O_CREAT))
+		return -EISDIR;
+	if ((flags & O_DIRECTORY) && type != S_IFDIR)
+		return -ENOTDIR;
+	switch (type) {
+	case S_IFLNK:
+		return -ELOOP;
+	case S_IFDIR:
+		return access_mask(flags) & MAY_WRITE ? -EISDIR : 0;
+	case S_IFCHR: case S_IFBLK:
+		return nodev ? -EACCES : -ENXIO;	/* the devices of a file system are nobody's here */
+	case S_IFIFO:
+		return -EOPNOTSUPP;
+	case S_IFSOCK:
+		return -ENXIO;
+	}
+	return 0;
+}
+
+/* A server that has no OPEN (or OPENDIR) says ENOSYS: then files need none. */
+static bool needs_none(struct fuse_caps *can, bool is_dir, int err)
+{
+	if (err == -ENOSYS && is_dir && can->opendir_optional)
+		can->no_opendir = true;
+	if (err == -ENOSYS && !is_dir && can->open_optional)
+		can->no_open = true;
+	return is_dir ? can->no_opendir : can->no_open;
+}
+
+static int send_open(struct fuse_job *j, struct fuse_handle *h, uint32_t flags)
+{
+	struct fuse_caps *can = &j->c->can;
+	struct fuse_open_out out = { 0 };
+	struct fuse_open_in in = { .flags = h->open_flags };
+	struct fuse_req r;
+	int err = 0;
+
+	if (can->atomic_o_trunc)
+		in.flags |= flags & O_TRUNC;
+	if (!needs_none(can, h->is_dir, 0)) {
+		fuse_req_init(&r, j, h->is_dir ? FUSE_OPENDIR : FUSE_OPEN, h->node->nodeid);
+		fuse_req_arg(&r, &in, sizeof in);
+		fuse_req_reply(&r, &out, sizeof out);
+		err = fuse_call(j, &r);
+	}
+	if (needs_none(can, h->is_dir, err)) {
+		h->fopen = FOPEN_KEEP_CACHE;
+		return 0;
+	}
+	if (err)
+		return err;
+	h->unopened = false;
+	h->fh = out.fh;
+	h->fopen = out.open_flags;
+	return 0;
+}
+
+static int truncate_opened(struct fuse_job *j, struct fuse_node *n, bool by_server)
+{
+	if (!by_server)
+		return fuse_truncate(j, n, 0);
+	n->attr.size = 0;
+	fuse_node_changed(j->c, n);
+	return 0;
+}
+
+/* From here on the file exists and may be opened. */
+static int open_node(struct fuse_job *j, struct fuse_node *n, uint32_t flags)
+{
+	struct fuse_handle *h = fuse_handle_new(j, n);
+	struct fuse_caps *can = &j->c->can;
+	int err;
+
+	if (!h)
+		return -ENOMEM;
+	h->unopened = true;
+	err = flags & O_PATH ? 0 : send_open(j, h, flags);
+	if (!err && (flags & O_TRUNC) && fuse_node_is(n, S_IFREG))
+		err = truncate_opened(j, n, can->atomic_o_trunc && !can->no_open);
+	return err ? not_opened(j, h, err) : opened(j, h);
+}
+
+static int open_existing(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
+{
+	struct fuse_node *n = p->node;
+	int err;
+
+	if (n->bad)
+		return -EIO;
+	if (flags & O_PATH)
+		return (flags & O_DIRECTORY) && !fuse_node_is(n, S_IFDIR) ? -ENOTDIR :
+		       open_node(j, n, flags & (O_PATH | O_DIRECTORY));
+	if ((flags & O_CREAT) && (flags & O_EXCL))
+		return -EEXIST;
+	if ((flags & O_CREAT) && (j->req.walk & UM_WALK_DIR))
+		return -EISDIR;
+	err = kind_check(j, n, flags);
+	if (!err && (access_mask(flags) & MAY_WRITE))
+		err = fuse_may_change(j);
+	if (!err)
+		err = fuse_may(j, n, (int)access_mask(flags));
+	if (!err && (flags & O_NOATIME) && fuse_checks(j->c) && j->req.uid && j->req.uid != n->attr.uid)
+		err = -EPERM;
+	return err ? err : open_node(j, n, flags);
+}
+
+/* ---- what does not ------------------------------------------------------------------------------------- */
+
+uint32_t fuse_new_mode(const struct fuse_job *j)
+{
+	uint32_t mode = j->req.mode & 07777;
+
+	return j->c->can.dont_mask ? mode : mode & ~j->req.umask;
+}
+
+/* CREATE and TMPFILE: two structures in one reply, the first shorter from old servers. */
+struct create_out {
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+};
+
+static int send_create(struct fuse_job *j, uint32_t opcode, struct fuse_place *p, const char *name,
+		       struct create_out *out, uint64_t *version)
+{
+	struct fuse_conn *c = j->c;
+	struct fuse_create_in in = {
+		.flags = (j->req.open_flags & ~(uint32_t)(O_NOCTTY | O_CLOEXEC)) | O_LARGEFILE,
+		.mode = S_IFREG | fuse_new_mode(j), .umask = j->req.umask,
+	};
+	uint8_t raw[sizeof *out] = { 0 };
+	size_t entry = fuse_entry_size(c);
+	struct fuse_node *dir = p->dir ? p->dir : p->node;
+	struct fuse_req r;
+	int err;
+
+	fuse_req_init(&r, j, opcode, dir->nodeid);
+	fuse_req_arg(&r, &in, c->can.minor < 12 ? sizeof(struct fuse_open_in) : sizeof in);
+	fuse_req_arg(&r, name, strlen(name) + 1);
+	fuse_req_reply(&r, raw, entry + sizeof out->open);
+	err = fuse_call(j, &r);
+	memset(out, 0, sizeof *out);
+	memcpy(&out->entry, raw, entry);
+	memcpy(&out->open, raw + entry, sizeof out->open);
+	*version = r.version;
+	return err;
+}
+
+/* A handle for what CREATE made and opened.  Takes the caller's pin of n. */
+static int open_created(struct fuse_job *j, struct fuse_node *n, const struct fuse_open_out *out)
+{
+	struct fuse_handle *h = fuse_handle_new(j, n);
+	struct fuse_release_in in = { .fh = out->fh, .flags = j->req.open_flags };
+	int err = -ENOMEM;
+
+	if (h) {
+		h->fh = out->fh;
+		h->fopen = out->open_flags;
+		j->rep.created = 1;
+		err = opened(j, h);
+	} else {
+		fuse_call_plain(j, FUSE_RELEASE, n->nodeid, &in, sizeof in);
+	}
+	fuse_node_unpin(j->c, n);
+	return err;
+}
+
+static int create_by_mknod(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
+{
+	int err = fuse_mknod(j, p, S_IFREG | fuse_new_mode(j), 0);
+
+	if (err)
+		return err;
+	err = open_node(j, p->node, flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC));
+	j->rep.created = !err;
+	return err;
+}
+
+static int create_may(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
+{
+	int err = fuse_may_change(j);
+
+	if (j->req.walk & UM_WALK_DIR)
+		return -EISDIR;
+	if (flags & O_DIRECTORY)
+		return -EINVAL;
+	if (p->dir->removed)
+		return -ENOENT;
+	return err ? err : fuse_may(j, p->dir, MAY_WRITE | MAY_EXEC);
+}
+
+static int open_new(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
+{
+	struct fuse_caps *can = &j->c->can;
+	struct fuse_node *n = NULL;
+	struct create_out out;
+	uint64_t version;
+	int err = create_may(j, p, flags);
+
+	if (err)
+		return err;
+	if (can->no_create)
+		return create_by_mknod(j, p, flags);
+	err = send_create(j, FUSE_CREATE, p, p->name, &out, &version);
+	if (err == -ENOSYS) {
+		can->no_create = true;
+		return create_by_mknod(j, p, flags);
+	}
+	if (!err)
+		err = fuse_created(j, p, &out.entry, S_IFREG, version, &n);
+	return err ? err : open_created(j, n, &out.open);
+}
+
+/* O_TMPFILE: a file without a name in the directory p. */
+static int open_tmpfile(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
+{
+	struct fuse_caps *can = &j->c->can;
+	struct fuse_node *n;
+	struct create_out out;
+	uint64_t version;
+	int err;
+
+	if (!fuse_node_is(p->node, S_IFDIR))
+		return -ENOTDIR;
+	if (!(access_mask(flags) & MAY_WRITE))
+		return -EINVAL;
+	err = fuse_may_change(j);
+	if (!err)
+		err = fuse_may(j, p->node, MAY_WRITE | MAY_EXEC);
+	if (!err)
+		err = can->no_tmpfile ? -ENOSYS : send_create(j, FUSE_TMPFILE, p, "/", &out, &version);
+	if (err == -ENOSYS)
+		can->no_tmpfile = true;
+	if (err)
+		return err == -ENOSYS ? -EOPNOTSUPP : err;
+	if (!out.entry.nodeid || out.entry.nodeid == FUSE_ROOT_ID || !fuse_attr_ok(&out.entry.attr))
+		return -EIO;
+	n = fuse_node_get(j, &out.entry, version);
+	return n ? open_created(j, n, &out.open) : -ENOMEM;
+}
+
+int fuse_op_open(struct fuse_job *j)
+{
+	uint32_t flags = j->req.open_flags;
+	bool creates = (flags & O_CREAT) && !(flags & O_PATH);
+	struct fuse_place p;
+	int err;
+
+	if (flags & O_PATH)
+		j->req.open_flags = flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	err = fuse_walk(j, &p, creates ? WALK_NAME : 0);
+	if (err)
+		return err;
+	if (!p.node)
+		err = open_new(j, &p, flags);
+	else if ((flags & TMPFILE_BIT) && !(flags & O_PATH))
+		err = open_tmpfile(j, &p, flags);
+	else
+		err = open_existing(j, &p, flags);
+	fuse_place_put(j, &p);
+	return err;
+}
+
+/* ---- closing -------------------------------------------------------------------------------------------- */
+
+/*
+ * The guest waits for FLUSH only, whose result is that of close(2); the release comes after the answer,
+ * as in the kernel.
+ */
+int fuse_op_closed(struct fuse_job *j)
+{
+	struct fuse_handle *h = fuse_handle_get(j);
+	int err;
+
+	if (!h)
+		return -EBADF;
+	err = fuse_flush(j, h);
+	h->mature = true;
+	if (h->dead || fuse_handle_locked(j->c, h)) {
+		fuse_handle_put(j, h);
+		return err;
+	}
+	h->dead = true;
+	j->rep.error = err;
+	if (h->users > 1) {		/* another call is under way: the last one has it released */
+		fuse_handle_put(j, h);
+		return err;
+	}
+	fuse_job_answer(j);
+	fuse_release(j, h);
+	return err;
+}
