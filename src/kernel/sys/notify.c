@@ -15,7 +15,7 @@ long sys_inotify_add_watch(struct task *t, int fd, gaddr name, unsigned mask)
 		return -EBADF;
 	r = where_begin(&w, t, AT_FDCWD, name, mask & IN_DONT_FOLLOW_ ? WHERE_NOFOLLOW : WHERE_VERIFY);
 	while (where_next(&w, &r)) {
-		if (w.fs == &real_fs)
+		if (w.fs != &remote_fs)
 			r = kernel_call(t, __NR_inotify_add_watch, fd, w.upath, mask);
 		else
 			r = -EOPNOTSUPP;
