@@ -46,8 +46,8 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_EMPTY	2u	/* AT_EMPTY_PATH: "" means dfd itself */
 #define WHERE_CREATE	4u	/* the last name need not exist (mkdir, mknod, link, rename, O_CREAT) */
 #define WHERE_PARENT	8u	/* resolve all but the last name: w.name is that (rename, link) */
-#define WHERE_ENTRY	16u	/* acts on the name itself (unlink, rmdir): not even a trailing slash makes a
-				   link be followed.  CREATE and PARENT imply it; it implies NOFOLLOW */
+#define WHERE_ENTRY	16u	/* acts on the name itself (mkdir, unlink, rmdir): not even a trailing slash makes a
+				   link be followed.  PARENT implies it; it implies NOFOLLOW */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
 
@@ -65,8 +65,9 @@ struct where {
 	int dfd;
 	gaddr upath;
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
-	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be (fs/dev.c) */
-	uint8_t proc;		/* enum proc_what of kernel/fs/proc.h; PROC_FD_DIR: see proc_opened() */
+	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be */
+	uint8_t proc;		/* enum proc_what of kernel/fs/proc.h: `fs` fakes something of /proc */
+	int proc_arg;
 
 	/* remote; path[rest] is NUL for the root of the mount itself (nothing may remove or rename that:
 	 * EBUSY).  With WHERE_PARENT the base is the parent directory and the rest is `name`. */
@@ -80,7 +81,7 @@ struct where {
 	int links;		/* symbolic links followed so far: ELOOP beyond 40 */
 	size_t len;
 	bool trailing;		/* the path ended in a slash (or in "." or "..") */
-	uint8_t last;		/* enum where_last */
+	uint8_t last;		/* enum where_last; LAST_NAME when the kernel gets the guest's own path */
 	uint8_t state;		/* path.c: how to go on when the operation meets a link */
 	uint32_t bind;		/* path leads through this bind mount (its id; 0 = none): the first `bound` */
 	uint32_t bound;		/* bytes of path are where it leads */

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Virtual files and their carriers.
+ *
+ * A carrier is made in three steps: a new open file description of the world file, its offset moved to
+ * UM_LOCK(server, handle), and an OFD lock of one byte put there.  The kernel only allows a write lock on
+ * what is open for writing, so a carrier of a file opened read-only holds a read lock; who tests with a
+ * write lock (F_OFD_GETLK) sees both.  Nothing is ever read or written through a carrier: every call on
+ * it is answered by the agent.  So the guest's own open flags can stand on it, and F_GETFL and F_SETFL
+ * are the kernel's.
+ */
+#include <linux/fcntl.h>
+#include "fd.h"
+#include "path.h"
+#include "view.h"
+#include "fs/fuse.h"
+#include "../agent/channel.h"
+
+/* What of the guest's flags the carrier gets.  Not those that would act on the world file (O_TRUNC, O_CREAT),
+ * nor those it may refuse (O_DIRECT, O_NOATIME, O_DIRECTORY, O_NOFOLLOW). */
+#define CARRIER_FLAGS	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_SYNC | O_DSYNC)
+
+struct file *file_new(enum file_kind kind)
+{
+	struct file *f = heap_alloc(sizeof(*f));
+
+	if (f) {
+		f->refs = 1;
+		f->kind = kind;
+	}
+	return f;
+}
+
+void file_get(struct file *f)
+{
+	__atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED);
+}
+
+void file_put(struct file *f)
+{
+	if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (f->conn)
+		fuse_conn_leave(f->conn);
+	heap_free(f->path);
+	heap_free(f);
+}
+
+/* ---- carriers ------------------------------------------------------------------------------------- */
+
+static int carrier_flags(int open_flags)
+{
+	int flags = open_flags & CARRIER_FLAGS;
+
+	if (open_flags & O_PATH || (flags & O_ACCMODE) == O_ACCMODE)
+		flags &= ~O_ACCMODE;	/* a description without any access could hold no lock */
+	return flags | O_LARGEFILE;
+}
+
+static long carrier_lock(int fd, uint64_t where, int flags)
+{
+	struct flock lock = {
+		.l_type = (flags & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK,
+		.l_start = (long)where,
+		.l_len = 1,
+	};
+	long r = raw_syscall(__NR_lseek, fd, where, 0 /* SEEK_SET */);
+
+	return r < 0 ? r : raw_syscall(__NR_fcntl, fd, F_OFD_SETLK, &lock);
+}
+
+int carrier_open(uint32_t server, uint32_t handle, int open_flags)
+{
+	int flags = carrier_flags(open_flags);
+	char path[48];
+	long fd, r;
+
+	text_format(path, sizeof(path), "/proc/thread-self/fd/%d", process.world_fd);
+	fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0);
+	if (fd < 0) {
+		if (fd != -EMFILE && fd != -ENFILE)
+			agent_log("cannot open the world by %s (is /proc mounted?): error %ld", path, -fd);
+		return (int)fd;
+	}
+	r = carrier_lock((int)fd, UM_LOCK(server, handle), flags);
+	if (r < 0) {
+		agent_log("cannot lock the carrier of handle %u at server %u: error %ld", handle, server, -r);
+		raw_syscall(__NR_close, fd);
+		return (int)r;
+	}
+	return (int)fd;
+}
+
+/* Is fd open on the same file as our world descriptor? */
+static bool same_as_world(int fd)
+{
+	struct stat ours, st;
+
+	return raw_syscall(__NR_fstat, process.world_fd, &ours) == 0 && raw_syscall(__NR_fstat, fd, &st) == 0 &&
+	       ours.st_dev == st.st_dev && ours.st_ino == st.st_ino;
+}
+
+int carrier_identify(int fd, uint32_t *server, uint32_t *handle)
+{
+	long offset = raw_syscall(__NR_lseek, fd, 0, 1 /* SEEK_CUR */);
+
+	if (offset < 0 || !UM_LOCK_IS(offset) || !same_as_world(fd))
+		return 0;
+	*server = UM_LOCK_SERVER(offset);
+	*handle = UM_LOCK_HANDLE(offset);
+	return *server < UM_SERVERS;
+}
+
+/* ---- what the server is asked about an open file -------------------------------------------------- */
+
+long file_closed(struct task *t, struct file *f)
+{
+	struct um_slot *s;
+	int error;
+
+	if (f->kind != FILE_REMOTE)
+		return 0;
+	s = channel_begin(t, f->server, UM_OP_CLOSED, &error);
+	if (!s)
+		return error;
+	s->req.handle = f->handle;
+	return channel_call(t, f->server, s);
+}
+
+/* Appends the path within a mount ("/" = its root) to the path of the mount. */
+static long join_mount(char *buf, size_t size, const char *in, size_t n)
+{
+	size_t len = strlen(buf);
+
+	if (n == 1 && in[0] == '/')
+		return (long)len;
+	if (len == 1)
+		len = 0;	/* mounted on "/" itself */
+	if (len + n + 1 > size)
+		return -ENAMETOOLONG;
+	memcpy(buf + len, in, n);
+	buf[len + n] = 0;
+	return (long)(len + n);
+}
+
+static long ask_path(struct task *t, const struct file *f, char *buf, size_t size)
+{
+	struct mount m;
+	struct um_slot *s;
+	size_t n;
+	int error = view_mount_by_id(t, f->mount, &m, buf, size);
+
+	if (error)
+		return error == -ENOENT ? -ENOTCONN : error;	/* the mount is gone, not the file */
+	s = channel_begin(t, f->server, UM_OP_PATHOF, &error);
+	if (!s)
+		return error;
+	s->req.handle = f->handle;
+	error = (int)channel_call(t, f->server, s);
+	if (error)
+		return error;
+	n = s->rep.size;
+	if (n && !s->data[n - 1])
+		n--;
+	if (!n || n >= UM_PATH_MAX || s->data[0] != '/')
+		return -EIO;
+	return join_mount(buf, size, (const char *)s->data, n);
+}
+
+long file_path(struct task *t, const struct file *f, char *buf, size_t size)
+{
+	long r;
+	size_t n;
+
+	if (f->kind == FILE_FUSE_DEVICE) {
+		r = text_format(buf, size, "/dev/fuse");
+		return r < (long)size ? r : -ENAMETOOLONG;
+	}
+	r = ask_path(t, f, buf, size);
+	if (r >= 0 || r == -ENOENT || r == -ENAMETOOLONG || !f->path)
+		return r;
+	n = strlen(f->path);
+	if (n >= size)
+		return -ENAMETOOLONG;
+	memcpy(buf, f->path, n + 1);
+	return (long)n;
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The path resolver: the fast way, and when to take the slow one.
+ *
+ * Nearly every path touches nothing virtual and shall reach the kernel as one call, unchanged.  What
+ * has to be known for that:
+ *
+ *  1. With no mount visible at all, only /proc/PID/exe (the kernel shows the agent there) and /dev/fuse differ
+ *     from what the kernel would do, so only the last name is looked at: "exe", "fuse", or (if the process has
+ *     virtual descriptors, for /proc/PID/fd) a number.  A link elsewhere that leads to one of these shows the
+ *     kernel's truth; the only ones in use, /etc/mtab and /dev/{fd,stdin,stdout,stderr}, lead to what is right.
+ *
+ *  2. Else the directory part of the path, taken as text, must be known to lead through real directories only
+ *     (path_cache.c), to one in which no name is virtual (or the last name is looked up).  Below a cwd or
+ *     descriptor that has nothing virtual at or below it (path_base.c), a single name needs not even that.
+ *
+ *  3. The last name may be a link that leads anywhere.  So the operation is made in its NOFOLLOW form
+ *     (where.fast), and if it meets a link, the path is walked.  Paths that were walked and may be followed
+ *     by the kernel are remembered as such, too.  Not so where the directory part has links in it: the
+ *     NOFOLLOW form of open knows only "no links at all", so there the last name is looked at beforehand.
+ *
+ * What is remembered is true for one generation: as long as no mount changes and no process of the view
+ * makes or moves a link or moves a directory.  A process outside the view that replaces a directory by a
+ * link into a mount is not noticed until then: the kernel follows it, and shows what is really there.
+ */
+#include <linux/fcntl.h>
+#include "path_walk.h"
+#include "fs/proc.h"
+#include "../agent/channel.h"
+
+/* ---- the text ------------------------------------------------------------------------------------- */
+
+/* text[0 .. dir) is the directory part, text[last .. end) the last name; empty if the path ends in a name that is
+ * none ("/", ".", ".."), then all of it is directory. */
+struct split {
+	size_t dir, last, end;
+};
+
+static struct split split_text(const char *text, size_t len, bool entry)
+{
+	struct split s = { .end = len };
+	size_t n;
+
+	if (text[len - 1] == '/') {
+		while (s.end && text[s.end - 1] == '/')
+			s.end--;
+		if (!entry) {
+			s.dir = s.last = s.end;
+			return s;
+		}
+	}
+	for (s.last = s.end; s.last && text[s.last - 1] != '/'; s.last--)
+		;
+	n = s.end - s.last;
+	if (n && n <= 2 && text[s.end - 1] == '.' && text[s.last] == '.')
+		s.last = s.end;		/* "." or ".." */
+	s.dir = s.last;
+	while (s.dir && text[s.dir - 1] == '/')
+		s.dir--;
+	return s;
+}
+
+static bool entry_only(unsigned flags)
+{
+	return flags & (WHERE_ENTRY | WHERE_PARENT);
+}
+
+static bool follows(unsigned flags)
+{
+	return !(flags & (WHERE_NOFOLLOW | WHERE_ENTRY | WHERE_PARENT));
+}
+
+/* ---- nothing mounted ------------------------------------------------------------------------------ */
+
+static bool all_digits(const char *s)
+{
+	while (*s >= '0' && *s <= '9')
+		s++;
+	return !*s;
+}
+
+static bool only_real(const struct where *w)
+{
+	const char *last = w->path + w->len;
+
+	if (!view_is_empty(w->t))
+		return false;
+	while (last > w->path && last[-1] != '/')
+		last--;
+	if (!strcmp(last, "exe") || !strcmp(last, "fuse"))
+		return false;
+	return !w->t->files->size || !*last || !all_digits(last);
+}
+
+/* ---- the fast way --------------------------------------------------------------------------------- */
+
+/* In a directory some of whose names are virtual or faked: is the kernel to be asked for this one? */
+static bool check_name(struct where *w, const char *path, size_t len)
+{
+	struct mount m;
+	enum view_hit hit = view_lookup(w->t, path, len, &m);
+
+	if (hit == VIEW_MOUNT || (hit == VIEW_ABOVE && entry_only(w->flags)))
+		return false;
+	if (len == 9 && !memcmp(path, "/dev/fuse", 9))
+		return false;
+	return !path_within(path, len, "/proc", 5) || proc_look(w->t, path, len).what == PROC_NONE;
+}
+
+/* The same where the text is not the canonical path. */
+__attribute__((noinline))
+static bool check_text(struct where *w, uint64_t key, uint64_t generation, const struct split *s)
+{
+	char path[UM_PATH_MAX + 256];
+	size_t len = cache_canon(key, w->path, s->dir, generation, path, UM_PATH_MAX), n = s->end - s->last;
+
+	if (!len || n > 255)
+		return false;
+	if (len == 1)
+		len = 0;
+	if (n) {
+		path[len++] = '/';
+		memcpy(path + len, w->path + s->last, n);
+		len += n;
+	}
+	path[len] = 0;
+	return check_name(w, path, len);
+}
+
+/* The last name is not known to be no link, and the operation shall not find out.  -EAGAIN: it is one. */
+static int look_at_last(struct where *w, uint64_t key, uint64_t generation, size_t end)
+{
+	char first;
+	long r = raw_syscall(__NR_readlinkat, w->dfd, w->path, &first, 1);
+
+	if (r >= 0)
+		return -EAGAIN;
+	if (r == -EINVAL)
+		cache_store(CACHE_WHOLE(key), w->path, end, generation, CACHE_KNOWN, NULL, 0);
+	return 0;
+}
+
+/* The directory part is fine: what of the last name?  False: the slow way. */
+static bool last_name(struct where *w, uint64_t key, uint64_t generation, const struct split *s, unsigned known)
+{
+	if (s->last == s->end || !follows(w->flags))
+		return true;
+	if (cache_find(CACHE_WHOLE(key), w->path, s->end, generation))
+		return true;
+	if (known & CACHE_LINKS || w->flags & WHERE_VERIFY)
+		return look_at_last(w, key, generation, s->end) == 0;
+	w->fast = true;
+	return true;
+}
+
+static bool fast_way(struct where *w)
+{
+	struct split s = split_text(w->path, w->len, entry_only(w->flags));
+	uint64_t generation = view_generation(w->t);
+	struct base b = { .key = BASE_ROOT };
+	unsigned known;
+
+	if (w->path[0] != '/') {
+		if (base_find(w->t, w->dfd, generation, &b))
+			return true;	/* nobody knows where that is: the kernel may say */
+		if (b.plain && !s.dir && s.last < s.end)
+			return last_name(w, b.key, generation, &s, 0);
+	}
+	known = cache_find(b.key, w->path, s.dir, generation);
+	if (!known)
+		return false;
+	if (known & CACHE_CHECK) {
+		bool fine = known & CACHE_DIRECT ? check_name(w, s.end ? w->path : "/", s.end ? s.end : 1)
+						 : check_text(w, b.key, generation, &s);
+		if (!fine)
+			return false;
+	}
+	return last_name(w, b.key, generation, &s, known);
+}
+
+/* ---- the slow way --------------------------------------------------------------------------------- */
+
+/* Before a walk of the guest's own text, which is in w->path: base is a virtual directory or NULL. */
+static int begin_text(struct walk *k, struct where *w, struct file *base)
+{
+	struct split s = split_text(w->path, w->len, entry_only(w->flags));
+	int r = walk_start(k, w, w->flags, w->path, w->len);
+
+	if (r)
+		return r;
+	k->last_at = k->rest + s.last;
+	k->dir_len = s.dir;
+	if (w->path[0] == '/')
+		return walk_root(k);
+	return base ? walk_file(k, base) : walk_base(k, w->dfd);
+}
+
+/* The kernel may follow the last name of this text: it leads to something real. */
+static void remember_whole(const struct walk *k)
+{
+	const struct where *w = k->w;
+	struct split s = split_text(w->path, w->len, false);
+
+	if (k->pure && k->cacheable && k->verified && !k->rewrite && !k->place.remote && follows(k->flags) &&
+	    s.last < s.end)
+		cache_store(CACHE_WHOLE(k->key), w->path, s.end, k->generation, CACHE_KNOWN, NULL, 0);
+}
+
+static long finish_walk(struct where *w, struct walk *k, long r)
+{
+	if (!r)
+		r = walk_run(k);
+	if (r == WALK_NATIVE) {
+		where_native(w);
+		return 0;
+	}
+	if (!r && w->state == STATE_RAW)
+		remember_whole(k);
+	return r;
+}
+
+__attribute__((noinline)) static long slow_way(struct where *w, struct file *base)
+{
+	struct walk k;
+	long r = begin_text(&k, w, base);
+
+	return finish_walk(w, &k, r);
+}
+
+/* An operation has met a link. */
+__attribute__((noinline)) static long again(struct where *w)
+{
+	struct walk k;
+	long r;
+
+	w->fast = false;
+	if (w->state == STATE_RAW) {
+		w->links = 0;
+		r = begin_text(&k, w, NULL);
+		k.verify = true;
+	} else {
+		r = walk_start(&k, w, w->flags, w->path + w->rest, w->len - w->rest);
+		if (!r)
+			r = where_resume(w, &k);
+	}
+	return finish_walk(w, &k, r);
+}
+
+/* ---- what handlers call --------------------------------------------------------------------------- */
+
+static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags)
+{
+	w->t = t;
+	w->fs = &real_fs;
+	w->flags = flags;
+	w->dfd = dfd;
+	w->upath = upath;
+	w->fast = w->fuse_device = w->trailing = false;
+	w->proc = PROC_NONE;
+	w->mount.server = UM_SERVERS;	/* nobody */
+	w->base = 0;
+	w->handle = 0;
+	w->rest = 0;
+	w->walk = 0;
+	w->file = NULL;
+	w->links = 0;
+	w->last = LAST_NAME;
+	w->state = STATE_RAW | STATE_NEW;
+	w->bind = w->bound = 0;
+	w->name[0] = 0;
+}
+
+/* The virtual directory that a relative path starts from, with a reference, or NULL. */
+static struct file *virtual_base(struct task *t, int dfd)
+{
+	struct file *f;
+
+	if (dfd != AT_FDCWD)
+		return fd_hold(t, dfd);
+	if (!__atomic_load_n(&t->fs->cwd, __ATOMIC_ACQUIRE))
+		return NULL;
+	lock_acquire(&t->fs->lock);
+	f = t->fs->cwd;
+	if (f)
+		file_get(f);
+	lock_release(&t->fs->lock);
+	return f;
+}
+
+/* "": dfd itself, if the operation allows that. */
+static long begin_empty(struct where *w)
+{
+	struct file *f;
+
+	if (!(w->flags & WHERE_EMPTY))
+		return -ENOENT;
+	f = virtual_base(w->t, w->dfd);
+	if (f) {
+		where_file(w, f);
+		file_put(f);
+	} else if (fd_is_ours(w->dfd)) {
+		return -EBADF;
+	}
+	return 0;
+}
+
+/* w->path has the text. */
+static long begin(struct where *w)
+{
+	struct file *base = NULL;
+	long r;
+
+	if (!w->len)
+		return begin_empty(w);
+	if (w->path[0] != '/') {
+		base = virtual_base(w->t, w->dfd);
+		if (!base && fd_is_ours(w->dfd))
+			return -EBADF;
+	}
+	if (!base && (only_real(w) || fast_way(w)))
+		return 0;
+	w->fast = false;
+	r = slow_way(w, base);
+	w->state |= STATE_NEW;
+	file_put(base);
+	return r;
+}
+
+long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags)
+{
+	long n = 0;
+
+	where_init(w, t, dfd, upath, flags);
+	w->path[0] = 0;
+	if (upath || !(flags & WHERE_EMPTY))
+		n = string_from_guest(t, w->path, upath, sizeof(w->path));
+	if (n < 0)
+		return n;
+	w->len = (size_t)n;
+	return begin(w);
+}
+
+long where_begin_path(struct where *w, struct task *t, int dfd, const char *path, unsigned flags)
+{
+	size_t n = strlen(path);
+
+	where_init(w, t, dfd, (gaddr)w->path, flags);
+	w->path[0] = 0;
+	if (n >= sizeof(w->path))
+		return -ENAMETOOLONG;
+	memcpy(w->path, path, n + 1);
+	w->len = n;
+	return begin(w);
+}
+
+bool where_next(struct where *w, long *r)
+{
+	if (w->state & STATE_NEW) {
+		w->state &= (uint8_t)~STATE_NEW;
+		return *r >= 0;
+	}
+	if (*r != -UM_EAGAIN)
+		return false;
+	*r = again(w);
+	return *r >= 0;
+}
+
+long where_end(struct where *w, long r)
+{
+	file_put(w->file);
+	w->file = NULL;
+	return r == -UM_EAGAIN ? -ELOOP : r;
+}
+
+/* ---- paths of things ------------------------------------------------------------------------------ */
+
+long path_of_fd(struct task *t, int fd, char *buf, size_t size)
+{
+	struct file *f = fd_hold(t, fd);
+	long r;
+
+	if (!f)
+		return fd_is_ours(fd) ? -EBADF : base_path(t, fd, view_generation(t), buf, size);
+	r = file_path(t, f, buf, size);
+	file_put(f);
+	return r;
+}
+
+long path_of_cwd(struct task *t, char *buf, size_t size)
+{
+	struct file *f = virtual_base(t, AT_FDCWD);
+	long r;
+
+	if (!f)
+		return base_path(t, AT_FDCWD, view_generation(t), buf, size);
+	r = file_path(t, f, buf, size);
+	file_put(f);
+	return r;
+}
+
+/* Behind a walk that ended at a server: are there links in what it has to walk?  The last name may be
+ * missing if that is allowed. */
+static long confirm_remote(struct walk *k)
+{
+	char name[256];
+	size_t len = k->len;
+	long r = walk_ask(k, k->w->walk, NULL);
+
+	if (r != -ENOENT || !(k->flags & WHERE_CREATE) || walk_at_root(k) || walk_at_node(k))
+		return r;
+	walk_pop(k);
+	memcpy(name, k->v + k->len + 1, len - k->len);
+	name[len - k->len - 1] = 0;
+	r = walk_prepend(k, name, len - k->len - 1);
+	if (!r)
+		r = walk_ask(k, UM_WALK_DIR | UM_WALK_FOLLOW, NULL);
+	if (r)
+		return r;
+	return walk_push(k, name, len - k->len - 1);
+}
+
+static long confirm_real(struct walk *k)
+{
+	struct stat st;
+	int dfd;
+	const char *path = walk_kernel_path(k, &dfd);
+	long r = raw_syscall(__NR_newfstatat, dfd, path, &st, AT_SYMLINK_NOFOLLOW);
+
+	if (r)
+		return r == -ENOENT && k->lenient ? 0 : r;
+	return k->w->trailing && (st.st_mode & 0170000) != 0040000 ? -ENOTDIR : 0;
+}
+
+/* What a walk that gave up would have heard from the kernel. */
+static long native_error(const struct where *w)
+{
+	struct stat st;
+	long r = raw_syscall(__NR_newfstatat, w->dfd, w->path, &st, 0);
+
+	return r < 0 ? r : -ENOENT;
+}
+
+static long canonical(struct walk *k)
+{
+	struct where *w = k->w;
+	long r;
+
+	do {
+		r = walk_run(k);
+		if (r)
+			return r == WALK_NATIVE ? native_error(w) : r;
+		if (w->file)
+			return 0;
+		r = k->place.remote ? confirm_remote(k) : confirm_real(k);
+	} while (r == WALK_AGAIN);
+	return r;
+}
+
+long path_canonical(struct task *t, int dfd, const char *path, unsigned flags, char *buf, size_t size)
+{
+	struct file *base = NULL;
+	struct walk k;
+	struct where w;
+	const char *found;
+	size_t n = strlen(path);
+	long r;
+
+	where_init(&w, t, dfd, (gaddr)path, flags);
+	if (!n || n >= sizeof(w.path))
+		return n ? -ENAMETOOLONG : -ENOENT;
+	memcpy(w.path, path, n + 1);
+	w.len = n;
+	if (path[0] != '/')
+		base = virtual_base(t, dfd);
+	r = begin_text(&k, &w, base);
+	file_put(base);
+	k.verify = true;
+	k.lenient = flags & WHERE_CREATE;
+	r = r ? (r == WALK_NATIVE ? native_error(&w) : r) : canonical(&k);
+	found = w.file ? w.path : k.len ? k.v : "/";
+	n = strlen(found);
+	if (!r && n >= size)
+		r = -ENAMETOOLONG;
+	if (!r)
+		memcpy(buf, found, n + 1);
+	where_end(&w, 0);
+	return r ? r : (long)n;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where relative paths start: the canonical path, in the view, of a real cwd and of real directory
+ * descriptors.
+ *
+ * The kernel knows (getcwd, /proc/thread-self/fd), but asking costs a system call, so the answer is
+ * remembered in a hint: with the fsinfo for the cwd, with the descriptor table for descriptors.  A
+ * hint is good for one generation, since a directory moved by a process of the view counts as a change of
+ * links; chdir and close drop it.
+ *
+ * If nothing virtual lies at or below the directory, a hint says so in one word, and a path of a single
+ * name is then known to be the kernel's without looking at anything else.
+ */
+#include <linux/fcntl.h>
+#include "path_walk.h"
+
+void hint_free(struct dir_hint *h)
+{
+	if (h)
+		heap_free(h->path);
+	heap_free(h);
+}
+
+void hint_forget(struct dir_hint *h)
+{
+	__atomic_store_n(&h->plain, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- what is not plain ---------------------------------------------------------------------------- */
+
+bool path_needs_check(const struct task *t, const char *dir, size_t len)
+{
+	struct mount m;
+
+	if (path_within(dir, len, "/proc", 5) || (len == 4 && !memcmp(dir, "/dev", 4)))
+		return true;
+	return view_lookup(t, len ? dir : "/", len ? len : 1, &m) != VIEW_PLAIN;
+}
+
+/* Nothing virtual or faked at or below it?  (What lies behind a bind mount has two paths: walk.) */
+static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_t len)
+{
+	struct mount m;
+
+	if (dfd == AT_FDCWD && t->fs->cwd_bind)
+		return false;
+	if (len <= 1 || path_within(path, len, "/proc", 5) || path_within(path, len, "/dev", 4))
+		return false;
+	return view_lookup(t, path, len, &m) == VIEW_PLAIN;
+}
+
+/* ---- finding out ---------------------------------------------------------------------------------- */
+
+static long ask_kernel(int dfd, char *buf, size_t size)
+{
+	char link[48];
+	long n;
+
+	if (dfd == AT_FDCWD) {
+		n = raw_syscall(__NR_getcwd, buf, size);
+		if (n > 0)
+			n--;	/* its NUL */
+	} else {
+		text_format(link, sizeof(link), "/proc/thread-self/fd/%d", dfd);
+		n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, buf, size - 1);
+		if (n >= (long)size - 1)
+			return -ENAMETOOLONG;
+	}
+	if (n < 0)
+		return n;
+	buf[n] = 0;
+	return buf[0] == '/' ? n : -ENOENT;	/* "(unreachable)/...", "pipe:[1]" */
+}
+
+/* The kernel's path of the cwd lies behind a bind mount: put that mount's path in front instead. */
+static long through_bind(struct task *t, uint32_t bind, uint32_t bound, char *buf, size_t len, size_t size)
+{
+	char mount[UM_PATH_MAX];
+	struct mount m;
+	size_t n, tail;
+
+	if (view_mount_by_id(t, bind, &m, mount, sizeof(mount)) || len < bound)
+		return (long)len;	/* unmounted meanwhile: the place itself is still there */
+	n = strlen(mount);
+	tail = len == 1 ? 0 : len - bound;
+	if (n + tail >= size)
+		return -ENAMETOOLONG;
+	memmove(buf + n, buf + bound, tail);
+	memcpy(buf, mount, n);
+	buf[n + tail] = 0;
+	return (long)(n + tail);
+}
+
+static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const char *path, size_t len,
+		     uint64_t generation)
+{
+	static uint32_t serials = BASE_ROOT;
+	char *copy = heap_strndup(path, len);
+
+	if (!copy)
+		return;
+	heap_free(h->path);
+	h->path = copy;
+	h->len = (uint32_t)len;
+	__atomic_store_n(&h->serial, __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED), __ATOMIC_RELEASE);
+	__atomic_store_n(&h->plain, tree_is_plain(t, dfd, path, len) ? generation : 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&h->known, generation, __ATOMIC_RELEASE);
+}
+
+/* The owner's lock is held.  buf gets the path. */
+static long hint_refresh(struct task *t, struct dir_hint *h, int dfd, uint64_t generation, char *buf, size_t size)
+{
+	long n;
+
+	if (h->known == generation && h->path && h->len < size) {
+		memcpy(buf, h->path, h->len + 1);
+		return h->len;
+	}
+	n = ask_kernel(dfd, buf, size);
+	if (n > 0 && dfd == AT_FDCWD && t->fs->cwd_bind)
+		n = through_bind(t, t->fs->cwd_bind, t->fs->cwd_bound, buf, (size_t)n, size);
+	if (n > 0)
+		hint_set(t, h, dfd, buf, (size_t)n, generation);
+	return n;
+}
+
+/* ---- whose hint ----------------------------------------------------------------------------------- */
+
+static struct lock *owner_lock(struct task *t, int dfd)
+{
+	return dfd == AT_FDCWD ? &t->fs->lock : &t->files->lock;
+}
+
+static bool hints_grow(struct files *fs, int fd)
+{
+	int n = fs->nhints ? fs->nhints : 64;
+	struct dir_hint **hints;
+
+	if (fd < fs->nhints)
+		return true;
+	while (n <= fd)
+		n *= 2;
+	hints = heap_alloc((size_t)n * sizeof(*hints));
+	if (!hints)
+		return false;
+	if (fs->nhints)
+		memcpy(hints, fs->hints, (size_t)fs->nhints * sizeof(*hints));
+	__atomic_store_n(&fs->hints, hints, __ATOMIC_RELEASE);	/* before its size */
+	__atomic_store_n(&fs->nhints, n, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* The owner's lock is held. */
+static struct dir_hint *hint_make(struct task *t, int dfd)
+{
+	struct dir_hint **at;
+	struct dir_hint *h;
+
+	if (dfd != AT_FDCWD && (dfd < 0 || dfd > 1 << 20 || !hints_grow(t->files, dfd)))
+		return NULL;
+	at = dfd == AT_FDCWD ? &t->fs->hint : &t->files->hints[dfd];
+	if (*at)
+		return *at;
+	h = heap_alloc(sizeof(*h));
+	if (h)
+		__atomic_store_n(at, h, __ATOMIC_RELEASE);
+	return h;
+}
+
+static const struct dir_hint *hint_peek(const struct task *t, int dfd)
+{
+	if (dfd == AT_FDCWD)
+		return __atomic_load_n(&t->fs->hint, __ATOMIC_ACQUIRE);
+	if ((unsigned)dfd >= (unsigned)__atomic_load_n(&t->files->nhints, __ATOMIC_ACQUIRE))
+		return NULL;
+	return __atomic_load_n(&t->files->hints[dfd], __ATOMIC_ACQUIRE);
+}
+
+long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t size)
+{
+	struct lock *lock = owner_lock(t, dfd);
+	struct dir_hint *h;
+	long n;
+
+	lock_acquire(lock);
+	h = hint_make(t, dfd);
+	n = h ? hint_refresh(t, h, dfd, generation, buf, size) : dfd < 0 && dfd != AT_FDCWD ? -EBADF : -ENOMEM;
+	lock_release(lock);
+	return n;
+}
+
+__attribute__((noinline)) static int base_refresh(struct task *t, int dfd, uint64_t generation)
+{
+	char path[UM_PATH_MAX];
+	long n = base_path(t, dfd, generation, path, sizeof(path));
+
+	return n < 0 ? (int)n : 0;
+}
+
+int base_find(struct task *t, int dfd, uint64_t generation, struct base *b)
+{
+	const struct dir_hint *h = hint_peek(t, dfd);
+
+	if (!h || __atomic_load_n(&h->known, __ATOMIC_ACQUIRE) != generation) {
+		int r = base_refresh(t, dfd, generation);
+
+		if (r)
+			return r;
+		h = hint_peek(t, dfd);
+		if (!h)
+			return -ENOMEM;
+	}
+	b->key = __atomic_load_n(&h->serial, __ATOMIC_ACQUIRE);
+	b->plain = __atomic_load_n(&h->plain, __ATOMIC_ACQUIRE) == generation;
+	return 0;
+}

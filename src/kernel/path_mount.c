@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The slow way, where it meets mounts: going in, through bind mounts, and out again by "..", and what a
+ * server has to be asked on the way.  See path_walk.c for the whole.
+ */
+#include <linux/fcntl.h>
+#include "path_walk.h"
+#include "../agent/channel.h"
+
+static enum view_hit look(uint32_t epoch, const char *path, size_t len, struct mount *m)
+{
+	return view_lookup_at(epoch, len ? path : "/", len ? len : 1, m);
+}
+
+/* ---- mounts --------------------------------------------------------------------------------------- */
+
+static int stand_in(struct place *p, const struct mount *m)
+{
+	p->remote = true;
+	p->m = *m;
+	p->base = UM_ROOT_NODE;
+	p->handle = 0;
+	p->base_len = 0;
+	return m->flags & UM_MNT_DYING ? -ENOENT : 0;
+}
+
+static int bind_target(struct walk *k, uint32_t id, char *buf, size_t *len)
+{
+	int r = view_bind_target(k->t, id, buf, UM_PATH_MAX);
+
+	*len = r ? 0 : strlen(buf);
+	if (*len == 1)
+		*len = 0;	/* the root */
+	return r;
+}
+
+/* Who answers at the backing path: the innermost mount it lies in, as of `epoch`; through further bind
+ * mounts, whose ids only fall. */
+static int settle(struct walk *k, uint32_t epoch)
+{
+	struct place *p = &k->place;
+	struct mount m;
+	size_t target;
+
+	for (;;) {
+		size_t n = p->back_len;
+		enum view_hit hit;
+
+		p->epoch = epoch;
+		p->remote = false;
+		while ((hit = look(epoch, k->back, n, &m)) != VIEW_MOUNT && n)
+			do
+				n--;
+			while (n && k->back[n] != '/');
+		if (hit != VIEW_MOUNT)
+			return 0;
+		if (m.kind == UM_MOUNT_REMOTE)
+			return stand_in(p, &m);
+		int r = bind_target(k, m.id, k->tmp, &target);
+		if (r)
+			return r;
+		if (target + p->back_len - n >= sizeof(k->back))
+			return -ENAMETOOLONG;
+		memmove(k->back + target, k->back + n, p->back_len - n + 1);
+		memcpy(k->back, k->tmp, target);
+		p->back_len += target - n;
+		p->nested = true;
+		epoch = m.id;
+	}
+}
+
+static int go_behind(struct walk *k, const struct mount *m)
+{
+	struct place *p = &k->place;
+	int r = m->flags & UM_MNT_DYING ? -ENOENT : bind_target(k, m->id, k->back, &p->back_len);
+
+	p->cut = k->len;
+	p->cut_is_file = !m->is_dir;
+	return r ? r : settle(k, m->id);
+}
+
+/* v is a mount point. */
+static int enter(struct walk *k, const struct mount *m)
+{
+	struct place *p = &k->place;
+
+	k->pure = k->anchored = false;
+	*p = (struct place) { .since = m->id };
+	if (m->kind == UM_MOUNT_REMOTE)
+		return stand_in(p, m);
+	p->bind = m->id;
+	return go_behind(k, m);
+}
+
+/* The backing path is one, seen from the other end of the bind mount. */
+static int enter_behind(struct walk *k, const struct mount *m)
+{
+	k->anchored = false;
+	if (m->kind == UM_MOUNT_REMOTE)
+		return stand_in(&k->place, m);
+	k->place.nested = true;
+	return go_behind(k, m);
+}
+
+int walk_arrive(struct walk *k)
+{
+	enum view_hit hit, behind;
+	const char *path;
+	struct mount m;
+	size_t len;
+	int r;
+
+	hit = look(k->t->epoch, k->v, k->len, &m);
+	if (hit == VIEW_MOUNT && m.id > k->place.since) {
+		r = enter(k, &m);
+		return r ? r : (int)VIEW_MOUNT;
+	}
+	if (hit == VIEW_MOUNT)
+		hit = VIEW_ABOVE;
+	if (!k->place.bind)
+		return (int)hit;
+	path = walk_backing(k, &len);
+	behind = look(k->place.epoch, path, len, &m);
+	if (behind != VIEW_MOUNT || (k->place.remote && m.id <= k->place.m.id))
+		return behind == VIEW_PLAIN ? (int)hit : (int)VIEW_ABOVE;
+	k->pure = false;
+	r = enter_behind(k, &m);
+	return r ? r : (int)VIEW_MOUNT;
+}
+
+int walk_locate(struct walk *k)
+{
+	size_t end = k->len, at = 0;
+	int r;
+
+	k->place = (struct place) { 0 };
+	k->anchored = false;
+	k->grounded = true;
+	k->len = 0;
+	r = walk_arrive(k);
+	while (r >= 0 && at < end) {
+		at++;
+		while (at < end && k->v[at] != '/')
+			at++;
+		k->len = at;
+		r = walk_arrive(k);
+	}
+	k->len = end;
+	return r < 0 ? r : 0;
+}
+
+/* ---- asking a server ------------------------------------------------------------------------------ */
+
+bool walk_at_root(struct walk *k)
+{
+	size_t len;
+
+	walk_backing(k, &len);
+	return k->place.remote && len == place_root_len(&k->place);
+}
+
+bool walk_at_node(const struct walk *k)
+{
+	const struct place *p = &k->place;
+
+	return p->remote && (p->handle || p->base != UM_ROOT_NODE) && k->len == p->base_len;
+}
+
+void walk_by_path(struct walk *k)
+{
+	k->place.handle = 0;
+	k->place.base = UM_ROOT_NODE;
+	k->place.base_len = 0;
+}
+
+size_t walk_rest_offset(const struct place *p, const char *path, size_t len)
+{
+	size_t at = place_root_len(p);
+
+	if (p->handle || p->base != UM_ROOT_NODE)
+		at = p->bind ? p->back_len + p->base_len - p->cut : p->base_len;
+	return at < len && path[at] == '/' ? at + 1 : at;
+}
+
+/* The server stopped at a link: `sent` bytes at the end of v were its to walk. */
+static long follow_reply(struct walk *k, const struct um_slot *s, size_t sent)
+{
+	const struct um_reply *rep = &s->rep;
+	size_t target = strlen((const char *)s->data), end = k->len - sent + rep->consumed, dir = end;
+	int r;
+
+	if (rep->consumed > sent || (end < k->len && k->v[end] != '/'))
+		return -EIO;
+	if (++k->w->links > WALK_MAX_LINKS)
+		return -ELOOP;
+	while (dir && k->v[dir - 1] != '/')
+		dir--;
+	r = walk_prepend(k, k->v + end, k->len - end);
+	if (!r)
+		r = walk_prepend(k, (const char *)s->data, target);
+	if (r)
+		return r;
+	k->links = true;
+	if (s->data[0] == '/') {
+		r = walk_root(k);
+		return r ? r : WALK_AGAIN;
+	}
+	walk_truncate(k, dir ? dir - 1 : 0);
+	k->place.handle = 0;
+	k->place.base = rep->node ? rep->node : UM_ROOT_NODE;
+	k->place.base_len = k->len;
+	return WALK_AGAIN;
+}
+
+int walk_ask(struct walk *k, unsigned how, uint64_t *node)
+{
+	struct place *p = &k->place;
+	size_t len, at;
+	const char *path = walk_backing(k, &len);
+	struct um_slot *s;
+	int r;
+
+	at = walk_rest_offset(p, path, len);
+	s = channel_begin(k->t, p->m.server, UM_OP_STAT, &r);
+	if (!s)
+		return r;
+	s->req.walk = how;
+	s->req.base = p->base;
+	s->req.handle = p->handle;
+	r = channel_path(s, path + at, len - at);
+	if (!r)
+		r = (int)channel_call(k->t, p->m.server, s);
+	if (r)
+		return r;
+	if (s->rep.status == UM_WALK_LINK)
+		return (int)follow_reply(k, s, len - at);
+	if (node)
+		*node = s->rep.node;
+	return 0;
+}
+
+/* ---- ".." ----------------------------------------------------------------------------------------- */
+
+/* A directory handle may have been moved since it was opened. */
+static long refresh_handle(struct walk *k)
+{
+	struct place *p = &k->place;
+	struct file f = { .kind = FILE_REMOTE, .server = p->m.server, .handle = p->handle, .mount = p->m.id };
+	long n = file_path(k->t, &f, k->v, sizeof(k->v));
+
+	if (n < 0)
+		return n;
+	walk_truncate(k, n == 1 ? 0 : (size_t)n);
+	walk_by_path(k);
+	return 0;
+}
+
+static long leave(struct walk *k)
+{
+	k->pure = false;
+	walk_pop(k);
+	return walk_locate(k);
+}
+
+/* Makes sure that v is a directory. */
+static long verify_remote(struct walk *k, char *from)
+{
+	struct place *p = &k->place;
+	char *behind = k->rest;
+	long r;
+
+	if (p->handle && k->len == p->base_len)
+		return refresh_handle(k);
+	if (walk_at_node(k))
+		return 0;
+	if (walk_at_root(k))
+		return p->m.is_dir ? 0 : -ENOTDIR;
+	k->rest = from;		/* should a link be met, ".." comes after it */
+	r = walk_ask(k, UM_WALK_DIR | UM_WALK_FOLLOW, NULL);
+	if (!r)
+		k->rest = behind;
+	return r;
+}
+
+static long dotdot_remote(struct walk *k, char *from)
+{
+	struct place *p = &k->place;
+	long r = p->bind && k->len == p->cut && p->cut_is_file ? -ENOTDIR : verify_remote(k, from);
+
+	if (r || !k->len)
+		return r;
+	if (walk_at_root(k) || (p->bind && k->len == p->cut))
+		return leave(k);
+	walk_pop(k);
+	walk_by_path(k);
+	return 0;
+}
+
+/* Is v a directory that may be searched?  One that exists only for a mount below it counts. */
+static long check_directory(struct walk *k)
+{
+	struct mount m;
+	struct stat st;
+	int dfd;
+	const char *path = walk_kernel_path(k, &dfd);
+	size_t n = strlen(path);
+	long r;
+
+	if (n + 3 > sizeof(k->tmp))
+		return -ENAMETOOLONG;
+	memmove(k->tmp, path, n);
+	memcpy(k->tmp + n, "/.", 3);
+	r = raw_syscall(__NR_newfstatat, dfd, k->tmp, &st, 0);
+	if (r == -ENOENT && (k->lenient || look(k->t->epoch, k->v, k->len, &m) != VIEW_PLAIN))
+		return 0;
+	return r;
+}
+
+long walk_dotdot(struct walk *k, char *from)
+{
+	int hit;
+	long r;
+
+	if (k->place.remote)
+		return dotdot_remote(k, from);
+	r = check_directory(k);
+	if (r)
+		return walk_fail(k, r);
+	if (!k->len)
+		return 0;
+	if (k->place.bind)
+		return leave(k);
+	walk_pop(k);
+	hit = walk_arrive(k);	/* a real directory may lie below one that is covered by now */
+	return hit < 0 ? hit : 0;
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The slow way: a path is walked name by name.
+ *
+ * `v` is the canonical path in the view as far as the walk has come, `pending` the text still to be
+ * walked (it lies at the end of its buffer, so that the target of a link is put in front of it), `place`
+ * who answers at v:
+ *
+ *  - the kernel: every name is looked at with readlinkat, links are followed here;
+ *  - a server (remote): names are only collected, the server walks them when the operation is sent, and
+ *    says where a link lies.  It is asked on the way only for "..", which means something only in what
+ *    is known to be a directory;
+ *  - either of them behind a bind mount: then v is what the guest sees (mounts are looked up by it, ".."
+ *    goes by it), and the same place has another path, the backing path, which the kernel or the server
+ *    knows.  What is mounted at the other end is seen as it was when the bind mount was made.
+ *
+ * At every name the mount table is asked whether something is mounted there (walk_arrive).  A mount hides
+ * what is below it, older mounts included (`since`).
+ *
+ * As long as nothing virtual is met, the walk is `pure`: the guest's own path, given to the kernel,
+ * leads to the same place.  So it is what the kernel gets in the end, and also when something fails, since
+ * the kernel knows best with which error.  Otherwise it gets the canonical path.
+ */
+#include <linux/fcntl.h>
+#include "path_walk.h"
+#include "fs/proc.h"
+#include "../agent/channel.h"
+
+#define MAX_NAME	255
+#define NOT_SPECIAL	4	/* walk_special(): nothing to do with /proc */
+
+/* ---- v, the backing path, the pending text -------------------------------------------------------- */
+
+const char *walk_backing(struct walk *k, size_t *len)
+{
+	const struct place *p = &k->place;
+	size_t tail = k->len - p->cut;
+
+	if (!p->bind) {
+		*len = k->len;
+		return k->v;
+	}
+	memmove(k->tmp, k->back, p->back_len);
+	memcpy(k->tmp + p->back_len, k->v + p->cut, tail);
+	*len = p->back_len + tail;
+	k->tmp[*len] = 0;
+	return k->tmp;
+}
+
+const char *walk_kernel_path(struct walk *k, int *dfd)
+{
+	const char *path;
+	size_t len;
+
+	if (k->anchored) {
+		*dfd = k->dfd;
+		return k->len > k->anchor ? k->v + k->anchor + 1 : ".";
+	}
+	*dfd = AT_FDCWD;
+	path = walk_backing(k, &len);
+	return len ? path : "/";
+}
+
+int walk_push(struct walk *k, const char *name, size_t n)
+{
+	const struct place *p = &k->place;
+
+	if (k->len + n + 2 > sizeof(k->v))
+		return -ENAMETOOLONG;
+	if (p->bind && p->back_len + (k->len - p->cut) + n + 2 > sizeof(k->tmp))
+		return -ENAMETOOLONG;
+	k->v[k->len] = '/';
+	memcpy(k->v + k->len + 1, name, n);
+	k->len += n + 1;
+	k->v[k->len] = 0;
+	return 0;
+}
+
+void walk_truncate(struct walk *k, size_t len)
+{
+	k->len = len;
+	k->v[len] = 0;
+	if (k->anchored && len < k->anchor)
+		k->anchored = false;
+}
+
+void walk_pop(struct walk *k)
+{
+	size_t n = k->len;
+
+	while (n && k->v[n - 1] != '/')
+		n--;
+	walk_truncate(k, n ? n - 1 : 0);
+}
+
+int walk_prepend(struct walk *k, const char *s, size_t n)
+{
+	bool slash = *k->rest && *k->rest != '/';
+
+	if (n + slash > (size_t)(k->rest - k->pending))
+		return -ENAMETOOLONG;
+	if (slash)
+		*--k->rest = '/';
+	k->rest -= n;
+	memmove(k->rest, s, n);
+	return 0;
+}
+
+long walk_fail(struct walk *k, long error)
+{
+	return k->pure ? WALK_NATIVE : error;
+}
+
+/* ---- where a walk starts -------------------------------------------------------------------------- */
+
+int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text, size_t len)
+{
+	__builtin_memset(k, 0, offsetof(struct walk, v));
+	k->t = w->t;
+	k->w = w;
+	k->flags = flags;
+	if (flags & WHERE_PARENT)
+		k->flags |= WHERE_ENTRY;
+	k->generation = view_generation(w->t);
+	k->pure = k->cacheable = true;
+	k->verify = flags & WHERE_VERIFY;
+	k->key = BASE_ROOT;
+	k->v[0] = 0;
+	k->rest = k->pending + sizeof(k->pending) - 1;
+	*k->rest = 0;
+	return walk_prepend(k, text, len);
+}
+
+int walk_root(struct walk *k)
+{
+	k->w->last = LAST_ROOT;
+	k->w->trailing = true;
+	walk_truncate(k, 0);
+	return walk_locate(k);
+}
+
+/* The kernel's cwd lies behind a bind mount that is still there. */
+static int base_behind_bind(struct walk *k, const struct fsinfo *fs)
+{
+	struct place *p = &k->place;
+	struct mount m;
+	long n;
+
+	if (view_mount_by_id(k->t, fs->cwd_bind, &m, NULL, 0))
+		return 0;
+	n = raw_syscall(__NR_getcwd, k->back, sizeof(k->back));
+	if (n < 0)
+		return (int)n;
+	p->bind = p->epoch = p->since = fs->cwd_bind;
+	p->back_len = n == 2 ? 0 : (size_t)n - 1;
+	p->cut = k->len;
+	k->cacheable = false;
+	return 0;
+}
+
+int walk_base(struct walk *k, int dfd)
+{
+	struct base b;
+	long n = base_path(k->t, dfd, k->generation, k->v, sizeof(k->v));
+
+	if (n < 0 || base_find(k->t, dfd, k->generation, &b))
+		return WALK_NATIVE;
+	k->len = n == 1 ? 0 : (size_t)n;
+	k->v[k->len] = 0;
+	k->key = b.key;
+	k->dfd = dfd;
+	k->anchor = k->len;
+	k->anchored = true;
+	return dfd == AT_FDCWD && k->t->fs->cwd_bind ? base_behind_bind(k, k->t->fs) : 0;
+}
+
+/* f->path, asked for if nobody has yet. */
+static const char *known_path(struct walk *k, struct file *f)
+{
+	char *none = NULL, *path = __atomic_load_n(&f->path, __ATOMIC_ACQUIRE);
+	long n;
+
+	if (path)
+		return path;
+	n = file_path(k->t, f, k->tmp, sizeof(k->tmp));
+	if (n < 0 || !(path = heap_strndup(k->tmp, (size_t)n)))
+		return NULL;
+	if (__atomic_compare_exchange_n(&f->path, &none, path, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return path;
+	heap_free(path);
+	return none;
+}
+
+static void mount_of_file(struct task *t, const struct file *f, struct mount *m)
+{
+	if (view_mount_by_id(t, f->mount, m, NULL, 0) == 0)
+		return;
+	*m = (struct mount) {	/* unmounted while in use: only the handle leads there */
+		.id = f->mount, .kind = UM_MOUNT_REMOTE, .server = f->server, .is_dir = 1, .path_len = UINT32_MAX,
+	};
+}
+
+int walk_file(struct walk *k, struct file *f)
+{
+	struct place *p = &k->place;
+	const char *path;
+	size_t n;
+
+	if (f->kind != FILE_REMOTE || (f->mode & 0170000) != 0040000)
+		return -ENOTDIR;
+	path = known_path(k, f);
+	if (!path)
+		path = "(unreachable)";		/* no mount lies there */
+	n = strlen(path);
+	if (n >= sizeof(k->v))
+		return -ENAMETOOLONG;
+	memcpy(k->v, path, n + 1);
+	k->anchored = k->grounded = k->pure = k->cacheable = false;
+	walk_truncate(k, n == 1 ? 0 : n);
+	*p = (struct place) { .remote = true, .handle = f->handle, .base_len = k->len, .since = f->mount };
+	mount_of_file(k->t, f, &p->m);
+	return 0;
+}
+
+/* ---- names ---------------------------------------------------------------------------------------- */
+
+static long walk_link(struct walk *k, size_t dir_len, size_t n)
+{
+	bool absolute = k->pending[0] == '/';
+	long r;
+
+	if (++k->w->links > WALK_MAX_LINKS)
+		return walk_fail(k, -ELOOP);
+	if (!n)
+		return walk_fail(k, -ENOENT);
+	k->links = true;
+	walk_truncate(k, dir_len);
+	r = walk_prepend(k, k->pending, n);
+	if (r)
+		return walk_fail(k, r);
+	r = absolute ? walk_root(k) : 0;
+	return r ? r : WALK_AGAIN;
+}
+
+/* Goes on at one of our own virtual files, through a magic link of /proc. */
+static long jump(struct walk *k, struct file *f, bool final)
+{
+	k->pure = k->cacheable = false;
+	if (!f)
+		return -ENOENT;
+	if (!final)
+		return walk_file(k, f);
+	where_file(k->w, f);
+	return WALK_DONE;
+}
+
+/* A link of /proc that only the kernel can follow.  On the way to something else its text is the best
+ * there is: the path of a directory. */
+static long magic(struct walk *k, size_t dir_len, bool final)
+{
+	int dfd;
+	const char *path = walk_kernel_path(k, &dfd);
+	long n;
+
+	k->cacheable = false;
+	if (final)
+		return 0;
+	n = raw_syscall(__NR_readlinkat, dfd, path, k->pending, k->rest - k->pending);
+	if (n <= 0 || k->pending[0] != '/')
+		return walk_fail(k, n < 0 ? n : -ENOTDIR);
+	return walk_link(k, dir_len, (size_t)n);
+}
+
+/* A name below /proc, on the way or to be followed. */
+static long walk_special(struct walk *k, size_t dir_len, bool final)
+{
+	size_t len;
+	const char *path = walk_backing(k, &len);
+	struct proc_hit h = proc_look(k->t, path, len);
+	long n;
+
+	switch (h.what) {
+	case PROC_NONE:
+		return NOT_SPECIAL;
+	case PROC_HIDDEN:
+		return -ENOENT;
+	case PROC_EXE:
+		n = proc_exe(h.arg, k->pending, (size_t)(k->rest - k->pending));
+		if (n < 0)
+			return magic(k, dir_len, final);
+		k->pure = k->cacheable = false;
+		return walk_link(k, dir_len, (size_t)n);
+	case PROC_CWD:
+		return jump(k, k->t->fs->cwd, final);
+	case PROC_FD:
+		return jump(k, fd_peek(k->t, h.arg), final);
+	case PROC_MAGIC:
+		return magic(k, dir_len, final);
+	case PROC_MOUNTS:
+	case PROC_MOUNTINFO:
+		k->w->proc = final ? h.what : PROC_NONE;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* The last name, not to be followed. */
+static long walk_entry(struct walk *k, int hit)
+{
+	size_t len;
+	const char *path = walk_backing(k, &len);
+	struct proc_hit h = { 0 };
+
+	if (path_within(path, len, "/proc", 5))
+		h = proc_look(k->t, path, len);
+	if (h.what == PROC_HIDDEN)
+		return -ENOENT;
+	if (h.what != PROC_DIR && h.what != PROC_MAGIC) {
+		k->w->proc = h.what;
+		k->w->proc_arg = h.arg;
+	}
+	if (hit == VIEW_ABOVE && k->flags & WHERE_ENTRY)
+		k->rewrite = true;	/* so that it can be seen that mounts lie below it */
+	return 0;
+}
+
+static void remember_name(struct walk *k)
+{
+	size_t len;
+	const char *path = walk_backing(k, &len);
+
+	if (k->grounded)
+		cache_store(BASE_ROOT, path, len, k->generation, CACHE_KNOWN | CACHE_DIRECT |
+			    (path_needs_check(k->t, path, len) ? CACHE_CHECK : 0), NULL, 0);
+}
+
+/* A real name, on the way or to be followed. */
+static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
+{
+	size_t len;
+	const char *path = walk_backing(k, &len);
+	int dfd;
+	long r;
+
+	if (path_within(path, len, "/proc", 5) && (r = walk_special(k, dir_len, final)) != NOT_SPECIAL)
+		return r;
+	if (final && !k->verify && !(k->pure && k->links)) {
+		k->w->fast = true;
+		return 0;
+	}
+	if (!final && k->grounded && cache_find(BASE_ROOT, path, len, k->generation) & CACHE_DIRECT)
+		return 0;
+	path = walk_kernel_path(k, &dfd);
+	r = raw_syscall(__NR_readlinkat, dfd, path, k->pending, k->rest - k->pending);
+	if (r == k->rest - k->pending)
+		return walk_fail(k, -ENAMETOOLONG);	/* perhaps cut short */
+	if (r >= 0)
+		return walk_link(k, dir_len, (size_t)r);
+	if (final)
+		k->verified = r == -EINVAL;
+	else if (r == -EINVAL)
+		remember_name(k);
+	if (final || r == -EINVAL || (r == -ENOENT && (hit == VIEW_ABOVE || k->lenient)))
+		return 0;
+	return walk_fail(k, r);
+}
+
+/* WHERE_PARENT: the operation is sent with the node of the directory and one name. */
+static long walk_parent(struct walk *k, char *name, size_t n)
+{
+	char *behind = k->rest;
+	uint64_t node;
+	long r;
+
+	memcpy(k->w->name, name, n);
+	k->w->name[n] = 0;
+	if (!k->place.remote || walk_at_node(k) || walk_at_root(k))
+		return 0;
+	k->rest = name;		/* should a link be met, the name comes after it */
+	r = walk_ask(k, UM_WALK_DIR | UM_WALK_FOLLOW, &node);
+	if (r)
+		return r;
+	k->rest = behind;
+	k->place.handle = 0;
+	k->place.base = node;
+	k->place.base_len = k->len;
+	return 0;
+}
+
+static long walk_name(struct walk *k, char *name, size_t n, bool final)
+{
+	bool parent = final && k->flags & WHERE_PARENT;
+	size_t dir_len = k->len;
+	long r;
+	int hit;
+
+	if (n > MAX_NAME)
+		return walk_fail(k, -ENAMETOOLONG);
+	if (walk_at_root(k) && !k->place.m.is_dir)
+		return -ENOTDIR;
+	r = parent ? walk_parent(k, name, n) : 0;
+	if (r)
+		return r;
+	r = walk_push(k, name, n);
+	if (r)
+		return walk_fail(k, r);
+	hit = walk_arrive(k);
+	if (hit < 0)
+		return hit;
+	if (parent && hit != VIEW_PLAIN)
+		return -EBUSY;
+	if (hit == VIEW_MOUNT || k->place.remote)
+		return 0;
+	if (final && k->flags & (WHERE_NOFOLLOW | WHERE_ENTRY))
+		return walk_entry(k, hit);
+	return walk_real(k, dir_len, hit, final);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------ */
+
+/* The directory part of the guest's own text has been walked: next time it need not be. */
+static void remember_directory(struct walk *k)
+{
+	const char *text = k->w->path;
+	size_t len = k->dir_len;
+	bool check, direct;
+
+	if (!k->pure || !k->cacheable || k->place.remote || k->place.bind)
+		return;
+	check = path_needs_check(k->t, k->v, k->len);
+	direct = k->key == BASE_ROOT && len == k->len && !memcmp(text, k->v, len);
+	cache_store(k->key, text, len, k->generation, CACHE_KNOWN | (k->links ? CACHE_LINKS : 0) |
+		    (check ? CACHE_CHECK : 0) | (direct ? CACHE_DIRECT : 0),
+		    check && !direct ? k->v : NULL, k->len);
+}
+
+/* One component.  0, WALK_*, or -errno. */
+static long walk_component(struct walk *k, char *name, size_t n, bool final)
+{
+	struct where *w = k->w;
+
+	if (n == 1 && name[0] == '.') {
+		w->last = LAST_DOT;
+		w->trailing = true;
+		return 0;
+	}
+	if (n == 2 && name[0] == '.' && name[1] == '.') {
+		w->last = LAST_DOTDOT;
+		w->trailing = true;
+		return walk_dotdot(k, name);
+	}
+	w->last = LAST_NAME;
+	w->trailing = name[n] == '/';
+	return walk_name(k, name, n, final);
+}
+
+long walk_run(struct walk *k)
+{
+	for (;;) {
+		char *name = k->rest, *end, *more;
+
+		while (*name == '/')
+			name++;
+		if (name == k->last_at)
+			remember_directory(k);
+		if (!*name)
+			return walk_finish(k);
+		for (end = name; *end && *end != '/'; end++)
+			;
+		for (more = end; *more == '/'; more++)
+			;
+		k->rest = end;
+		long r = walk_component(k, name, (size_t)(end - name),
+					!*more && (!*end || k->flags & WHERE_ENTRY));
+		if (r == WALK_DONE)
+			return 0;
+		if (r && r != WALK_AGAIN)
+			return r;
+	}
+}

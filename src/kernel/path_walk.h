@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The inside of the path resolver: what path.c, path_base.c, path_cache.c and path_walk.c share.
+ *
+ *	path.c		where_begin(), where_next(): the fast way, and when to walk
+ *	path_walk.c	the slow way, name by name
+ *	path_mount.c	the slow way, where it meets mounts
+ *	path_where.c	from what was found to a struct where, and back
+ *	path_base.c	where the cwd and directory descriptors are
+ *	path_cache.c	what is known of directory prefixes
+ */
+#ifndef UM_KERNEL_PATH_WALK_H
+#define UM_KERNEL_PATH_WALK_H
+
+#include "fd.h"
+#include "path.h"
+
+/* ---- directories that relative paths start from (path_base.c) ---------------------------------------- */
+
+/* Where a real cwd or directory descriptor is.  `path` and `len` under the lock of its owner (struct files or
+ * fsinfo); the other words are read without. */
+struct dir_hint {
+	uint64_t known;		/* the generation in which `path` was found, 0 = never */
+	uint64_t plain;		/* the generation in which nothing virtual was at or below it, 0 = never */
+	uint32_t serial;	/* names this finding: key of cached relative prefixes */
+	uint32_t len;
+	char *path;		/* canonical, in the view */
+};
+
+void hint_free(struct dir_hint *h);
+void hint_forget(struct dir_hint *h);
+
+struct base {
+	uint64_t key;		/* for the cache */
+	bool plain;		/* nothing virtual or faked at or below it */
+};
+
+/* Finds out about a real dfd (or AT_FDCWD).  0, or -errno if nobody can say where it is. */
+int base_find(struct task *t, int dfd, uint64_t generation, struct base *b);
+
+/* Its canonical path in the view.  Length or -errno. */
+long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t size);
+
+#define BASE_ROOT	1u	/* the key of absolute paths; serials start above */
+
+/* ---- cached prefixes (path_cache.c) ------------------------------------------------------------------ */
+
+#define CACHE_KNOWN	1u	/* leads through real directories only, to a real place */
+#define CACHE_LINKS	2u	/* there are symbolic links in it (else none) */
+#define CACHE_CHECK	4u	/* a name in that directory may be virtual or faked: look it up */
+#define CACHE_DIRECT	8u	/* the text is the canonical path itself */
+
+/* A directory prefix as it stands in a path.  0 or CACHE_*. */
+unsigned cache_find(uint64_t key, const char *text, size_t len, uint64_t generation);
+
+/* The canonical path of a prefix stored with one.  Length, or 0 if it is gone. */
+size_t cache_canon(uint64_t key, const char *text, size_t len, uint64_t generation, char *buf, size_t size);
+
+void cache_store(uint64_t key, const char *text, size_t len, uint64_t generation, unsigned flags,
+		 const char *canon, size_t canon_len);
+
+/* Whole paths whose last name may be followed by the kernel: it is no link, or leads to a real place. */
+#define CACHE_WHOLE(key)	((key) ^ 1ull << 63)
+
+/* ---- what of a real place is not plain ---------------------------------------------------------------- */
+
+/* Is `path` dir itself or below it? */
+static inline bool path_within(const char *path, size_t len, const char *dir, size_t n)
+{
+	return len >= n && !memcmp(path, dir, n) && (len == n || path[n] == '/');
+}
+
+/* May names directly in this directory be virtual or faked?  (len 0 = the root) */
+bool path_needs_check(const struct task *t, const char *dir, size_t len);
+
+/* ---- the walk (path_walk.c) --------------------------------------------------------------------------- */
+
+/* Who answers at the place where the walk stands. */
+struct place {
+	bool remote;		/* `m` does, else the kernel */
+	bool nested;		/* one bind mount behind another */
+	bool cut_is_file;	/* what is bound is no directory */
+	struct mount m;
+	uint64_t base;		/* remote: v[0..base_len) is this node, or if 0 the node of `handle` */
+	uint32_t handle;
+	size_t base_len;
+	uint32_t since;		/* the mount v lies in, 0 = none: older ones further down are covered by it */
+	uint32_t bind;		/* behind this bind mount (the outermost), 0 = none: then the names that count */
+	uint32_t epoch;		/* are back[0..back_len) and v[cut..], and mounts from `epoch` on are not seen */
+	size_t cut, back_len;
+};
+
+struct walk {
+	struct task *t;
+	struct where *w;
+	unsigned flags;		/* WHERE_*, with what they imply */
+	uint64_t generation;
+	struct place place;
+	size_t len;		/* of v; 0 = the root */
+	char *rest;		/* what is still to walk, at the end of `pending` */
+	const char *last_at;	/* where in `pending` the last name of the guest's own text begins, and how */
+	size_t dir_len;		/* long the directory part of that text is (which stands in w->path) */
+	uint64_t key;		/* the cache's key of where that text starts */
+	int dfd;		/* while anchored: v[0..anchor) is dfd's path, and dfd is used for it */
+	size_t anchor;
+	bool anchored;
+	bool grounded;		/* v was reached from the root: nothing covers it */
+	bool pure;		/* nothing virtual met so far: the guest's own path would lead here */
+	bool cacheable;		/* nothing met that differs from time to time */
+	bool links;		/* a symbolic link met */
+	bool verify;		/* look at the last name too */
+	bool verified;		/* done: it exists and is no link */
+	bool lenient;		/* names that do not exist are accepted */
+	bool rewrite;		/* give the kernel the canonical path even if pure */
+	char v[UM_PATH_MAX];	/* canonical path in the view, so far */
+	char back[UM_PATH_MAX];
+	char tmp[UM_PATH_MAX];
+	char pending[2 * UM_PATH_MAX];
+};
+
+#define WALK_MAX_LINKS	40
+
+/* Positive results of the steps. */
+#define WALK_NATIVE	1	/* the kernel shall say what is wrong with the guest's own path */
+#define WALK_DONE	2	/* the place is in w already */
+#define WALK_AGAIN	3	/* a link was met: the text to walk has changed */
+
+/* Begins a walk of `text` for w: then one of the next four says where it starts. */
+int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text, size_t len);
+int walk_root(struct walk *k);
+int walk_base(struct walk *k, int dfd);			/* a real cwd or descriptor */
+int walk_file(struct walk *k, struct file *f);		/* a virtual directory */
+int walk_locate(struct walk *k);			/* v and len are given */
+
+/* Walks the rest.  0: w is filled; WALK_NATIVE; or -errno. */
+long walk_run(struct walk *k);
+
+/* Pieces of it. */
+const char *walk_backing(struct walk *k, size_t *len);	/* v as the kernel or the server knows it; "" = the root */
+const char *walk_kernel_path(struct walk *k, int *dfd);	/* the same for a call of ours */
+void walk_truncate(struct walk *k, size_t len);
+void walk_pop(struct walk *k);
+int walk_push(struct walk *k, const char *name, size_t n);
+int walk_prepend(struct walk *k, const char *s, size_t n);
+long walk_fail(struct walk *k, long error);
+
+/* Pieces that know mounts (path_mount.c). */
+int walk_arrive(struct walk *k);	/* v has a new last name: enters what is mounted there.  enum view_hit or -errno */
+long walk_dotdot(struct walk *k, char *from);		/* from: where ".." stands in the text */
+int walk_ask(struct walk *k, unsigned how, uint64_t *node);	/* UM_OP_STAT of v: 0, WALK_AGAIN, -errno */
+bool walk_at_root(struct walk *k);			/* v is the root of a server's mount */
+bool walk_at_node(const struct walk *k);		/* v is the node or handle that requests start from */
+void walk_by_path(struct walk *k);			/* let them start from the root of the mount */
+size_t walk_rest_offset(const struct place *p, const char *path, size_t len);	/* what the server has to walk */
+
+static inline size_t place_root_len(const struct place *p)
+{
+	return p->m.path_len == 1 ? 0 : p->m.path_len;
+}
+
+/* Turning what was found into a place (path_where.c). */
+long walk_finish(struct walk *k);
+void where_file(struct where *w, struct file *f);	/* the place is an open file */
+void where_native(struct where *w);			/* the guest's own path, unchanged */
+long where_resume(struct where *w, struct walk *k);	/* stands where the operation met a link */
+
+/* where.state: what to do when an operation meets a link. */
+enum where_state {
+	STATE_RAW,		/* walk the guest's text, which is in path, and look at the last name */
+	STATE_PATH,		/* path is canonical but for the last name, at `rest` */
+	STATE_LINK,		/* where_link(): path[0 .. rest) is done, the rest is new text */
+	STATE_NEW = 0x80,	/* no operation has been tried yet */
+};
+
+#endif

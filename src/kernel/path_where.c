@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From what a walk has found to a struct where for the operation, and back again when the operation has
+ * met a link.  See path_walk.c for the whole.
+ */
+#include <linux/fcntl.h>
+#include "path_walk.h"
+#include "fs/proc.h"
+
+void where_native(struct where *w)
+{
+	w->fs = &real_fs;
+	w->fast = false;
+	w->proc = PROC_NONE;
+	w->last = LAST_NAME;
+	w->state = STATE_RAW;
+}
+
+void where_file(struct where *w, struct file *f)
+{
+	long n = file_path(w->t, f, w->path, sizeof(w->path));
+
+	if (n < 0)
+		n = 0;
+	w->path[n] = 0;
+	w->len = w->rest = (size_t)n;
+	w->fs = &remote_fs;
+	w->fast = false;
+	w->base = 0;
+	w->handle = f->handle;
+	w->walk = 0;
+	w->last = LAST_NAME;
+	w->trailing = false;
+	if (view_mount_by_id(w->t, f->mount, &w->mount, NULL, 0))
+		w->mount = (struct mount) { .id = f->mount, .kind = UM_MOUNT_REMOTE, .is_dir = 1 };
+	w->mount.server = f->server;
+	file_get(f);
+	w->file = f;
+}
+
+/* ---- from a walk to a place ----------------------------------------------------------------------- */
+
+/* The backing path into w->path; "/" for the root. */
+static int copy_path(struct walk *k)
+{
+	struct where *w = k->w;
+	size_t len;
+	const char *path = walk_backing(k, &len);
+
+	if (len + 3 > sizeof(w->path))		/* room for "/." */
+		return -ENAMETOOLONG;
+	memcpy(w->path, path, len);
+	if (!len)
+		w->path[len++] = '/';
+	w->path[len] = 0;
+	w->len = len;
+	w->bind = k->place.nested ? 0 : k->place.bind;
+	w->bound = w->bind ? (uint32_t)k->place.back_len : 0;
+	return 0;
+}
+
+static long finish_remote(struct walk *k)
+{
+	struct where *w = k->w;
+	const struct place *p = &k->place;
+	bool entry = k->flags & WHERE_ENTRY;
+	int r = copy_path(k);
+
+	if (r)
+		return r;
+	if (w->trailing && walk_at_root(k) && !p->m.is_dir)
+		return -ENOTDIR;
+	w->fs = &remote_fs;
+	w->fast = false;
+	w->proc = PROC_NONE;
+	w->mount = p->m;
+	w->base = p->handle ? 0 : p->base;
+	w->handle = p->handle;
+	w->rest = walk_rest_offset(p, w->path, w->len);
+	w->walk = w->trailing ? UM_WALK_DIR : 0;
+	if (!entry && (w->trailing || !(k->flags & WHERE_NOFOLLOW)))
+		w->walk |= UM_WALK_FOLLOW;
+	w->state = STATE_LINK;
+	return 0;
+}
+
+/* What the end of the guest's path said must not be lost with it. */
+static void keep_end(struct where *w)
+{
+	if (w->last == LAST_DOT || w->last == LAST_DOTDOT) {
+		if (w->path[w->len - 1] != '/')
+			w->path[w->len++] = '/';
+		w->path[w->len++] = '.';
+	} else if (w->trailing && w->path[w->len - 1] != '/') {
+		w->path[w->len++] = '/';
+	}
+	w->path[w->len] = 0;
+}
+
+static long finish_real(struct walk *k)
+{
+	struct where *w = k->w;
+	size_t len;
+	const char *path = walk_backing(k, &len);
+	int r;
+
+	w->fs = &real_fs;
+	w->fuse_device = !w->trailing && len == 9 && !memcmp(path, "/dev/fuse", 9);
+	if (w->fuse_device)
+		w->fs = fuse_node_fs();
+	else if (w->proc)
+		w->fs = proc_fs();
+	if (k->pure && !k->rewrite) {
+		w->last = LAST_NAME;
+		w->state = STATE_RAW;
+		return 0;
+	}
+	r = copy_path(k);
+	if (r)
+		return r;
+	w->state = STATE_PATH;
+	for (w->rest = w->len; w->rest && w->path[w->rest - 1] != '/'; w->rest--)
+		;
+	keep_end(w);
+	w->dfd = AT_FDCWD;
+	w->upath = (gaddr)w->path;
+	return 0;
+}
+
+long walk_finish(struct walk *k)
+{
+	return k->place.remote ? finish_remote(k) : finish_real(k);
+}
+
+/* ---- links that operations meet ------------------------------------------------------------------- */
+
+long where_link(struct where *w, const struct um_slot *s)
+{
+	const char *target = (const char *)s->data;
+	size_t n = strlen(target), end = w->rest + s->rep.consumed, dir = end, tail;
+
+	if (w->state != STATE_LINK || w->file || end > w->len || (w->path[end] && w->path[end] != '/'))
+		return -EIO;
+	if (++w->links > WALK_MAX_LINKS)
+		return -ELOOP;
+	while (dir > w->rest && w->path[dir - 1] != '/')
+		dir--;
+	tail = w->len - end;
+	if (dir + n + tail + 2 > sizeof(w->path))
+		return -ENAMETOOLONG;
+	memmove(w->path + dir + n, w->path + end, tail);
+	memcpy(w->path + dir, target, n);
+	w->len = dir + n + tail;
+	if (w->trailing && !tail)
+		w->path[w->len++] = '/';
+	w->path[w->len] = 0;
+	w->rest = dir;
+	w->base = s->rep.node ? s->rep.node : UM_ROOT_NODE;
+	w->handle = 0;
+	return -UM_EAGAIN;
+}
+
+/* path[0 .. len) as the guest sees it becomes v. */
+static int view_path(struct where *w, struct walk *k, size_t len)
+{
+	size_t n = 0, tail = len;
+	struct mount m;
+
+	while (len > 1 && w->path[len - 1] == '/')
+		tail = --len;
+	if (len == 1)
+		tail = 0;	/* the root */
+	if (w->bind && view_mount_by_id(w->t, w->bind, &m, k->v, sizeof(k->v)) == 0) {
+		n = m.path_len == 1 ? 0 : m.path_len;
+		tail = tail < w->bound ? 0 : tail - w->bound;
+	} else {
+		w->bind = w->bound = 0;
+	}
+	if (n + tail >= sizeof(k->v))
+		return -ENAMETOOLONG;
+	memcpy(k->v + n, w->path + w->bound, tail);
+	k->len = n + tail;
+	k->v[k->len] = 0;
+	return 0;
+}
+
+long where_resume(struct where *w, struct walk *k)
+{
+	bool link = w->state == STATE_LINK;
+	size_t dir = w->rest;
+	struct place *p = &k->place;
+	int r;
+
+	if (link && w->path[dir] == '/')
+		return walk_root(k);
+	r = view_path(w, k, dir);
+	if (r)
+		return r;
+	k->grounded = k->pure = k->cacheable = k->anchored = false;
+	k->verify = true;
+	if (!link || w->bind)
+		return walk_locate(k);
+	*p = (struct place) { .remote = true, .m = w->mount, .base = w->base, .since = w->mount.id };
+	p->base_len = k->len;
+	return 0;
+}
