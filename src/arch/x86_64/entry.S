@@ -12,6 +12,9 @@
  */
 #include "offsets.h"
 
+/* Flags that are more than the result of arithmetic: trap, direction, nested task, alignment check, id */
+#define EFLAGS_UNUSUAL	0x244500
+
 	.text
 
 /* The kernel starts us here: argc, argv, envp, auxv on the stack. */
@@ -107,7 +110,16 @@ edge_window:
 	cmpl	$0, TASK_PENDING(%rdi)
 	jne	edge_slow
 	movq	%rdi, %r11
-	pushq	TASK_REGS+REGS_RFLAGS(%r11)
+	testl	$EFLAGS_UNUSUAL, TASK_REGS+REGS_RFLAGS(%rdi)
+	jne	edge_unusual_flags
+	/* popf takes as long as all the rest together: make the overflow flag by an addition and the
+	 * other arithmetic flags by sahf; no instruction behind these touches them */
+	movzbl	TASK_REGS+REGS_RFLAGS+1(%rdi), %eax
+	andl	$8, %eax
+	addb	$0x78, %al
+	movb	TASK_REGS+REGS_RFLAGS(%rdi), %ah
+	sahf
+edge_registers:
 	movq	TASK_REGS+REGS_R15(%r11), %r15
 	movq	TASK_REGS+REGS_R14(%r11), %r14
 	movq	TASK_REGS+REGS_R13(%r11), %r13
@@ -122,10 +134,13 @@ edge_window:
 	movq	TASK_REGS+REGS_RDI(%r11), %rdi
 	movq	TASK_REGS+REGS_RAX(%r11), %rax
 	movq	TASK_REGS+REGS_RIP(%r11), %rcx
-	popfq
 	movq	TASK_REGS+REGS_RSP(%r11), %rsp
 	movq	TASK_REGS+REGS_RFLAGS(%r11), %r11
 	jmp	*%rcx
+edge_unusual_flags:
+	pushq	TASK_REGS+REGS_RFLAGS(%r11)
+	popfq
+	jmp	edge_registers
 edge_window_end:
 	.cfi_endproc
 
