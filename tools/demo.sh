@@ -64,7 +64,7 @@ echo '$ ls -l mnt'; ls -l mnt
 echo '$ cat mnt/docs/note.txt'; cat mnt/docs/note.txt
 echo '$ mnt/bin/greet'; mnt/bin/greet
 echo '$ mnt/bin/count -s " " 10	# an ELF program, run from the image'; mnt/bin/count -s " " 10
-echo '$ df -h mnt'; df -h mnt
+echo '$ df -h --output=size,avail,fstype mnt'; df -h --output=size,avail,fstype mnt
 echo '$ echo "written in the view" > mnt/docs/new.txt'; echo "written in the view" > mnt/docs/new.txt
 mkdir mnt/work && (cd mnt/work && seq 1 20000 > numbers && sort -rn numbers > sorted && pwd)
 test "$(mnt/bin/count 20000 | sort -rn | cksum)" = "$(cksum < mnt/work/sorted)"
