@@ -125,12 +125,16 @@ static void forward_signals(struct life *l, int fd, pid_t monitor)
 			message_send(l->socket, MSG_SIGNAL, (int)si.ssi_signo, NULL);
 }
 
-/* COMMAND was stopped: so are we, until somebody continues us. */
-static void stop_too(int sig)
+/* COMMAND was stopped: so are we, until somebody continues us.  Unless that is old news. */
+static void stop_too(int sig, pid_t command)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL }, old;
 	sigset_t set, before;
+	pid_t ppid;
+	char state;
 
+	if (proc_stat(command, &ppid, &state) < 0 || state != 'T')
+		return;
 	sigaction(sig, &dfl, &old);
 	sigemptyset(&set);
 	sigaddset(&set, sig);
@@ -163,7 +167,7 @@ static void act_on(const struct message *msg, struct outcome *o)
 		o->status = exit_status(msg->value);
 		break;
 	case MSG_STOPPED:
-		stop_too(msg->value);
+		stop_too(msg->value, atoi(msg->text));
 		break;
 	case MSG_FAILED:
 		o->known = o->over = true;

@@ -21,11 +21,13 @@
 
 #include "log.h"
 #include "monitor.h"
+#include "procs.h"
 
 #define GRACE		200	/* ms other guests may take to end after COMMAND, when something is mounted */
 #define GRACE_PERIOD	10
 #define SLOW_PERIOD	1000	/* a guest may become a server: look again */
 #define KILL_AFTER	2000	/* from TERM to KILL */
+#define RECHECK		100	/* ms after COMMAND was continued */
 #define MAX_GUESTS	4096
 
 /* ---- messages ------------------------------------------------------------------------------------- */
@@ -166,6 +168,35 @@ static void child_ended(struct life *l, int status)
 	}
 }
 
+static void command_stopped(struct life *l, int sig)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", l->child);
+	message_send(l->socket, MSG_STOPPED, sig, pid);
+	l->recheck = 0;
+}
+
+/* The launcher may be about to stop, on the news of a stop that is over: look again a little later. */
+static void command_continued(struct life *l)
+{
+	if (l->socket >= 0)
+		kill(l->launcher, SIGCONT);
+	l->recheck = now_ms() + RECHECK;
+}
+
+static void recheck(struct life *l)
+{
+	pid_t ppid;
+	char state;
+
+	if (!l->recheck || now_ms() < l->recheck)
+		return;
+	l->recheck = 0;
+	if (l->socket >= 0 && proc_stat(l->launcher, &ppid, &state) == 0 && state == 'T')
+		kill(l->launcher, SIGCONT);
+}
+
 /* Collects the children that ended.  Returns whether there are any left. */
 static bool reap(struct life *l)
 {
@@ -176,10 +207,10 @@ static bool reap(struct life *l)
 		bool ours = pid == l->child && l->child;
 		if (WIFSTOPPED(status)) {
 			if (ours)
-				message_send(l->socket, MSG_STOPPED, WSTOPSIG(status), NULL);
+				command_stopped(l, WSTOPSIG(status));
 		} else if (WIFCONTINUED(status)) {
-			if (ours && l->socket >= 0)
-				kill(l->launcher, SIGCONT);
+			if (ours)
+				command_continued(l);
 		} else if (ours) {
 			child_ended(l, status);
 		}
@@ -239,6 +270,7 @@ static void work(struct life *l)
 {
 	bool children = reap(l);
 
+	recheck(l);
 	if (l->phase == PHASE_AFTER)
 		work_after(l, children);
 	if (l->phase == PHASE_CLOSING && l->ops->close(l))
@@ -261,7 +293,7 @@ static int phase_timeout(const struct life *l)
 	case PHASE_DRAIN:
 		return 50;
 	default:
-		return -1;
+		return l->recheck ? RECHECK : -1;
 	}
 }
 

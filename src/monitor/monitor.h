@@ -168,6 +168,7 @@ struct life {
 	enum phase phase;
 	int step;
 	pid_t child;			/* of the step, or COMMAND; 0 when it has ended */
+	int64_t recheck;		/* ms: whether the launcher runs again; 0 = no need */
 	bool failed;
 	int64_t since;			/* ms: when the phase began */
 	int pressed;			/* signals sent to what remains */
@@ -177,7 +178,7 @@ struct life {
 enum message_kind {
 	MSG_SAY,		/* text: print it */
 	MSG_STATUS,		/* value: COMMAND's wait status */
-	MSG_STOPPED,		/* value: the signal that stopped COMMAND */
+	MSG_STOPPED,		/* value: the signal that stopped COMMAND, text: its number */
 	MSG_FAILED,		/* a step failed, or COMMAND could not be started: exit 125 */
 	MSG_BACKGROUND,		/* guests live on: do not wait */
 	MSG_ENDED,		/* the view is no more */
