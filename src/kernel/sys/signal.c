@@ -128,22 +128,22 @@ long sys_sigaltstack(struct task *t, gaddr new, gaddr old)
 	bool on = signal_on_altstack(t, t->regs.rsp);
 
 	if (!now.size)
-		now.flags = SS_DISABLE;
+		now.flags = UM_SS_DISABLE;
 	else
-		now.flags = (now.flags & SS_AUTODISARM) | (on ? SS_ONSTACK : 0);
+		now.flags = (now.flags & UM_SS_AUTODISARM) | (on ? UM_SS_ONSTACK : 0);
 	if (new) {
 		if (copy_from_guest(t, &s, new, sizeof s))
 			return -EFAULT;
-		int mode = s.flags & ~(int)SS_AUTODISARM;
+		int mode = s.flags & ~(int)UM_SS_AUTODISARM;
 		if (on)
 			return -EPERM;
-		if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
+		if (mode != UM_SS_DISABLE && mode != UM_SS_ONSTACK && mode != 0)
 			return -EINVAL;
-		if (mode == SS_DISABLE)
+		if (mode == UM_SS_DISABLE)
 			memset(&s, 0, sizeof s);
 		else if (s.size < minimal_stack())
 			return -ENOMEM;
-		s.flags &= SS_AUTODISARM;
+		s.flags &= UM_SS_AUTODISARM;
 		*alt = s;
 	}
 	now.pad = 0;
@@ -175,10 +175,10 @@ long sys_rt_sigreturn(struct task *t)
 	f.uc.mask = signal_kernel_mask(t->sig->mask);
 	if (!signal_on_altstack(t, f.uc.mc.rsp)) {
 		struct kernel_stack s = f.uc.stack;
-		if (s.flags & SS_DISABLE)
+		if (s.flags & UM_SS_DISABLE)
 			memset(&s, 0, sizeof s);
 		if (s.size == 0 || s.size >= minimal_stack()) {
-			s.flags &= SS_AUTODISARM;
+			s.flags &= UM_SS_AUTODISARM;
 			t->sig->alt = s;
 		}
 	}
