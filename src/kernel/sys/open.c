@@ -118,7 +118,9 @@ static long remote_verdict(const struct where *w, int dfd, gaddr name, uint64_t 
  */
 static long real_how(struct where *w, int dfd, gaddr name, const struct open_how *how)
 {
-	if (w->fast || w->upath == name)
+	long r;
+
+	if (w->upath == name)
 		return real_openat2(w, how);
 	if (how->resolve & RESOLVE_NO_SYMLINKS && w->links)
 		return -ELOOP;
@@ -126,7 +128,8 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 		return real_openat2(w, how);
 	if (w->bind || fd_is_virtual(w->t, dfd) || (dfd == AT_FDCWD && w->t->fs->cwd))
 		return -EXDEV;
-	return kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how);
+	r = real_check_link(w);
+	return r ? r : kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how);
 }
 
 long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
