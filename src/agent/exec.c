@@ -53,7 +53,8 @@ static long check_executable(int fd)
 
 static long open_real(struct where *w)
 {
-	int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | (w->fast ? O_NOFOLLOW : 0);
+	int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC |
+		    (w->fast || w->flags & WHERE_NOFOLLOW ? O_NOFOLLOW : 0);
 	long fd, r;
 
 	if ((w->flags & WHERE_EMPTY) && !*(const char *)w->upath) {
