@@ -174,7 +174,7 @@ int fuse_op_readlink(struct fuse_job *j)
 	if (err)
 		return err;
 	if (!fuse_node_is(t.node, S_IFLNK)) {
-		err = j->req.path_len ? -EINVAL : -ENOENT;
+		err = j->req.path_len || j->req.base ? -EINVAL : -ENOENT;
 	} else {
 		fuse_req_init(&r, j, FUSE_READLINK, t.node->nodeid);
 		fuse_req_reply_upto(&r, j->shm->data, 4095);
