@@ -119,7 +119,8 @@ void fuse_send_forget(struct fuse_conn *c, uint64_t nodeid, uint64_t nlookup)
 
 		if (!more)
 			return;
-		memcpy(more, c->forgets, c->nforgets * sizeof *more);
+		if (c->forgets)
+			memcpy(more, c->forgets, c->nforgets * sizeof *more);
 		heap_free(c->forgets);
 		c->forgets = more;
 		c->forgets_room = room;
