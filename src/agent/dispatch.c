@@ -46,6 +46,7 @@ void agent_syscall(struct task *t)
 	r->rax = (uint64_t)result;
 }
 
+#ifdef UM_HOSTED	/* else in entry.S */
 long pass_through(struct task *t)
 {
 	const struct regs *r = &t->regs;
@@ -53,3 +54,4 @@ long pass_through(struct task *t)
 	return kernel_call6(t, (long)r->rax, (long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10,
 			    (long)r->r8, (long)r->r9);
 }
+#endif

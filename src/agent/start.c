@@ -55,6 +55,7 @@ static void map_world(const struct boot *b)
 {
 	process.image_fd = b->image_fd;
 	process.world_fd = b->world_fd;
+	fd_own_start();
 	long r = own_map(4096, PROT_READ | PROT_WRITE, MAP_SHARED, b->world_fd, 0);
 	if (r < 0)
 		fail("the world cannot be mapped", r);

@@ -25,7 +25,7 @@
  * same number in two tables, but one memory).  Changed by compare-and-swap: no lock that fork could copy.
  */
 static uint32_t own_fds[16];
-static int own_lowest = 1 << 30;
+int fd_own_lowest;	/* 0: not yet told, look at all (fd_own_start) */
 #define OWN(fd, count)	((uint32_t)((fd) + 1) << 8 | (count))
 
 static uint32_t *own_find(int fd)
@@ -36,11 +36,16 @@ static uint32_t *own_find(int fd)
 	return NULL;
 }
 
-bool fd_is_ours(int fd)
+bool fd_is_ours_slow(int fd)
 {
 	if (fd < 0)
 		return false;
-	return fd == process.world_fd || fd == process.image_fd || (fd >= own_lowest && own_find(fd));
+	return fd == process.world_fd || fd == process.image_fd || own_find(fd);
+}
+
+void fd_own_start(void)
+{
+	fd_own_lowest = process.world_fd < process.image_fd ? process.world_fd : process.image_fd;
 }
 
 static bool own_change(uint32_t *word, uint32_t from, uint32_t to)
@@ -52,8 +57,8 @@ int fd_own(int fd)
 {
 	uint32_t *word = own_find(fd);
 
-	if (fd < own_lowest)
-		own_lowest = fd;
+	if (fd < fd_own_lowest)
+		fd_own_lowest = fd;
 	while (word) {
 		uint32_t had = __atomic_load_n(word, __ATOMIC_ACQUIRE);
 

@@ -38,8 +38,17 @@ int fd_install(struct task *t, int fd, struct file *f);	/* takes over the caller
 struct file *fd_remove(struct task *t, int fd);		/* gives its reference to the caller, or NULL */
 void fd_forget_hint(struct task *t, int fd);		/* fd is closed or replaced: drop what path.c noted */
 
-/* Is fd one of the descriptors the agent itself owns?  The guest gets EBADF for it. */
-bool fd_is_ours(int fd);
+/* Is fd one of the descriptors the agent itself owns?  The guest gets EBADF for it.  They are all parked
+ * high, so that for most numbers one comparison is the answer. */
+extern int fd_own_lowest;
+bool fd_is_ours_slow(int fd);
+static inline bool fd_is_ours(int fd)
+{
+	return __builtin_expect(fd >= fd_own_lowest, 0) && fd_is_ours_slow(fd);
+}
+
+/* process.world_fd and process.image_fd are known now. */
+void fd_own_start(void);
 
 /* Moves fd to a high number (it stays open over exec) and makes it one of ours.  Returns the new number,
  * or -errno with fd still open.  fd_own() only declares; fd_disown() before it is closed or given away. */

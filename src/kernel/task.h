@@ -67,7 +67,7 @@ void agent_syscall(struct task *t);
 /* The address of every system call handler's table, generated from syscalls.tbl. */
 typedef long (*syscall_fn)(struct task *t, const unsigned long *args);
 
-/* Executes the guest's call unchanged (number and registers as they came). */
+/* Executes the guest's call unchanged (number and registers as they came).  The shortest way there is. */
 long pass_through(struct task *t);
 
 #endif

@@ -193,6 +193,22 @@ call_interrupted:
 	ret
 	.cfi_endproc
 
+/* long pass_through(task): the guest's call as it came, straight from its registers */
+	.globl	pass_through
+	.type	pass_through, @function
+pass_through:
+	.cfi_startproc
+	movq	%rdi, %r11
+	movq	TASK_REGS+REGS_RAX(%r11), %rax
+	movq	TASK_REGS+REGS_RSI(%r11), %rsi
+	movq	TASK_REGS+REGS_RDX(%r11), %rdx
+	movq	TASK_REGS+REGS_R10(%r11), %r10
+	movq	TASK_REGS+REGS_R8(%r11), %r8
+	movq	TASK_REGS+REGS_R9(%r11), %r9
+	movq	TASK_REGS+REGS_RDI(%r11), %rdi
+	jmp	call_window
+	.cfi_endproc
+
 /* int guest_copy(dst, src, n): 0, or -EFAULT through copy_fault */
 	.globl	guest_copy, copy_window, copy_window_end, copy_fault
 	.type	guest_copy, @function

@@ -31,7 +31,8 @@ static long virtual_rw(struct task *t, int fd, struct guest_iov *g, uint64_t off
 	return r;
 }
 
-static long single_rw(struct task *t, int fd, gaddr buf, size_t count, uint64_t offset, enum direction dir)
+/* Not inlined: it keeps the way of real descriptors short. */
+static __attribute__((noinline)) long single_rw(struct task *t, int fd, gaddr buf, size_t count, uint64_t offset, enum direction dir)
 {
 	struct guest_iov g;
 	long r = iov_single(&g, buf, count);
@@ -53,22 +54,25 @@ long sys_write(struct task *t, int fd, gaddr buf, size_t count)
 	return real_call(t, __NR_write, fd, buf, count);
 }
 
+static long positioned_rw(struct task *t, int fd, gaddr buf, size_t count, int64_t pos, enum direction dir)
+{
+	if (pos < 0 || (int64_t)count < 0 || pos > INT64_MAX - (int64_t)count)
+		return -EINVAL;
+	return single_rw(t, fd, buf, count, (uint64_t)pos, dir);
+}
+
 long sys_pread64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 {
 	if (!fd_is_virtual(t, fd))
 		return real_call(t, __NR_pread64, fd, buf, count, pos);
-	if (pos < 0)
-		return -EINVAL;
-	return single_rw(t, fd, buf, count, (uint64_t)pos, READING);
+	return positioned_rw(t, fd, buf, count, pos, READING);
 }
 
 long sys_pwrite64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 {
 	if (!fd_is_virtual(t, fd))
 		return real_call(t, __NR_pwrite64, fd, buf, count, pos);
-	if (pos < 0)
-		return -EINVAL;
-	return single_rw(t, fd, buf, count, (uint64_t)pos, WRITING);
+	return positioned_rw(t, fd, buf, count, pos, WRITING);
 }
 
 /* ---- vectors ---------------------------------------------------------------------------------------- */
@@ -92,7 +96,10 @@ static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int
 		return r;
 	if (flags & RWF_APPEND)
 		dir = APPENDING;
-	r = virtual_rw(t, fd, &g, pos == -1 ? UM_OFFSET_FILE : (uint64_t)pos, dir);
+	if (pos > INT64_MAX - (int64_t)g.left)
+		r = -EINVAL;
+	else
+		r = virtual_rw(t, fd, &g, pos == -1 ? UM_OFFSET_FILE : (uint64_t)pos, dir);
 	iov_done(&g);
 	return r;
 }
