@@ -399,14 +399,19 @@ long path_of_cwd(struct task *t, char *buf, size_t size)
 }
 
 /* Behind a walk that ended at a server: are there links in what it has to walk?  The last name may be
- * missing if that is allowed. */
+ * missing if that is allowed.  The root itself is no link; asking for it would fail when the server is dead,
+ * and then it must still be possible to unmount it. */
 static long confirm_remote(struct walk *k)
 {
 	char name[256];
 	size_t len = k->len;
-	long r = walk_ask(k, k->w->walk, NULL);
+	long r;
 
-	if (r != -ENOENT || !(k->flags & WHERE_CREATE) || walk_at_root(k) || walk_at_node(k))
+	if (walk_at_root(k))
+		return k->w->trailing && !k->place.m.is_dir ? -ENOTDIR : 0;
+	r = walk_ask(k, k->w->walk, NULL);
+
+	if (r != -ENOENT || !(k->flags & WHERE_CREATE) || walk_at_node(k))
 		return r;
 	walk_pop(k);
 	memcpy(name, k->v + k->len + 1, len - k->len);

@@ -152,7 +152,7 @@ static int mount_remote(struct call *c, struct mount_call *mc)
 	if (id < 0)
 		__atomic_store_n(&srv->shm->state, UM_SERVER_OPEN, __ATOMIC_RELEASE);
 	else
-		server_mounted(c->m, s);
+		server_mounted(c->m, s, (uint32_t)id, mc->rec.path);
 	return id;
 }
 

@@ -35,6 +35,8 @@ struct server {
 	int64_t gone_at;	/* ms: when its /dev/fuse was closed for good; 0 = it is open */
 	uint32_t life;		/* grows with every use of the number */
 	bool served;		/* it was mounted */
+	char *path;		/* where, and the mount's number: known even when the mount is gone */
+	uint32_t mount;
 	int rewakes;		/* how often those who wait for it are still to be woken */
 	int64_t rewake_at;
 	enum end_stage ending;
@@ -101,7 +103,7 @@ struct um_slot *control_slot(struct monitor *m, uint32_t k);
 int servers_start(struct monitor *m);
 void servers_stop(struct monitor *m);
 int server_new(struct monitor *m);
-void server_mounted(struct monitor *m, uint32_t s);
+void server_mounted(struct monitor *m, uint32_t s, uint32_t mount, const char *path);
 bool server_is_busy(struct monitor *m, uint32_t s);	/* something of it is open, or somebody's cwd */
 /* The mount was taken out of its last view: let the server end.  lazy: when nothing of it is open. */
 void server_end(struct monitor *m, uint32_t s, bool lazy, int waiter);

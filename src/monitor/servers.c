@@ -88,6 +88,7 @@ void servers_stop(struct monitor *m)
 			munmap(m->servers[s].shm, 4096);
 		if (m->servers[s].pidfd >= 0)
 			close(m->servers[s].pidfd);
+		free(m->servers[s].path);
 	}
 	close(m->gone_fd[0]);
 	close(m->gone_fd[1]);
@@ -211,9 +212,14 @@ static int start_watch(struct monitor *m, uint32_t s)
 	return r;
 }
 
-void server_mounted(struct monitor *m, uint32_t s)
+void server_mounted(struct monitor *m, uint32_t s, uint32_t mount, const char *path)
 {
-	m->servers[s].served = true;
+	struct server *srv = &m->servers[s];
+
+	srv->served = true;
+	srv->mount = mount;
+	free(srv->path);
+	srv->path = strdup(path);
 	int r = start_watch(m, s);
 	if (r < 0)
 		log_line("umview: server %u: its death will not be noticed: %s", s, strerror(-r));

@@ -58,6 +58,20 @@ static struct mount_rec *find_target(struct monitor *m, const struct um_request 
 	return r && is_served_by(m, r, (pid_t)req->pid) ? r : NULL;
 }
 
+/*
+ * A FUSE library unmounts when its loop has ended, also when that was because somebody else had unmounted.
+ * For a server that names its own mount, which is gone, all is as it wishes.
+ */
+static bool is_own_and_gone(struct monitor *m, const struct um_request *req, const char *path)
+{
+	for (uint32_t s = 1; s < m->next_server; s++) {
+		const struct server *srv = &m->servers[s];
+		if (srv->mount == req->epoch && srv->path && !strcmp(srv->path, path))
+			return true;
+	}
+	return false;
+}
+
 /* A lazy umount takes along what lies below. */
 static void end_children(struct monitor *m, uint32_t v, const struct mount_rec *top)
 {
@@ -78,7 +92,7 @@ int umount_request(struct monitor *m, const struct um_request *req, const char *
 		return -EINVAL;
 	struct mount_rec *r = view_get(&m->w, req->view) ? find_target(m, req, path) : NULL;
 	if (!r)
-		return -EINVAL;
+		return is_own_and_gone(m, req, path) ? 0 : -EINVAL;
 	bool own = is_served_by(m, r, (pid_t)req->pid) || req->epoch == r->id;
 	if (!lazy) {
 		if (mount_has_children(&m->w, req->view, r))

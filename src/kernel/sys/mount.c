@@ -323,9 +323,19 @@ static long umount(struct task *t, const char *path, int flags)
 	return channel_call(t, 0, s);
 }
 
+/* The name as it is first: a mount point needs no question to its server, which may be dead. */
+static long umount_target(struct task *t, const char *path, int flags, char *buf)
+{
+	struct mount m;
+	long r = path_canonical(t, AT_FDCWD, path, WHERE_CREATE | WHERE_NOFOLLOW, buf, UM_PATH_MAX);
+
+	if (flags & NOFOLLOW_FLAG || (r > 0 && view_lookup(t, buf, (size_t)r, &m) == VIEW_MOUNT))
+		return r;
+	return path_canonical(t, AT_FDCWD, path, WHERE_CREATE, buf, UM_PATH_MAX);
+}
+
 long sys_umount2(struct task *t, gaddr target, int flags)
 {
-	unsigned how = WHERE_CREATE | (flags & NOFOLLOW_FLAG ? WHERE_NOFOLLOW : 0);
 	char *path;
 	long r;
 
@@ -338,7 +348,7 @@ long sys_umount2(struct task *t, gaddr target, int flags)
 	if (r == 0)
 		r = -ENOENT;
 	if (r > 0)
-		r = path_canonical(t, AT_FDCWD, path, how, path + UM_PATH_MAX, UM_PATH_MAX);
+		r = umount_target(t, path, flags, path + UM_PATH_MAX);
 	if (r >= 0)
 		r = umount(t, path + UM_PATH_MAX, flags);
 	heap_free(path);
