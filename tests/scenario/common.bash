@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What every scenario starts from: an empty directory $W as working directory, umview on PATH, images made from
+# one small tree, and after the test the leak check.
+# shellcheck shell=bash
+
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-55}
+: "${UMVIEW:=$BATS_TEST_DIRNAME/../../build/umview}"
+UMVIEW=$(realpath "$UMVIEW")
+export UMVIEW LC_ALL=C
+PATH=$(dirname "$UMVIEW"):$PATH:/usr/sbin:/sbin
+. "$BATS_TEST_DIRNAME/../lib/leak.sh"
+
+setup() {
+	W=$BATS_TEST_TMPDIR/w
+	mkdir -p "$W" "$W/mnt"
+	export HOME=$BATS_TEST_TMPDIR W
+	cd "$W" || return 1
+	leak_before
+}
+
+teardown() {
+	local left
+	cd / || return 1
+	if ! left=$(leak_after); then
+		echo "left behind: $left"
+		return 1
+	fi
+}
+
+need() {	# need PROGRAM...: or the test is skipped
+	local p
+	for p; do
+		command -v "$p" >/dev/null || skip "no $p here"
+	done
+}
+
+# The tree that all images hold.  Made once for a file of tests.
+tree() {
+	T=$BATS_FILE_TMPDIR/tree
+	[ ! -d "$T" ] || return 0
+	mkdir -p "$T/docs/deep/er" "$T/bin"
+	echo 'hello from the image' >"$T/hello"
+	seq 1 20000 >"$T/docs/numbers"
+	echo deep >"$T/docs/deep/er/file"
+	ln -s docs/numbers "$T/link"
+	ln -s ../hello "$T/docs/up"
+	printf '#!/bin/sh\necho "script in the image: $0 $*"\nexit 5\n' >"$T/bin/script"
+	cp "$(command -v seq)" "$T/bin/seq"
+	chmod 755 "$T/bin/script" "$T/bin/seq"
+}
+
+ext4() {	# ext4 FILE [SIZE [TREE]]
+	tree
+	truncate -s "${2:-32M}" "$1"
+	mke2fs -q -t ext4 -d "${3:-$T}" "$1"
+}
+
+squash() {	# squash FILE [TREE]
+	tree
+	mksquashfs "${2:-$T}" "$1" -quiet -no-progress -all-root >/dev/null
+}
+
+iso() {		# iso FILE [TREE]
+	tree
+	genisoimage -quiet -R -J -o "$1" "${2:-$T}" 2>/dev/null
+}
+
+clean() {	# clean IMAGE: e2fsck finds nothing to do
+	e2fsck -fn "$1" >fsck.log 2>&1 || { cat fsck.log; return 1; }
+}
+
+# Waits until a condition is true, ten seconds at most.
+until_true() {
+	local i
+	for i in $(seq 200); do
+		"$@" && return 0
+		sleep 0.05
+	done
+	echo "never true: $*"
+	return 1
+}
+
+# in_view OPTIONS... -- then the script on standard input, run by sh -e in the view.
+in_view() {
+	cat >"$BATS_TEST_TMPDIR/script.sh"
+	umview "${@:---}" sh -e "$BATS_TEST_TMPDIR/script.sh" </dev/null
+}
+
+# A view in the background, $V, whose shell has run SCRIPT as far as `hold`; `release` lets it go on.
+background_view() {	# background_view SCRIPT [OPTIONS...]
+	printf 'hold() { : >"$W/held"; until [ -e "$W/go" ]; do sleep 0.05; done; }\n%s\n' "$1" >"$BATS_TEST_TMPDIR/bg.sh"
+	shift
+	rm -f "$W/held" "$W/go"
+	umview "$@" -- sh -e "$BATS_TEST_TMPDIR/bg.sh" </dev/null >"$W/bg.log" 2>&1 3>&- &
+	V=$!
+	until_true test -e "$W/held" || { cat "$W/bg.log"; return 1; }
+}
+
+release() {
+	: >"$W/go"
+	wait "$V"
+}

@@ -1,0 +1,267 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Mount points of all kinds, stacks of mounts, when a mount is busy, servers that die, servers started by hand.
+load common
+
+@test "MNT-01 several mounts at once, listed in order, unmounted in any order" {
+	need fuse2fs squashfuse mksquashfs
+	squash sq
+	ext4 img
+	mkdir a b c
+	in_view -- <<-'SH'
+		umview mount sq a; umview mount img b; umview mount sq c
+		cat a/hello b/hello c/hello >/dev/null
+		umview ls --json | python3 -c 'import json, sys, os
+		l = json.load(sys.stdin); assert [os.path.basename(m["target"]) for m in l] == ["a", "b", "c"], l'
+		umview umount b; cat a/hello c/hello >/dev/null; test -z "$(ls b)"
+		umview umount a; umview umount c
+		test "$(umview ls --json)" = '[]'
+	SH
+}
+
+@test "MNT-02 mounts on top of each other at one place" {
+	need squashfuse mksquashfs
+	mkdir one two
+	echo one >one/name; echo two >two/name
+	squash sq1 one
+	squash sq2 two
+	in_view -- <<-'SH'
+		umview mount sq1 mnt; test "$(cat mnt/name)" = one
+		umview mount sq2 mnt; test "$(cat mnt/name)" = two
+		umview umount mnt; test "$(cat mnt/name)" = one
+		umview umount mnt; test ! -e mnt/name
+		! umview umount mnt 2>/dev/null
+	SH
+}
+
+@test "MNT-03 a mount point by a symbolic link, with .., with a trailing slash, relative, absolute" {
+	need squashfuse mksquashfs
+	squash sq
+	ln -s mnt link
+	mkdir sub
+	in_view -- <<-'SH'
+		for p in mnt/ ./mnt link link/ sub/../mnt "$W/mnt" "$W//mnt/"; do
+			umview mount sq "$p"
+			cat mnt/hello link/hello sub/../link/docs/up >/dev/null
+			test "$(umview ls --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["target"])')" = "$W/mnt"
+			umview umount "$p"
+			test -z "$(ls mnt)"
+		done
+		cd mnt; umview mount ../sq .; test -z "$(ls)"; test "$(cat "$W/mnt/hello")" = 'hello from the image'; cd ..; umview umount mnt
+	SH
+}
+
+@test "MNT-04 bind: a directory, a file over a file, a name that does not exist" {
+	mkdir src dst
+	echo in src >src/f
+	echo replaced >hosts
+	umview --bind src dst -- sh -ec 'cat dst/f; echo more >dst/g; test "$(cd dst && pwd)" = "$PWD/dst"'
+	[ "$(cat src/g)" = more ]
+	[ -z "$(ls dst)" ]
+	[ "$(umview --bind hosts /etc/hosts -- cat /etc/hosts)" = replaced ]
+	! grep -q replaced /etc/hosts
+	[ "$(umview --bind src "$W/nowhere" -- cat nowhere/f)" = 'in src' ]
+	[ ! -e nowhere ]
+	[ "$(umview --bind hosts "$W/nofile" -- cat nofile)" = replaced ]
+	in_view -- <<-'SH'
+		umview mount -t bind src dst
+		test "$(cat dst/f)" = 'in src'
+		umview umount dst
+		test -z "$(ls dst)"
+	SH
+}
+
+@test "MNT-05 EBUSY: an open file, a working directory; -l takes it away all the same" {
+	need fuse2fs
+	ext4 img
+	in_view -- <<-'SH'
+		busy() { if umview umount mnt 2>err; then echo "not busy: $1"; exit 1; fi; grep -qi busy err; }
+		umview mount img mnt
+		exec 5<mnt/hello
+		busy 'an open file'
+		exec 5<&-
+		cd mnt/docs
+		(cd "$W"; busy 'a working directory')
+		cd "$W"
+		sleep 30 <mnt/hello & p=$!
+		sleep 0.2
+		busy "another process's file"
+		kill $p; wait $p || true
+		umview umount mnt
+		umview mount img mnt
+		exec 5<mnt/hello
+		umview umount -l mnt
+		test ! -e mnt/hello
+		read -r line <&5; test "$line" = 'hello from the image'
+		exec 5<&-
+	SH
+	clean img
+}
+
+# The process that serves mount number $1 of this view.
+SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.load(sys.stdin)[$1][\"server\"])"; }'
+
+@test "MNT-06 server killed: ENOTCONN at once for everybody, umount works, so does a new mount" {
+	need fuse2fs
+	ext4 img
+	echo "$SERVER" >server.sh
+	in_view -- <<-'SH'
+		. ./server.sh
+		umview mount img mnt
+		exec 5<mnt/docs/numbers
+		read -r line <&5
+		s=$(server 0); kill -9 "$s"
+		i=0; until ! cat mnt/hello >/dev/null 2>err || [ $i -gt 40 ]; do i=$((i + 1)); sleep 0.05; done
+		grep -q 'not connected' err
+		for c in 'ls mnt' 'cat mnt/hello' 'echo x >mnt/new' 'cat <&5' 'stat mnt/docs' 'cd mnt/docs' 'mkdir mnt/x'; do
+			if timeout 5 sh -c "$c" >/dev/null 2>err; then echo "worked: $c"; exit 1; fi
+			grep -q 'not connected' err || { echo "$c: $(cat err)"; exit 1; }
+		done
+		exec 5<&-
+		umview umount mnt
+		test -z "$(ls mnt)"
+		e2fsck -fy img >/dev/null 2>&1 || test $? -lt 4
+		umview mount img mnt
+		cat mnt/hello
+		umview umount mnt
+	SH
+}
+
+@test "MNT-07 a server killed while a reader waits hangs nobody" {
+	need fuse2fs
+	ext4 img
+	echo "$SERVER" >server.sh
+	in_view -- <<-'SH'
+		. ./server.sh
+		umview mount img mnt
+		s=$(server 0)
+		kill -STOP "$s"
+		for i in 1 2 3 4; do (cat mnt/docs/deep/er/file >/dev/null 2>"err$i"; echo $? >"st$i") & done
+		sleep 0.5
+		kill -9 "$s"
+		wait
+		for i in 1 2 3 4; do test "$(cat "st$i")" -ne 0; grep -q 'not connected' "err$i"; done
+		umview umount mnt
+	SH
+}
+
+@test "MNT-08 a FUSE program started by hand: in the background, and in the foreground" {
+	need fuse2fs squashfuse mksquashfs
+	ext4 img
+	squash sq
+	mkdir a b
+	in_view -- <<-'SH'
+		fuse2fs -o fakeroot img a
+		test "$(cat a/hello)" = 'hello from the image'
+		echo by hand >a/note
+		squashfuse -f sq b & p=$!
+		i=0; until [ -e b/hello ] || [ $i -gt 100 ]; do i=$((i + 1)); sleep 0.05; done
+		cat b/hello
+		fusermount -u a
+		fusermount3 -u b
+		wait $p
+		test -z "$(ls a b | grep -v :)"
+	SH
+	clean img
+	[ "$(debugfs -R 'cat /note' img 2>/dev/null)" = 'by hand' ]
+}
+
+@test "MNT-09 umount(8) takes a FUSE mount away" {
+	need squashfuse mksquashfs
+	squash sq
+	in_view -- <<-'SH'
+		squashfuse sq mnt
+		cat mnt/hello
+		umount mnt
+		test -z "$(ls mnt)"
+	SH
+}
+
+@test "MNT-10 a foreground server ended by a signal: its mount is gone" {
+	need squashfuse mksquashfs
+	squash sq
+	in_view -- <<-'SH'
+		squashfuse -f sq mnt & p=$!
+		i=0; until [ -e mnt/hello ] || [ $i -gt 100 ]; do i=$((i + 1)); sleep 0.05; done
+		kill -TERM $p
+		wait $p || true
+		sleep 0.2
+		test -z "$(ls mnt)"
+	SH
+}
+
+@test "MNT-11 rename and link between mounts: EXDEV; mv copies" {
+	need fuse2fs
+	ext4 img
+	in_view --mount img mnt -- <<-'SH'
+		echo text >f
+		! ln f mnt/f 2>err
+		grep -q 'Invalid cross-device link' err
+		mv f mnt/f; test "$(cat mnt/f)" = text; test ! -e f
+		mv mnt/hello .; cat hello; test ! -e mnt/hello
+		python3 -c 'import os, errno
+		try: os.rename("hello", "mnt/h")
+		except OSError as e: assert e.errno == errno.EXDEV, e
+		else: assert False'
+	SH
+	clean img
+}
+
+@test "MNT-12 the mount point itself cannot be removed or renamed" {
+	need fuse2fs
+	ext4 img
+	in_view --mount img mnt -- <<-'SH'
+		! rmdir mnt 2>err
+		grep -qi 'busy' err
+		! mv mnt other 2>err
+		grep -qi 'busy' err
+		cat mnt/hello
+	SH
+	clean img
+}
+
+@test "MNT-13 .. out of a mount, links in and out of it" {
+	need fuse2fs
+	ext4 img
+	echo outside >out
+	in_view --mount img mnt -- <<-'SH'
+		test "$(cat mnt/docs/../../out)" = outside
+		ln -s ../out mnt/leave; test "$(cat mnt/leave)" = outside
+		ln -s "$W/out" mnt/leave-abs; test "$(cat mnt/leave-abs)" = outside
+		ln -s mnt/docs enter; test "$(wc -l <enter/numbers)" = 20000
+		cd enter; test "$(pwd -P)" = "$W/mnt/docs"; cd ..; cat hello; cd ..; test "$(cat out)" = outside
+		cd mnt/docs/deep/er; test "$(cat ../../../../out)" = outside
+		find "$W/mnt" -name numbers | grep -q "^$W/mnt/docs/numbers$"
+		test "$(realpath "$W/enter/deep/../up")" = "$W/mnt/hello"
+	SH
+}
+
+@test "MNT-14 ten readers and five writers at once" {
+	need fuse2fs
+	ext4 img 64M
+	in_view --mount img mnt -- <<-'SH'
+		want=$(md5sum <mnt/docs/numbers)
+		for i in $(seq 10); do (for k in 1 2 3 4 5; do test "$(md5sum <mnt/docs/numbers)" = "$want" || echo bad; done >>bad) & done
+		for i in $(seq 5); do (for k in $(seq 20); do echo "$i $k" >>mnt/w$i; done) & done
+		wait
+		test ! -s bad
+		for i in $(seq 5); do test "$(wc -l <mnt/w$i)" = 20; done
+	SH
+	clean img
+}
+
+@test "MNT-15 a descriptor in a mount survives exec, goes through pipes and sockets' ends" {
+	need fuse2fs
+	ext4 img
+	in_view --mount img mnt -- <<-'SH'
+		exec 6<mnt/docs/numbers
+		head -c 4 <&6 >/dev/null
+		test "$(sh -c 'read -r x <&6; echo $x')" = 3
+		seq 5 >mnt/new; cat <mnt/new | sort -r >mnt/sorted; test "$(head -1 mnt/sorted)" = 5
+		test "$(readlink /proc/self/fd/6)" = "$W/mnt/docs/numbers"
+		python3 -c 'import os
+		fd = os.open("mnt/hello", os.O_RDONLY); p = os.fork()
+		if p == 0: os.read(fd, 6); os._exit(0)
+		os.waitpid(p, 0); assert os.read(fd, 4) == b"from"; os.lseek(fd, 0, 0); assert os.read(os.dup(fd), 5) == b"hello"; assert os.read(fd, 1) == b" "'
+	SH
+}
