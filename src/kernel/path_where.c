@@ -110,6 +110,8 @@ static long finish_real(struct walk *k)
 		w->fs = fuse_node_fs();
 	else if (w->proc)
 		w->fs = proc_fs();
+	if (w->fs != &real_fs)
+		k->cacheable = false;
 	if (k->pure && !k->rewrite) {
 		w->last = LAST_NAME;
 		w->state = STATE_RAW;
@@ -191,12 +193,12 @@ long where_resume(struct where *w, struct walk *k)
 	struct place *p = &k->place;
 	int r;
 
+	k->grounded = k->pure = k->cacheable = k->anchored = false;
 	if (link && w->path[dir] == '/')
 		return walk_root(k);
 	r = view_path(w, k, dir);
 	if (r)
 		return r;
-	k->grounded = k->pure = k->cacheable = k->anchored = false;
 	k->verify = true;
 	if (!link || w->bind)
 		return walk_locate(k);

@@ -169,7 +169,7 @@ int fuse_op_readlink(struct fuse_job *j)
 {
 	struct fuse_target t;
 	struct fuse_req r;
-	int err = fuse_target(j, &t, WALK_NOFOLLOW);
+	int err = fuse_target(j, &t, 0);
 
 	if (err)
 		return err;
