@@ -2,8 +2,8 @@
 /*
  * The descriptor table: which numbers are carriers of virtual files, which are the agent's own.
  *
- * The table only ever grows, and an outgrown one is not freed: a reader takes no lock, and may still be
- * looking at it.  Writers, and who wants a reference, take files->lock.
+ * The table only ever grows, and an outgrown one is kept until the end: a reader takes no lock, and may
+ * still be looking at it.  Writers, and who wants a reference, take files->lock.
  *
  * Over exec the table travels as text, one item per descriptor, numbers in decimal:
  *
@@ -104,6 +104,29 @@ int fd_park(int fd)
 
 /* ---- the table ------------------------------------------------------------------------------------ */
 
+/* The word in front of an array points to the one it has replaced. */
+void **slots_grow(void **old, size_t had, size_t want)
+{
+	void **a = heap_alloc((want + 1) * sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a[0] = old;
+	if (had)
+		memcpy(a + 1, old, had * sizeof(*a));
+	return a + 1;
+}
+
+void slots_free(void **a)
+{
+	while (a) {
+		void **older = a[-1];
+
+		heap_free(a - 1);
+		a = older;
+	}
+}
+
 struct files *files_new(void)
 {
 	struct files *fs = heap_alloc(sizeof(*fs));
@@ -126,8 +149,8 @@ void files_put(struct files *fs)
 		file_put(fs->tab[i]);
 	for (int i = 0; i < fs->nhints; i++)
 		hint_free(fs->hints[i]);
-	heap_free(fs->tab);
-	heap_free(fs->hints);
+	slots_free((void **)fs->tab);
+	slots_free((void **)fs->hints);
 	heap_free(fs);
 }
 
@@ -141,11 +164,9 @@ static int table_grow(struct files *fs, int fd)
 		return 0;
 	while (size <= fd)
 		size *= 2;
-	tab = heap_alloc((size_t)size * sizeof(*tab));
+	tab = (struct file **)slots_grow((void **)fs->tab, (size_t)fs->size, (size_t)size);
 	if (!tab)
 		return -ENOMEM;
-	if (fs->size)
-		memcpy(tab, fs->tab, (size_t)fs->size * sizeof(*tab));
 	__atomic_store_n(&fs->tab, tab, __ATOMIC_RELEASE);	/* before size: fd_peek reads size first */
 	__atomic_store_n(&fs->size, size, __ATOMIC_RELEASE);
 	return 0;
@@ -171,7 +192,7 @@ struct files *files_copy(struct files *old)
 	lock_acquire(&old->lock);
 	if (old->size && table_grow(fs, old->size - 1)) {
 		lock_release(&old->lock);
-		heap_free(fs);
+		files_put(fs);
 		return NULL;
 	}
 	for (int i = 0; i < old->size; i++) {

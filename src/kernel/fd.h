@@ -14,10 +14,10 @@ struct files {
 	uint32_t refs;		/* atomic: tasks that share it */
 	struct lock lock;	/* writers */
 	int size;		/* slots in tab; 0 while nothing is virtual */
-	struct file **tab;	/* NULL = real.  Replaced, never freed, when it grows */
+	struct file **tab;	/* NULL = real.  An outgrown table stays valid: readers take no lock */
 	/* where real directory descriptors are: path_base.c */
 	int nhints;
-	struct dir_hint **hints;	/* replaced, never freed, when it grows */
+	struct dir_hint **hints;	/* likewise */
 	uint32_t gone[32][2];		/* files_restore: (server, handle) closed by exec, not yet told */
 	int ngone;
 };

@@ -92,6 +92,7 @@ static long through_bind(struct task *t, uint32_t bind, uint32_t bound, char *bu
 	return (long)(n + tail);
 }
 
+/* The owner's lock is held. */
 static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const char *path, size_t len,
 		     uint64_t generation)
 {
@@ -108,23 +109,6 @@ static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const ch
 	__atomic_store_n(&h->known, generation, __ATOMIC_RELEASE);
 }
 
-/* The owner's lock is held.  buf gets the path. */
-static long hint_refresh(struct task *t, struct dir_hint *h, int dfd, uint64_t generation, char *buf, size_t size)
-{
-	long n;
-
-	if (h->known == generation && h->path && h->len < size) {
-		memcpy(buf, h->path, h->len + 1);
-		return h->len;
-	}
-	n = ask_kernel(dfd, buf, size);
-	if (n > 0 && dfd == AT_FDCWD && t->fs->cwd_bind)
-		n = through_bind(t, t->fs->cwd_bind, t->fs->cwd_bound, buf, (size_t)n, size);
-	if (n > 0)
-		hint_set(t, h, dfd, buf, (size_t)n, generation);
-	return n;
-}
-
 /* ---- whose hint ----------------------------------------------------------------------------------- */
 
 static struct lock *owner_lock(struct task *t, int dfd)
@@ -135,18 +119,16 @@ static struct lock *owner_lock(struct task *t, int dfd)
 static bool hints_grow(struct files *fs, int fd)
 {
 	int n = fs->nhints ? fs->nhints : 64;
-	struct dir_hint **hints;
+	void **hints;
 
 	if (fd < fs->nhints)
 		return true;
 	while (n <= fd)
 		n *= 2;
-	hints = heap_alloc((size_t)n * sizeof(*hints));
+	hints = slots_grow((void **)fs->hints, (size_t)fs->nhints, (size_t)n);
 	if (!hints)
 		return false;
-	if (fs->nhints)
-		memcpy(hints, fs->hints, (size_t)fs->nhints * sizeof(*hints));
-	__atomic_store_n(&fs->hints, hints, __ATOMIC_RELEASE);	/* before its size */
+	__atomic_store_n(&fs->hints, (struct dir_hint **)hints, __ATOMIC_RELEASE);	/* before its size */
 	__atomic_store_n(&fs->nhints, n, __ATOMIC_RELEASE);
 	return true;
 }
@@ -177,15 +159,33 @@ static const struct dir_hint *hint_peek(const struct task *t, int dfd)
 	return __atomic_load_n(&t->files->hints[dfd], __ATOMIC_ACQUIRE);
 }
 
+/* The owner's lock is held. */
+static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, size_t size)
+{
+	long n = ask_kernel(dfd, buf, size);
+	struct dir_hint *h;
+
+	if (n > 0 && dfd == AT_FDCWD && t->fs->cwd_bind)
+		n = through_bind(t, t->fs->cwd_bind, t->fs->cwd_bound, buf, (size_t)n, size);
+	if (n > 0 && (h = hint_make(t, dfd)))
+		hint_set(t, h, dfd, buf, (size_t)n, generation);
+	return n;
+}
+
 long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t size)
 {
 	struct lock *lock = owner_lock(t, dfd);
-	struct dir_hint *h;
+	const struct dir_hint *h;
 	long n;
 
 	lock_acquire(lock);
-	h = hint_make(t, dfd);
-	n = h ? hint_refresh(t, h, dfd, generation, buf, size) : dfd < 0 && dfd != AT_FDCWD ? -EBADF : -ENOMEM;
+	h = hint_peek(t, dfd);
+	if (h && h->known == generation && h->len < size) {
+		n = h->len;
+		memcpy(buf, h->path, h->len + 1);
+	} else {
+		n = base_ask(t, dfd, generation, buf, size);
+	}
 	lock_release(lock);
 	return n;
 }

@@ -64,7 +64,6 @@ static int settle(struct walk *k, uint32_t epoch)
 		memmove(k->back + target, k->back + n, p->back_len - n + 1);
 		memcpy(k->back, k->tmp, target);
 		p->back_len += target - n;
-		p->nested = true;
 		epoch = m.id;
 	}
 }

@@ -462,8 +462,10 @@ long walk_run(struct walk *k)
 
 		while (*name == '/')
 			name++;
-		if (name == k->last_at)
+		if (name == k->last_at) {
 			remember_directory(k);
+			k->last_at = NULL;	/* the target of a link may come to lie there */
+		}
 		if (!*name)
 			return walk_finish(k);
 		for (end = name; *end && *end != '/'; end++)

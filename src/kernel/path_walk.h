@@ -30,6 +30,10 @@ struct dir_hint {
 void hint_free(struct dir_hint *h);
 void hint_forget(struct dir_hint *h);
 
+/* Arrays that readers use without a lock: an outgrown one stays valid as long as its successor (fd.c). */
+void **slots_grow(void **old, size_t had, size_t want);
+void slots_free(void **a);
+
 struct base {
 	uint64_t key;		/* for the cache */
 	bool plain;		/* nothing virtual or faked at or below it */
@@ -78,7 +82,7 @@ bool path_needs_check(const struct task *t, const char *dir, size_t len);
 /* Who answers at the place where the walk stands. */
 struct place {
 	bool remote;		/* `m` does, else the kernel */
-	bool nested;		/* one bind mount behind another */
+	bool nested;		/* a bind mount met behind another: cut is not where the outermost is */
 	bool cut_is_file;	/* what is bound is no directory */
 	struct mount m;
 	uint64_t base;		/* remote: v[0..base_len) is this node, or if 0 the node of `handle` */
