@@ -61,6 +61,18 @@ static void add_opts(struct plan *p, const char *more)
 		snprintf(p->opts + n, sizeof(p->opts) - n, "%s%s", n ? "," : "", more);
 }
 
+/* A comma or a backslash in it would need an escape that not every program understands. */
+static void add_fsname(struct plan *p)
+{
+	char *name;
+
+	if (!p->known->fsname || strpbrk(p->src, ",\\") ||
+	    asprintf(&name, "fsname=%s,subtype=%s", p->src, p->known->program) < 0)
+		return;
+	add_opts(p, name);
+	free(name);
+}
+
 static int resolve_dst(struct plan *p)
 {
 	struct stat st;
@@ -158,6 +170,8 @@ static void choose_opts(struct plan *p)
 		add_opts(p, ro ? k->opts_ro : k->opts_rw);
 		if (k->nonempty && uses_libfuse2(p->program))
 			add_opts(p, "nonempty");
+		if (!strstr(user, "fsname="))
+			add_fsname(p);
 	} else if (p->o->read_only && !opts_have(user, "ro")) {
 		add_opts(p, "ro");
 	}

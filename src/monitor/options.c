@@ -280,8 +280,10 @@ static int take_command(struct parser *p, int argc, char **argv, bool dashes)
 		return fail(o->error, "--mount-opts comes before --mount or --mount-type; none follows");
 	if (o->action != ACT_RUN)
 		return 0;
+	if (o->json)
+		return fail(o->error, "--json belongs to umview ls; try umview ls --json");
 	if (dashes || !argc || !is_subcommand(argv[0]))
-		return o->json ? fail(o->error, "--json belongs to umview ls; try umview ls --json") : 0;
+		return 0;
 	if (!strcmp(argv[0], "help")) {
 		o->action = ACT_HELP;
 		return 0;
