@@ -27,6 +27,7 @@
 
 extern char agent_text_start[], agent_text_end[];
 extern char call_window[], call_syscall[], call_interrupted[];
+extern char last_window[], last_syscall[], last_interrupted[];
 extern char edge_window[], edge_window_end[];
 extern char copy_window[], copy_window_end[], copy_fault[];
 extern char string_window[], string_window_end[];
@@ -273,6 +274,8 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 	}
 	if (ip >= (uint64_t)call_window && ip <= (uint64_t)call_syscall)
 		uc->mc.rip = (uint64_t)call_interrupted;
+	if (ip >= (uint64_t)last_window && ip <= (uint64_t)last_syscall)
+		uc->mc.rip = (uint64_t)last_interrupted;
 	if (within(ip, edge_window, edge_window_end)) {
 		uc->mc.rip = (uint64_t)edge_window;
 		uc->mc.rdi = (uint64_t)t;

@@ -70,4 +70,8 @@ typedef long (*syscall_fn)(struct task *t, const unsigned long *args);
 /* Executes the guest's call unchanged (number and registers as they came).  The shortest way there is. */
 long pass_through(struct task *t);
 
+/* The same as a handler's last act: leaves the agent with the result, returns only -UM_ERESTART.  Not while
+ * tracing, and with nothing held. */
+long pass_last(struct task *t);
+
 #endif

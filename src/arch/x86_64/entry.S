@@ -2,9 +2,10 @@
 /*
  * The ways into and out of the agent.
  *
- * Four stretches of this file are windows that the signal handler (agent/signal.c) knows by their
+ * Five stretches of this file are windows that the signal handler (agent/signal.c) knows by their
  * labels: when it interrupts one of them it moves the instruction pointer:
  *	call_window .. call_syscall	a guest's call is about to enter the kernel -> call_interrupted
+ *	last_window .. last_syscall	likewise -> last_interrupted
  *	edge_window .. edge_window_end	the guest's registers are being restored -> edge_window, again
  *	copy_window .. copy_window_end	guest memory is being touched: a fault there -> copy_fault
  *	string_window .. string_window_end	likewise -> copy_fault
@@ -207,6 +208,42 @@ pass_through:
 	movq	TASK_REGS+REGS_R9(%r11), %r9
 	movq	TASK_REGS+REGS_RDI(%r11), %rdi
 	jmp	call_window
+	.cfi_endproc
+
+/*
+ * long pass_last(task): pass_through() as a handler's last act: when the kernel has answered, the result
+ * goes into the guest's registers and we leave by the edge at once, the stack is forgotten.  Every `ret`
+ * after a system call is predicted wrongly (the kernel leaves the return stack buffer useless), and on
+ * read and write that is half of our cost.  Returns only -UM_ERESTART.
+ */
+	.globl	pass_last, last_window, last_syscall, last_interrupted
+	.type	pass_last, @function
+pass_last:
+	.cfi_startproc
+	pushq	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset rbx, 0
+	movq	%rdi, %rbx
+	movq	TASK_REGS+REGS_RAX(%rbx), %rax
+	movq	TASK_REGS+REGS_RSI(%rbx), %rsi
+	movq	TASK_REGS+REGS_RDX(%rbx), %rdx
+	movq	TASK_REGS+REGS_R10(%rbx), %r10
+	movq	TASK_REGS+REGS_R8(%rbx), %r8
+	movq	TASK_REGS+REGS_R9(%rbx), %r9
+	movq	TASK_REGS+REGS_RDI(%rbx), %rdi
+last_window:
+	cmpl	$0, TASK_PENDING(%rbx)
+	jne	last_interrupted
+last_syscall:
+	syscall
+	movq	%rax, TASK_REGS+REGS_RAX(%rbx)
+	movq	%rbx, %rdi
+	jmp	edge_window
+last_interrupted:
+	popq	%rbx
+	.cfi_adjust_cfa_offset -8
+	movq	$-UM_ERESTART_NR, %rax
+	ret
 	.cfi_endproc
 
 /* int guest_copy(dst, src, n): 0, or -EFAULT through copy_fault */

@@ -8,7 +8,11 @@
  * nothing has to be undone when a write comes out short.
  */
 #include "calls.h"
+#include <asm/poll.h>
 #include <linux/fs.h>
+
+#define SPLICE_NONBLOCK	2u
+#define SPLICE_FLAGS	15u		/* all that splice(2) knows */
 
 /* One side of a copy. */
 struct end {
@@ -256,10 +260,98 @@ long sys_copy_file_range(struct task *t, int fd_in, gaddr off_in, int fd_out, ga
 	return r;
 }
 
-/* A server's file has no pages of the kernel's that a pipe could take: EINVAL, as for any such file. */
+/* ---- splice ------------------------------------------------------------------------------------------ */
+
+/*
+ * Between a file of a server and a pipe.  The kernel would block for a full or empty pipe once, at the
+ * beginning, and then move what it can: so the pipe is asked before each piece, and a piece is what a pipe
+ * that is ready takes without blocking.
+ */
+#define PIPE_PIECE	4096u
+
+static long pipe_ready(struct task *t, int fd, short events, bool wait)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	long r = kernel_call(t, __NR_poll, &p, 1, wait ? -1 : 0);
+
+	return r < 0 ? r : r > 0 ? 1 : 0;
+}
+
+static long piece_to_pipe(struct task *t, const struct end *in, const struct end *out, size_t size, size_t done)
+{
+	uint8_t *data;
+	long n = end_read(t, in, size < PIPE_PIECE ? size : PIPE_PIECE, done, NULL, &data);
+
+	return n <= 0 ? n : kernel_call(t, __NR_write, out->fd, data, n);
+}
+
+static long piece_from_pipe(struct task *t, const struct end *in, const struct end *out, size_t size, size_t done)
+{
+	long r, n;
+	struct um_slot *s = file_write_begin(t, out->f, &r);
+
+	if (!s)
+		return r;
+	n = kernel_call(t, __NR_read, in->fd, s->data, size < UM_DATA_SIZE ? size : UM_DATA_SIZE);
+	return n <= 0 ? n : file_write_piece(t, out->f, s, (size_t)n, (uint64_t)out->pos + done);
+}
+
+static long splice_loop(struct task *t, struct end *in, struct end *out, size_t len, bool wait)
+{
+	size_t done = 0;
+	long n = 0, r;
+
+	while (done < len) {
+		n = out->f ? pipe_ready(t, in->fd, POLLIN, wait && !done) : pipe_ready(t, out->fd, POLLOUT, wait && !done);
+		if (!n)
+			n = -EAGAIN;
+		if (n > 0)
+			n = out->f ? piece_from_pipe(t, in, out, len - done, done) :
+				     piece_to_pipe(t, in, out, len - done, done);
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (!done && n < 0)
+		return n;
+	r = end_finish(t, out->f ? out : in, done);
+	return r ? r : (long)done;
+}
+
+static long splice_verdict(const struct end *in, const struct end *out)
+{
+	const struct end *pipe = out->f ? in : out;
+
+	if (!may_read(in) || !may_write(out))
+		return -EBADF;
+	if ((in->f && out->f) || type_of(pipe) != S_IFIFO || appends(out))
+		return -EINVAL;
+	return pipe->where ? -ESPIPE : 0;
+}
+
 long sys_splice(struct task *t, int fd_in, gaddr off_in, int fd_out, gaddr off_out, size_t len, unsigned flags)
 {
-	if (fd_is_virtual(t, fd_in) || fd_is_virtual(t, fd_out))
+	struct end in, out;
+	long r;
+
+	if (!fd_is_virtual(t, fd_in) && !fd_is_virtual(t, fd_out))
+		return fd_is_ours(fd_out) ? -EBADF : real_call(t, __NR_splice, fd_in, off_in, fd_out, off_out, len,
+							       flags);
+	if (flags & ~SPLICE_FLAGS)
 		return -EINVAL;
-	return fd_is_ours(fd_out) ? -EBADF : real_call(t, __NR_splice, fd_in, off_in, fd_out, off_out, len, flags);
+	if (!len)
+		return 0;
+	if (len > UM_MAX_RW)
+		len = UM_MAX_RW;
+	out.f = NULL;
+	r = end_open(t, &in, fd_in, off_in);
+	if (!r)
+		r = end_open(t, &out, fd_out, off_out);
+	if (!r)
+		r = splice_verdict(&in, &out);
+	if (!r)
+		r = splice_loop(t, &in, &out, len, !(flags & SPLICE_NONBLOCK));
+	end_close(&in);
+	end_close(&out);
+	return r;
 }

@@ -218,10 +218,9 @@ long sys_fchdir(struct task *t, int fd)
 	f = fd_hold(t, fd);
 	if (!f)
 		return -EBADF;
-	if (f->kind == FILE_REMOTE && S_ISDIR(f->mode))
-		return fsinfo_set_cwd(t, f);
+	r = remote_enter(t, f);
 	file_put(f);
-	return -ENOTDIR;
+	return r;
 }
 
 long sys_getcwd(struct task *t, gaddr buf, size_t size)

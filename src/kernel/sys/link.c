@@ -38,19 +38,38 @@ long sys_symlinkat(struct task *t, gaddr target, int dfd, gaddr name)
 	return where_end(&w, r);
 }
 
-/* One operation table, and one mount if it is a server's. */
-static bool same_world(const struct where *a, const struct where *b)
+/* What is wrong with a real place that the kernel will not be asked about. */
+static long real_error(const struct where *w)
 {
-	return a->fs == b->fs && (a->fs != &remote_fs || a->mount.id == b->mount.id);
+	struct stat st;
+	long r;
+
+	if (w->fs == &remote_fs)
+		return 0;
+	r = raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, AT_SYMLINK_NOFOLLOW);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* One operation table, and one mount if it is a server's: 0.  Else EXDEV, or what comes before it. */
+static long same_world(const struct where *a, const struct where *b)
+{
+	long r;
+
+	if (a->fs == b->fs && (a->fs != &remote_fs || a->mount.id == b->mount.id))
+		return 0;
+	r = real_error(a);
+	if (!r)
+		r = real_error(b);
+	return r ? r : -EXDEV;
 }
 
 static long link_places(struct where *from, struct where *to, int flags)
 {
+	long r = same_world(from, to);
+
 	if (!to->fast && to->last != LAST_NAME)
 		return -EEXIST;
-	if (!same_world(from, to))
-		return -EXDEV;
-	return place_call(from, link, EPERM, to, flags);
+	return r ? r : place_call(from, link, EPERM, to, flags);
 }
 
 /* The new name's directory first: it is fully resolved when where_begin() returns. */
@@ -74,11 +93,11 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 
 static long rename_places(struct where *from, struct where *to, unsigned flags)
 {
+	long r = same_world(from, to);
+
 	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME))
 		return flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY;
-	if (!same_world(from, to))
-		return -EXDEV;
-	return place_call(from, rename, EPERM, to, flags);
+	return r ? r : place_call(from, rename, EPERM, to, flags);
 }
 
 long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, unsigned flags)

@@ -71,44 +71,96 @@ static long check_how(const struct open_how *how)
 	return 0;
 }
 
-/* Does a guest's path contain ".." or start at the root?  (Unreadable: the resolver will say so.) */
-static bool leaves_base(struct task *t, gaddr name)
-{
-	char path[UM_PATH_MAX];
-	long len = string_from_guest(t, path, name, sizeof path);
-	const char *p = path;
+#define BELOW	(RESOLVE_BENEATH | RESOLVE_IN_ROOT)
 
-	if (len <= 0 || *p == '/')
-		return true;
-	while (p && *p) {
-		if (p[0] == '.' && p[1] == '.' && (!p[2] || p[2] == '/'))
-			return true;
-		p = strchr(p, '/');
-		p += p != NULL;
+/* Does the text alone lead out of the directory it starts from? */
+static bool climbs_out(const char *p)
+{
+	int depth = 0;
+
+	while (depth >= 0 && *p) {
+		size_t n = 0;
+
+		while (*p == '/')
+			p++;
+		while (p[n] && p[n] != '/')
+			n++;
+		if (n == 2 && p[0] == '.' && p[1] == '.')
+			depth--;
+		else if (n && !(n == 1 && *p == '.'))
+			depth++;
+		p += n;
 	}
-	return false;
+	return depth < 0;
+}
+
+/* RESOLVE_IN_ROOT: "/" and ".." at the start stay where they are. */
+static char *clamp(char *p)
+{
+	for (;;) {
+		if (*p == '/')
+			p++;
+		else if (p[0] == '.' && p[1] == '.' && (!p[2] || p[2] == '/'))
+			p += 2;
+		else
+			return *p ? p : ".";
+	}
+}
+
+static struct file *virtual_start(struct task *t, int dfd)
+{
+	return dfd == AT_FDCWD ? t->fs->cwd : fd_peek(t, dfd);
 }
 
 /*
- * The resolve flags where the path leads into a mount.  The resolver does not walk under restrictions,
- * so they are tested on what it did: links were followed or not, the mount is that of dfd or not.  What
- * cannot be shown to be harmless gets the error of a path that breaks the rule; a cached lookup (only
- * an attempt by its nature) gets EAGAIN, on which callers try again without it.
+ * The walk for openat2.  The resolver knows no restrictions, so where it starts in a mount a path that
+ * must stay below its start is cut to one that does, as far as its text shows.
  */
-static long remote_verdict(const struct where *w, int dfd, gaddr name, uint64_t resolve)
+static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, const struct open_how *how)
 {
-	const struct file *base = dfd >= 0 ? fd_peek(w->t, dfd) : dfd == AT_FDCWD ? w->t->fs->cwd : NULL;
-	bool same_mount = base && base->mount == w->mount.id;
+	unsigned flags = open_where(how->flags) | (how->resolve & RESOLVE_NO_SYMLINKS ? WHERE_NOFOLLOW : 0);
+	char text[UM_PATH_MAX], *p = text;
+	long n;
+
+	if (!(how->resolve & BELOW) || !virtual_start(t, dfd))
+		return where_begin(w, t, dfd, name, flags);
+	n = string_from_guest(t, text, name, sizeof text);
+	if (n <= 0)
+		return n ? n : -ENOENT;
+	if (how->resolve & RESOLVE_IN_ROOT)
+		p = clamp(text);
+	if (*p == '/' || climbs_out(p))
+		return -EXDEV;
+	return where_begin_path(w, t, dfd, p, flags);
+}
+
+/* Is the place w below dfd after all, whatever links led there? */
+static bool is_below(const struct where *w, int dfd)
+{
+	char base[UM_PATH_MAX];
+	long n = dfd == AT_FDCWD ? path_of_cwd(w->t, base, sizeof base) : path_of_fd(w->t, dfd, base, sizeof base);
+
+	if (n <= 0)
+		return false;
+	return n == 1 || (!strncmp(w->path, base, (size_t)n) && (!w->path[n] || w->path[n] == '/'));
+}
+
+/*
+ * The resolve flags where the path leads into a mount: tested on what the resolver did.  What cannot be
+ * shown to be harmless gets the error of a path that breaks the rule; a cached lookup (only an attempt by
+ * its nature) gets EAGAIN, on which callers try again without it.
+ */
+static long remote_verdict(const struct where *w, int dfd, uint64_t resolve)
+{
+	const struct file *start = virtual_start(w->t, dfd);
 
 	if (resolve & RESOLVE_CACHED)
 		return -EAGAIN;
 	if (resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) && w->links)
 		return -ELOOP;
-	if (resolve & RESOLVE_NO_XDEV && !same_mount)
+	if (resolve & RESOLVE_NO_XDEV && !(start && start->mount == w->mount.id))
 		return -EXDEV;
-	if (resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) && (w->links || leaves_base(w->t, name)))
-		return -EXDEV;
-	return 0;
+	return resolve & BELOW && !is_below(w, dfd) ? -EXDEV : 0;
 }
 
 /*
@@ -118,6 +170,7 @@ static long remote_verdict(const struct where *w, int dfd, gaddr name, uint64_t 
  */
 static long real_how(struct where *w, int dfd, gaddr name, const struct open_how *how)
 {
+	char first;
 	long r;
 
 	if (w->upath == name)
@@ -126,7 +179,7 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 		return -ELOOP;
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
 		return real_openat2(w, how);
-	if (w->bind || fd_is_virtual(w->t, dfd) || (dfd == AT_FDCWD && w->t->fs->cwd))
+	if (w->bind || (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/')))
 		return -EXDEV;
 	r = real_check_link(w);
 	return r ? r : kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how);
@@ -142,14 +195,13 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		r = check_how(&how);
 	if (r)
 		return r;
-	r = where_begin(&w, t, dfd, name, open_where(how.flags) |
-			(how.resolve & RESOLVE_NO_SYMLINKS ? WHERE_NOFOLLOW : 0));
+	r = begin_how(&w, t, dfd, name, &how);
 	while (where_next(&w, &r)) {
 		if (w.fs == &real_fs) {
 			r = real_how(&w, dfd, name, &how);
 			continue;
 		}
-		r = w.fs == &remote_fs ? remote_verdict(&w, dfd, name, how.resolve) : 0;
+		r = w.fs == &remote_fs ? remote_verdict(&w, dfd, how.resolve) : 0;
 		if (!r)
 			r = place_call(&w, open, EACCES, (int)how.flags, (unsigned)how.mode);
 	}
@@ -177,7 +229,7 @@ long sys_close(struct task *t, int fd)
 	if (fd_is_virtual(t, fd))
 		return close_virtual(t, fd);
 	fd_forget_hint(t, fd);
-	return real_call(t, __NR_close, fd);
+	return real_last(t, __NR_close, fd);
 }
 
 /* ---- close_range ------------------------------------------------------------------------------------ */

@@ -44,14 +44,14 @@ long sys_read(struct task *t, int fd, gaddr buf, size_t count)
 {
 	if (fd_is_virtual(t, fd))
 		return single_rw(t, fd, buf, count, UM_OFFSET_FILE, READING);
-	return real_call(t, __NR_read, fd, buf, count);
+	return real_last(t, __NR_read, fd, buf, count);
 }
 
 long sys_write(struct task *t, int fd, gaddr buf, size_t count)
 {
 	if (fd_is_virtual(t, fd))
 		return single_rw(t, fd, buf, count, UM_OFFSET_FILE, WRITING);
-	return real_call(t, __NR_write, fd, buf, count);
+	return real_last(t, __NR_write, fd, buf, count);
 }
 
 static long positioned_rw(struct task *t, int fd, gaddr buf, size_t count, int64_t pos, enum direction dir)
@@ -64,14 +64,14 @@ static long positioned_rw(struct task *t, int fd, gaddr buf, size_t count, int64
 long sys_pread64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 {
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_pread64, fd, buf, count, pos);
+		return real_last(t, __NR_pread64, fd, buf, count, pos);
 	return positioned_rw(t, fd, buf, count, pos, READING);
 }
 
 long sys_pwrite64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 {
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_pwrite64, fd, buf, count, pos);
+		return real_last(t, __NR_pwrite64, fd, buf, count, pos);
 	return positioned_rw(t, fd, buf, count, pos, WRITING);
 }
 
@@ -141,7 +141,7 @@ long sys_lseek(struct task *t, int fd, int64_t offset, int whence)
 	long r;
 
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_lseek, fd, offset, whence);
+		return real_last(t, __NR_lseek, fd, offset, whence);
 	f = fd_hold(t, fd);
 	if (!f)
 		return -EBADF;

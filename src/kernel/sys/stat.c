@@ -12,7 +12,7 @@ long sys_fstat(struct task *t, int fd, gaddr st)
 	long r;
 
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fstat, fd, st);
+		return t->nr == __NR_fstat ? real_last(t, __NR_fstat, fd, st) : real_call(t, __NR_fstat, fd, st);
 	f = fd_hold(t, fd);
 	if (!f)
 		return -EBADF;
@@ -31,7 +31,7 @@ long sys_newfstatat(struct task *t, int dfd, gaddr name, gaddr st, int flags)
 		return -EINVAL;
 	if (names_fd(t, dfd, name, flags))
 		return fd_is_virtual(t, dfd) ? sys_fstat(t, dfd, st) :
-			real_call(t, __NR_newfstatat, dfd, name, st, flags);
+			real_last(t, __NR_newfstatat, dfd, name, st, flags);	/* stat, lstat name no descriptor */
 	r = where_begin(&w, t, dfd, name, where_flags(flags));
 	while (where_next(&w, &r))
 		r = place_call(&w, stat, EACCES, st);
