@@ -348,7 +348,16 @@ static void test_copy(void)
 	is_int(read(pipes[0], buf, ROOM), 5000, "... all of it");
 	ok(off == 5000 && !memcmp(buf, disk[1].data, 5000), "... the right bytes");
 	is_int(sys_sendfile(&task, out, pipes[0], 0, 5), -EINVAL, "sendfile from a pipe");
-	is_int(sys_splice(&task, in, 0, pipes[1], 0, 5, 0), -EINVAL, "splice");
+	is_int(sys_splice(&task, in, 0, out, 0, 5, 0), -EINVAL, "splice without a pipe");
+	is_int(sys_lseek(&task, in, 0, SEEK_SET), 0, "back");
+	is_int(sys_splice(&task, in, 0, pipes[1], 0, 100000, 0), 65536, "splice to a pipe: as much as there is room");
+	is_int(sys_splice(&task, in, 0, pipes[1], 0, 1, 2), -EAGAIN, "... no more without blocking");
+	ok(read(pipes[0], buf, ROOM) == 65536 && !memcmp(buf, disk[1].data, 65536), "... the right bytes");
+	is_int(disk[1].offset, 65536, "... and the offset");
+	is_int(write(pipes[1], "piped", 5), 5, "a little in the pipe");
+	off = 7;
+	is_int(sys_splice(&task, pipes[0], 0, out, (gaddr)&off, 100, 0), 5, "splice from a pipe: what is there");
+	ok(off == 12 && !memcmp(disk[2].data + 7, "piped", 5), "... the right bytes");
 	is_int(sys_lseek(&task, in, 0, SEEK_SET), 0, "back");
 	is_int(sys_sendfile(&task, real, in, 0, 3), 3, "sendfile with the file's own offset");
 	is_int(disk[1].offset, 3, "... which moves");

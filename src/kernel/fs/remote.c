@@ -12,6 +12,9 @@ struct um_slot *remote_begin(struct where *w, uint32_t op, long *error)
 	int e = 0;
 	struct um_slot *s;
 
+	/* No path would mean the handle itself, with the rights it was opened for. */
+	if (!*rest && w->handle && !w->file)
+		rest = ".";
 	if (w->file && w->file->kind != FILE_REMOTE) {
 		*error = -EPERM;		/* /dev/fuse is nobody's to change */
 		return NULL;
@@ -125,6 +128,8 @@ static long remote_readlink(struct where *w, gaddr buf, size_t size)
 
 	if (w->file && !S_ISLNK(w->file->mode))
 		return -ENOENT;			/* AT_EMPTY_PATH on something else */
+	if (!w->file && !w->path[w->rest])
+		return -EINVAL;			/* the mount point */
 	s = remote_begin(w, UM_OP_READLINK, &r);
 	if (!s)
 		return r;
@@ -146,6 +151,17 @@ static void second_place(struct um_slot *s, const struct where *w)
 	s->req.handle2 = w->handle;
 }
 
+/* "new/" is no name for a link: ENOENT, or EEXIST where something of that name is. */
+static long slash_verdict(struct where *to)
+{
+	long r;
+	struct um_slot *s = remote_begin(to, UM_OP_STAT, &r);
+
+	if (s)
+		r = remote_call(to, s);
+	return r && r != -ENOTDIR ? r : -EEXIST;
+}
+
 /* The existing file is walked to first; the server is then told its node. */
 static long remote_link(struct where *from, struct where *to, int flags)
 {
@@ -160,6 +176,8 @@ static long remote_link(struct where *from, struct where *to, int flags)
 	s = remote_begin(from, UM_OP_STAT, &r);
 	if (s)
 		r = remote_call(from, s);
+	if (!r && to->trailing)
+		return slash_verdict(to);
 	if (r)
 		return r;
 	node = s->rep.node;
@@ -167,7 +185,6 @@ static long remote_link(struct where *from, struct where *to, int flags)
 	if (!s)
 		return -ENOTCONN;
 	s->req.base = node;
-	s->req.walk = to->walk;
 	second_place(s, to);
 	r = channel_path(s, "", 0);
 	if (!r)

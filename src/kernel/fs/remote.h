@@ -39,6 +39,7 @@ bool remote_is_root(const struct where *w);
 long remote_open_file(struct where *w, int flags, unsigned mode, struct file **out);
 long remote_open(struct where *w, int flags, unsigned mode);	/* the same with a descriptor: remote_fs.open */
 long remote_chdir(struct where *w);
+long remote_enter(struct task *t, struct file *f);	/* f becomes the cwd, if it may be */
 
 /* Opens a path of our own, without a carrier (exec).  -EXDEV if the path turns out to be real. */
 long remote_open_path(struct task *t, const char *path, int flags, struct file **out);
@@ -101,6 +102,7 @@ void attr_to_statx(const struct um_attr *a, uint32_t dev_minor, struct statx *sx
 long file_stat(struct task *t, struct file *f, gaddr buf);
 long file_statx(struct task *t, struct file *f, gaddr buf);
 long file_attr(struct task *t, struct file *f, struct um_attr *a);
+long file_access(struct task *t, struct file *f, int mode);	/* with the effective ids */
 long file_statfs(struct task *t, struct file *f, gaddr buf);
 long file_chmod(struct task *t, struct file *f, unsigned mode);
 long file_chown(struct task *t, struct file *f, unsigned uid, unsigned gid);

@@ -317,21 +317,21 @@ static long target_removexattr(struct target at, const char *name)
 	return s ? target_call(at, s) : r;
 }
 
-/* ---- access: by name only --------------------------------------------------------------------------- */
+/* ---- access ----------------------------------------------------------------------------------------- */
 
-long remote_access(struct where *w, int mode, int flags)
+static long target_access(struct target at, int mode, int flags)
 {
 	long r;
 	struct um_slot *s;
 
-	if (w->file && w->file->kind == FILE_FUSE_DEVICE)
+	if (target_is_device(at))
 		return mode & 1 ? -EACCES : 0;
-	s = remote_begin(w, UM_OP_ACCESS, &r);
+	s = target_begin(at, UM_OP_ACCESS, &r);
 	if (!s)
 		return r;
 	s->req.mode = (uint32_t)mode;
 	s->req.open_flags = (uint32_t)flags;
-	return remote_call(w, s);
+	return target_call(at, s);
 }
 
 /* ---- the two faces ---------------------------------------------------------------------------------- */
@@ -347,6 +347,11 @@ long remote_statx(struct where *w, int flags, unsigned mask, gaddr buf)
 	(void)flags;
 	(void)mask;
 	return target_statx(PLACE(w), buf);
+}
+
+long remote_access(struct where *w, int mode, int flags)
+{
+	return target_access(PLACE(w), mode, flags);
 }
 
 long remote_statfs(struct where *w, gaddr buf)
@@ -408,6 +413,11 @@ long file_stat(struct task *t, struct file *f, gaddr buf)
 long file_statx(struct task *t, struct file *f, gaddr buf)
 {
 	return target_statx(OPENED(t, f), buf);
+}
+
+long file_access(struct task *t, struct file *f, int mode)
+{
+	return target_access(OPENED(t, f), mode, AT_EACCESS);
 }
 
 long file_statfs(struct task *t, struct file *f, gaddr buf)

@@ -157,18 +157,28 @@ long remote_close(struct task *t, struct file *f)
 	return r == -UM_ERESTART ? -EINTR : r;
 }
 
-/* fsinfo_set_cwd() makes the carrier; our own reference is for telling the server when it cannot. */
-long remote_chdir(struct where *w)
+/* fsinfo_set_cwd() makes the carrier and takes a reference, whatever its result; ours is for the rest. */
+long remote_enter(struct task *t, struct file *f)
 {
-	struct file *f;
-	long r = remote_access(w, 1, AT_EACCESS);
+	long r;
 
-	if (!r)
-		r = remote_open_file(w, O_PATH | O_DIRECTORY, 0, &f);
+	if (f->kind != FILE_REMOTE || !S_ISDIR(f->mode))
+		return -ENOTDIR;
+	r = file_access(t, f, 1);
 	if (r)
 		return r;
 	file_get(f);
-	r = fsinfo_set_cwd(w->t, f);
+	return fsinfo_set_cwd(t, f);
+}
+
+long remote_chdir(struct where *w)
+{
+	struct file *f;
+	long r = remote_open_file(w, O_PATH | O_DIRECTORY, 0, &f);
+
+	if (r)
+		return r;
+	r = remote_enter(w->t, f);
 	if (r)
 		remote_close(w->t, f);
 	else
