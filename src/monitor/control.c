@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -303,47 +302,23 @@ void control_serve(struct monitor *m)
 
 /* ---- the doorbell --------------------------------------------------------------------------------- */
 
-struct bell {
-	uint32_t *doorbell;
-	uint32_t seen;
-	int fd;
-};
-
+/* What it reads of the monitor was set before it was started and does not change. */
 static void *bell_main(void *arg)
 {
-	struct bell b = *(struct bell *)arg;
+	const struct monitor *m = arg;
+	uint32_t *doorbell = &m->servers[0].shm->doorbell, seen = 0;
 	const uint64_t one = 1;
 
-	free(arg);
 	for (;;) {
-		uint32_t now = __atomic_load_n(b.doorbell, __ATOMIC_SEQ_CST);
-		if (now != b.seen) {
-			b.seen = now;
-			if (write(b.fd, &one, sizeof(one)) < 0 && errno == EBADF)
+		uint32_t now = __atomic_load_n(doorbell, __ATOMIC_SEQ_CST);
+		if (now != seen) {
+			seen = now;
+			if (write(m->bell_fd, &one, sizeof(one)) < 0 && errno == EBADF)
 				return NULL;
 			continue;
 		}
-		syscall(SYS_futex, b.doorbell, FUTEX_WAIT, now, NULL, NULL, 0);
+		syscall(SYS_futex, doorbell, FUTEX_WAIT, now, NULL, NULL, 0);
 	}
-}
-
-static int bell_start(struct monitor *m)
-{
-	struct bell *b = malloc(sizeof(*b));
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	if (!b)
-		return -ENOMEM;
-	*b = (struct bell) { &m->servers[0].shm->doorbell, 0, m->bell_fd };
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 64 << 10);
-	int r = pthread_create(&thread, &attr, bell_main, b);
-	pthread_attr_destroy(&attr);
-	if (r)
-		free(b);
-	return -r;
 }
 
 /* ---- the monitor as a whole ----------------------------------------------------------------------- */
@@ -357,7 +332,7 @@ int monitor_start(struct monitor *m)
 	m->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->bell_fd < 0)
 		return -errno;
-	return bell_start(m);
+	return thread_start(bell_main, m);
 }
 
 void monitor_stop(struct monitor *m)

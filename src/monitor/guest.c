@@ -7,6 +7,7 @@
  * for writing, else it could not be executed.  In a branch we are a guest ourselves and execute as anybody
  * does.
  */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@
 #define MFD_EXEC	0x0010u
 #endif
 
-extern const char um_agent_image[], um_agent_image_end[];
+extern const char um_agent_image[];
 
 /* ---- the image ------------------------------------------------------------------------------------ */
 
@@ -42,6 +43,19 @@ static int write_all(int fd, const char *p, size_t n)
 		n -= (size_t)k;
 	}
 	return 0;
+}
+
+/* What of the file is ever mapped: the sections behind that are for debuggers. */
+static size_t image_size(void)
+{
+	const Elf64_Ehdr *e = (const Elf64_Ehdr *)um_agent_image;
+	const Elf64_Phdr *p = (const Elf64_Phdr *)(um_agent_image + e->e_phoff);
+	size_t end = e->e_phoff + e->e_phnum * sizeof(*p);
+
+	for (int i = 0; i < e->e_phnum; i++)
+		if (p[i].p_offset + p[i].p_filesz > end)
+			end = p[i].p_offset + p[i].p_filesz;
+	return end;
 }
 
 /* The same file by a description that cannot write; the writing one is closed. */
@@ -66,7 +80,7 @@ int image_open(void)
 		fd = memfd_create("umview", flags);
 	if (fd < 0)
 		return -errno;
-	int r = write_all(fd, um_agent_image, (size_t)(um_agent_image_end - um_agent_image));
+	int r = write_all(fd, um_agent_image, image_size());
 	if (r < 0) {
 		close(fd);
 		return r;

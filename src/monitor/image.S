@@ -9,10 +9,9 @@
 
 	.section .rodata, "a"
 	.balign 64
-	.globl	um_agent_image, um_agent_image_end
-	.hidden	um_agent_image, um_agent_image_end
+	.globl	um_agent_image
+	.hidden	um_agent_image
 um_agent_image:
 	.incbin	UM_AGENT_IMAGE
-um_agent_image_end:
 
 	.section .note.GNU-stack, "", @progbits

@@ -100,6 +100,7 @@ void control_answer(struct monitor *m, int slot, int error);
 struct um_slot *control_slot(struct monitor *m, uint32_t k);
 
 /* servers.c */
+int thread_start(void *(*run)(void *), void *arg);	/* a small detached thread: 0 or -errno */
 int servers_start(struct monitor *m);
 void servers_stop(struct monitor *m);
 int server_new(struct monitor *m);

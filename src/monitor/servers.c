@@ -179,7 +179,7 @@ static void *watch_main(void *arg)
 	return NULL;
 }
 
-static int start_thread(void *(*run)(void *), void *arg)
+int thread_start(void *(*run)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -203,7 +203,7 @@ static int start_watch(struct monitor *m, uint32_t s)
 	w->notify_fd = m->gone_fd[1];
 	w->world_fd = r = world_reopen(&m->w);
 	if (r >= 0) {
-		r = start_thread(watch_main, w);
+		r = thread_start(watch_main, w);
 		if (r == 0)
 			return 0;
 		close(w->world_fd);
