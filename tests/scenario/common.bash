@@ -80,9 +80,13 @@ until_true() {
 	return 1
 }
 
+# fails COMMAND...: which must not succeed.  (`! COMMAND` does not end a shell with -e.)
+FAILS='fails() { if "$@"; then echo "succeeded, but must not: $*"; exit 1; fi; }'
+eval "$FAILS"
+
 # in_view OPTIONS... -- then the script on standard input, run by sh -e in the view.
 in_view() {
-	cat >"$BATS_TEST_TMPDIR/script.sh"
+	{ echo "$FAILS"; cat; } >"$BATS_TEST_TMPDIR/script.sh"
 	umview "${@:---}" sh -e "$BATS_TEST_TMPDIR/script.sh" </dev/null
 }
 

@@ -26,7 +26,7 @@ setup_file() {
 		umview ls | grep -q "$PWD/mnt"
 		umview umount mnt
 		test -z "$(ls mnt)"
-		! grep -q " $PWD/mnt " /proc/self/mounts
+		fails grep -q " $PWD/mnt " /proc/self/mounts
 	SH
 	clean img
 }
@@ -94,10 +94,10 @@ setup_file() {
 	[ "$before" = "$(md5sum <img)" ]
 	in_view -- <<-'SH'
 		umview mount -o ro img mnt
-		! touch mnt/x 2>/dev/null
+		fails touch mnt/x 2>/dev/null
 		umview umount mnt
 		umview mount -r img mnt
-		! touch mnt/x 2>/dev/null
+		fails touch mnt/x 2>/dev/null
 	SH
 }
 

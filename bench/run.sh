@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Measures native, view, PRoot and kernel FUSE, interleaved in one run, and prints a table of medians, which is also
+# written to $BUILD/bench.md.  The raw figures are in $BUILD/bench.raw.
+#
+# usage: bench/run.sh [ROW...]		(without: all; see the rows below)
+#
+# UMVIEW=...	the umview to measure (build/umview)
+# ROUNDS=5	rounds; in each, every world does every row once
+# PROOT=0	leave PRoot out (it is slow); KFUSE=0: leave kernel FUSE out (it needs root and /dev/fuse)
+#
+# Run it on a quiet machine; it takes some minutes.  It tests nothing: the figures depend on the machine.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+BUILD=$(realpath "${BUILD:-$here/../build}")
+UMVIEW=$(realpath "${UMVIEW:-$BUILD/umview}")
+rounds=${ROUNDS:-5}
+raw=$BUILD/bench.raw
+wanted=" $* "
+PATH=$PATH:/usr/sbin:/sbin
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/umbench.XXXXXX")
+trap 'fusermount -uq "$dir/kfuse" 2>/dev/null; rm -rf "$dir"' EXIT
+chmod 755 "$dir"
+mkdir -p "$BUILD/bench" "$dir/mnt" "$dir/kfuse" "$dir/host"
+gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$BUILD/bench/calls" "$here/calls.c" || exit 1
+calls=$BUILD/bench/calls
+: >"$raw"
+
+worlds='native view'
+[ "${PROOT-1}" = 0 ] || ! command -v proot >/dev/null || worlds="$worlds proot"
+kfuse=
+if [ "${KFUSE-1}" != 0 ] && [ "$(id -u)" = 0 ] && [ -w /dev/fuse ]; then
+	kfuse=kfuse
+fi
+
+# in_world WORLD COMMAND...: `view` and `native` and so on, without any mount
+in_world() {
+	local world=$1
+	shift
+	case $world in
+	native)	"$@" ;;
+	view)	"$UMVIEW" -- "$@" ;;
+	proot)	proot "$@" ;;
+	esac
+}
+
+# on_mount WORLD COMMAND...: with @ in an argument for the directory
+on_mount() {
+	local world=$1
+	shift
+	case $world in
+	native)	"${@//@/$dir/host}" ;;
+	view)	"$UMVIEW" --mount "$dir/image" "$dir/mnt" -- "${@//@/$dir/mnt}" ;;
+	kfuse)	fuse2fs -o fakeroot "$dir/image.k" "$dir/kfuse" || return
+		"${@//@/$dir/kfuse}"
+		fusermount -u "$dir/kfuse"
+		while pgrep -f "fuse2fs -o fakeroot $dir/image.k" >/dev/null; do sleep 0.05; done ;;
+	esac
+}
+
+record() {	# record ROW WORLD COMMAND...
+	local row=$1 world=$2 value
+	shift 2
+	value=$("$@" 2>"$dir/err") || value=
+	if [[ ${value##*$'\n'} =~ ^[0-9.]+$ ]]; then
+		printf '%s\t%s\t%s\n' "$row" "$world" "${value##*$'\n'}" >>"$raw"
+	else
+		printf 'bench: %s [%s] failed: %s\n' "$row" "$world" "$(head -c 300 "$dir/err")" >&2
+	fi
+}
+
+is_wanted() {
+	[ "$wanted" = '  ' ] || [[ $wanted = *" $1 "* ]]
+}
+
+# plain ROW PROOT-ROUNDS COMMAND...: PRoot does slow rows in the first rounds only
+plain() {
+	local row=$1 slow=$2 world
+	shift 2
+	is_wanted "$row" || return 0
+	for world in $worlds; do
+		[ "$world" != proot ] || [ "$round" -le "$slow" ] || continue
+		record "$row" "$world" in_world "$world" "$@"
+	done
+}
+
+mounted() {	# mounted ROW COMMAND...
+	local row=$1 world
+	shift
+	is_wanted "$row" || return 0
+	for world in native view $kfuse; do
+		record "$row" "$world" on_mount "$world" "$@"
+	done
+}
+
+fixtures() {
+	local i
+	mkdir -p "$dir/tree/small" "$dir/src" "$dir/repo"
+	for i in $(seq 300); do head -c 3000 /dev/urandom >"$dir/tree/small/f$i"; done
+	head -c 67108864 /dev/zero >"$dir/tree/64m"
+	head -c 4096 /dev/urandom >"$dir/tree/4k"
+	cp -r "$dir/tree/." "$dir/host"
+	tar cf "$dir/untar.tar" -C /usr/include linux asm-generic
+	for i in image image.k; do
+		truncate -s 1G "$dir/$i"
+		mke2fs -q -t ext4 -d "$dir/tree" "$dir/$i"
+	done
+	for i in $(seq 30); do
+		printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint f%d(int x) { return printf("%%d", x) + (int)strlen("x"); }\n' "$i" >"$dir/src/f$i.c"
+	done
+	printf 'O := $(patsubst %%.c,%%.o,$(wildcard *.c))\nall: $(O)\n%%.o: %%.c\n\t@gcc -O1 -c -o $@ $<\n' >"$dir/src/Makefile"
+	(cd "$dir/repo" && git init -q && for i in $(seq 2000); do mkdir -p d$((i % 50)); echo "$i" >"d$((i % 50))/f$i"; done &&
+		git add . && git -c user.name=b -c user.email=b@example.invalid commit -qm b && git status >/dev/null)
+}
+
+one_round() {
+	plain getppid 99 "$calls" getppid
+	plain read1 99 "$calls" read1 /dev/zero
+	plain write1 99 "$calls" write1 /dev/null
+	plain pread4k 99 "$calls" pread4k "$dir/host/4k"
+	plain stat 99 "$calls" stat "$dir/host/4k"
+	plain openclose 99 "$calls" openclose "$dir/host/4k"
+	plain forkexec 99 "$calls" forkexec 300
+	plain find 1 "$calls" time 1 find /usr -xdev
+	plain git 2 "$calls" time 3 git -C "$dir/repo" status
+	plain tar 1 "$calls" time 1 tar c /usr/include
+	plain build 2 "$calls" time 1 make -B -s -j2 -C "$dir/src"
+	plain python 2 "$calls" time 10 /usr/bin/python3 -c pass
+	if is_wanted start; then
+		record start native "$calls" time 20 true
+		record start view "$calls" time 20 "$UMVIEW" -- true
+		[[ $worlds != *proot* ]] || record start proot "$calls" time 20 proot true
+	fi
+	mounted m-stat "$calls" stat @/4k
+	mounted m-openreadclose "$calls" openreadclose @/4k
+	mounted m-pread4k "$calls" pread4k @/4k
+	mounted m-readdir "$calls" time 20 ls -l @/small
+	mounted m-read64 "$calls" read @/64m
+	mounted m-write64 "$calls" write "@/w64"
+	mounted m-create "$calls" create "@/new$round"
+	mounted m-untar sh -c "mkdir @/un$round && exec $calls time 1 tar xf $dir/untar.tar -C @/un$round"
+}
+
+fixtures
+for round in $(seq "$rounds"); do
+	echo "bench: round $round of $rounds" >&2
+	one_round
+done
+python3 "$here/table.py" "$raw" | tee "$BUILD/bench.md"

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of `make bench`, from the raw figures.
+
+usage: bench/table.py RAW
+
+RAW has lines of row, world and nanoseconds, with tabs between.  For each row: the medians, the ratio to
+the native median, and in brackets the spread of the ratios (view or peer against the native figure of the same
+round).  The last column says what DESIGN.md section 8 and the issue ask for.
+"""
+import collections
+import statistics
+import sys
+
+ROWS = {
+    'getppid': ('getppid', 1.5), 'read1': ('read 1 byte of /dev/zero', 1.5), 'write1': ('write 1 byte to /dev/null', 1.5),
+    'pread4k': ('pread 4 KiB', 1.5), 'stat': ('stat', 1.5), 'openclose': ('open + close', 1.5),
+    'forkexec': ('fork + exec + wait of /bin/true', 1.3), 'find': ('find /usr -xdev', 1.3), 'git': ('git status', 1.3),
+    'tar': ('tar c /usr/include', 1.1), 'build': ('a C build (30 files)', 1.1), 'python': ('python3 -c pass', 1.1),
+    'start': ('umview true, against true', None),
+}
+MOUNTED = {
+    'm-stat': 'stat', 'm-openreadclose': 'open + read + close', 'm-pread4k': 'pread 4 KiB', 'm-readdir': 'ls -l of 300 files',
+    'm-read64': 'read 64 MiB', 'm-write64': 'write 64 MiB', 'm-create': 'create a file of 100 bytes', 'm-untar': 'tar x of the kernel headers',
+}
+
+
+def duration(ns):
+    for unit, size in (('s', 1e9), ('ms', 1e6), ('us', 1e3)):
+        if ns >= size:
+            return f'{ns / size:.3g} {unit}'
+    return f'{ns:.3g} ns'
+
+
+def compared(figures, world, base):
+    if not figures.get(world):
+        return '-', '-'
+    median = statistics.median(figures[world])
+    if not figures.get(base):
+        return duration(median), '-'
+    ratios = [a / b for a, b in zip(figures[world], figures[base])]
+    ratio = median / statistics.median(figures[base])
+    return duration(median), f'{ratio:.2f}x ({min(ratios):.2f}-{max(ratios):.2f})'
+
+
+def table(head, rows):
+    print('| ' + ' | '.join(head) + ' |')
+    print('|' + '---|' * len(head))
+    for row in rows:
+        print('| ' + ' | '.join(row) + ' |')
+    print()
+
+
+def main():
+    all_figures = collections.defaultdict(lambda: collections.defaultdict(list))
+    with open(sys.argv[1], encoding='utf-8') as raw:
+        for line in raw:
+            row, world, value = line.rstrip('\n').split('\t')
+            all_figures[row][world].append(float(value))
+    rows = []
+    for row, (text, goal) in ROWS.items():
+        if (f := all_figures.get(row)):
+            view, ratio = compared(f, 'view', 'native')
+            rows.append([text, compared(f, 'native', None)[0], view, ratio, f'{goal}x' if goal else 'native + 5 ms',
+                         *compared(f, 'proot', 'native')])
+    if rows:
+        table(['real files and processes', 'native', 'view', 'ratio', 'asked', 'PRoot', 'ratio'], rows)
+    rows = []
+    for row, text in MOUNTED.items():
+        if (f := all_figures.get(row)):
+            rows.append([text, compared(f, 'native', None)[0], *compared(f, 'view', 'native'), *compared(f, 'kfuse', 'native')])
+    if rows:
+        table(['ext4 image, fuse2fs', 'native ext4', 'view', 'ratio to native', 'kernel FUSE', 'ratio to native'], rows)
+    print('Medians; in brackets the least and greatest ratio of one round.')
+
+
+if __name__ == '__main__':
+    main()
