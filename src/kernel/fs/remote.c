@@ -12,9 +12,6 @@ struct um_slot *remote_begin(struct where *w, uint32_t op, long *error)
 	int e = 0;
 	struct um_slot *s;
 
-	/* No path would mean the handle itself, with the rights it was opened for. */
-	if (!*rest && w->handle && !w->file)
-		rest = ".";
 	if (w->file && w->file->kind != FILE_REMOTE) {
 		*error = -EPERM;		/* /dev/fuse is nobody's to change */
 		return NULL;
@@ -26,6 +23,11 @@ struct um_slot *remote_begin(struct where *w, uint32_t op, long *error)
 	s->req.walk = w->walk;
 	s->req.base = w->base;
 	s->req.handle = w->handle;
+	/* A handle without a path would mean the open file, with the rights it was opened for. */
+	if (w->file && op != UM_OP_STAT)
+		s->req.base = w->file->node;
+	else if (!*rest && w->handle && !w->file)
+		rest = ".";
 	*error = channel_path(s, rest, strlen(rest));
 	return *error ? NULL : s;
 }
