@@ -12,7 +12,8 @@ build='gcc libc6-dev linux-libc-dev make meson ninja-build pkg-config python3 li
 scdoc'
 demo='e2fsprogs fuse2fs util-linux'
 check='bats perl git tar clang libclang-rt-14-dev
-e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage fusefat dosfstools libfuse-dev libfuse3-dev
+e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage fusefat dosfstools ntfs-3g fdisk
+libfuse-dev libfuse3-dev
 sshfs archivemount
 busybox-static dash sqlite3 strace file golang-go default-jre-headless nodejs'
 bench='proot strace hyperfine git perl e2fsprogs fuse2fs'
