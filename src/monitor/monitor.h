@@ -37,6 +37,7 @@ struct server {
 	bool served;		/* it was mounted */
 	char *path;		/* where, and the mount's number: known even when the mount is gone */
 	uint32_t mount;
+	bool reclaim;		/* it has ended, and its memory is still to be given back */
 	int rewakes;		/* how often those who wait for it are still to be woken */
 	int64_t rewake_at;
 	enum end_stage ending;
@@ -114,6 +115,7 @@ int servers_timeout(struct monitor *m, int timeout);
 bool servers_ending(struct monitor *m);
 void server_wake(struct monitor *m, uint32_t s);	/* everybody who waits for it */
 void server_ring(struct um_server *shm);
+void servers_reclaim(struct monitor *m);		/* reclaim.c: memory of those that have ended */
 
 /* keepers.c */
 int keeper_add(struct monitor *m, pid_t pid, uint32_t flags);

@@ -132,6 +132,7 @@ static uint32_t pick_number(struct monitor *m)
 
 int server_new(struct monitor *m)
 {
+	servers_reclaim(m);
 	uint32_t s = pick_number(m);
 	struct server *srv = &m->servers[s];
 
@@ -320,6 +321,7 @@ static void finish(struct monitor *m, uint32_t s)
 	srv->pid = 0;
 	srv->ending = END_NOT;
 	srv->served = false;
+	srv->reclaim = true;
 	if (!srv->gone_at)
 		srv->gone_at = now_ms();
 	declare_dead(m, s);

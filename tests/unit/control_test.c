@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "tap.h"
@@ -15,6 +16,7 @@
 #include "../../src/monitor/procs.c"
 #include "../../src/monitor/keepers.c"
 #include "../../src/monitor/servers.c"
+#include "../../src/monitor/reclaim.c"
 #include "../../src/monitor/umount.c"
 #include "../../src/monitor/control.c"
 
@@ -312,6 +314,36 @@ static void test_branch(struct guest *g)
 	waitpid(outer, NULL, 0);
 }
 
+static long blocks(void)
+{
+	struct stat st;
+
+	return fstat(m->w.fd, &st) == 0 ? st.st_blocks : -1;
+}
+
+/* What clients of an ended server used is given back, unless they may still be reading. */
+static void test_reclaim(struct guest *g)
+{
+	pid_t pid;
+	uint32_t s = server_start(g, "/memory", 0, &pid);
+	struct um_slot *dead = world_map(&m->w, UM_OFF_SLOT(s, 5), sizeof(*dead));
+	struct um_slot *alive = world_map(&m->w, UM_OFF_SLOT(s, 500), sizeof(*alive));
+
+	dead->owner = 0x3ffffff;
+	alive->owner = (uint32_t)getpid();
+	memset(dead->data, 1, sizeof(dead->data));
+	memset(alive->data, 1, sizeof(alive->data));
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/memory", 0, 0, 0), 0, "unmounted");
+	waitpid(pid, NULL, 0);
+	long before = blocks();
+	is_int(ask(g, UM_CTL_NEW_SERVER, (struct um_request) { .op = 0 }), 0, "the next number");
+	ok(before - blocks() >= (long)UM_DATA_SIZE / 512 - 16, "memory was given back");
+	ok(dead->data[0] == 0 && dead->owner, "that of a dead thread, but for the head");
+	ok(alive->data[0] == 1, "not that of a living one");
+	munmap(dead, sizeof(*dead));
+	munmap(alive, sizeof(*alive));
+}
+
 static void test_log(struct guest *g)
 {
 	is_int(ask_path(g, UM_CTL_LOG, "one line", 0, 0, 0), 0, "a line for the log");
@@ -388,6 +420,7 @@ int main(void)
 	test_death(&g);
 	test_lazy(&g);
 	test_branch(&g);
+	test_reclaim(&g);
 	test_log(&g);
 	test_crowd();
 	test_close(&g, thread);
