@@ -114,7 +114,7 @@ static void test_open_errors(void)
 	is_int(rig_open("file", O_RDWR | O_CREAT | O_EXCL, 0644), -EEXIST, "exclusive");
 	is_int(rig_open("link", O_RDONLY | O_NOFOLLOW, 0), -ELOOP, "link");
 	is_int(rig_open("link", O_RDONLY | O_NOFOLLOW | O_DIRECTORY, 0), -ENOTDIR, "link as directory");
-	is_int(rig_open("fifo", O_RDONLY, 0), -EOPNOTSUPP, "fifo");
+	is_int(rig_open("fifo", O_RDONLY, 0), -ENXIO, "fifo");
 	is_int(rig_open("sock", O_RDONLY, 0), -ENXIO, "socket");
 	is_int(rig_open("null", O_RDONLY, 0), -ENXIO, "device");
 	is_int(rig_open("nothing/x", O_RDWR | O_CREAT, 0644), -ENOENT, "created in a missing directory");
@@ -216,6 +216,7 @@ static void test_names(void)
 	rig_path2(s, "where/ever");
 	is_int(rig_call(0), 0, "symlink");
 	rig_path(rig_begin(0, UM_OP_READLINK), "s");
+	s->req.walk = 0;
 	is_int(rig_call(0), 0, "readlink");
 	is_str((char *)s->data, "where/ever", "target");
 	is_int(s->rep.size, 10, "its length");

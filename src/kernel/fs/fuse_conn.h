@@ -75,9 +75,10 @@ struct fuse_node {
 	struct fuse_name *names;	/* those that lead here; none: unlinked */
 	struct fuse_attr attr;		/* valid until attr_until; the type bits of mode always */
 	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
-	uint64_t size_until;		/* attr.size alone (our own writes keep it up to date) */
+	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */
 	uint64_t changed;		/* conn.version of the last change made through us */
 	struct fuse_mutex lock;		/* writers of a file */
+	bool atime_stale;		/* it was read since attr came */
 	bool bad;			/* the server contradicted itself: EIO from now on */
 	bool removed;			/* a directory that was removed: nothing can be found in it */
 	bool hashed;
@@ -347,7 +348,6 @@ int fuse_lookup(struct fuse_job *j, struct fuse_node *dir, const char *name, siz
 
 /* Makes sure that the attributes are valid (force: asks anyway).  h may be NULL.  0 or -errno. */
 int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h, bool force);
-int fuse_getsize(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h);	/* the size alone */
 
 /* The reply to something that made a new name: checked, entered into the tables; *out pinned. */
 int fuse_created(struct fuse_job *j, struct fuse_place *p, const struct fuse_entry_out *e, uint32_t type,

@@ -12,7 +12,8 @@
  * ones go first, unless something below or open pins their node.
  *
  * Attributes carry two times: all of them may be used until attr_until, the size until size_until, since
- * our own writes change the former unforeseeably (mtime, blocks) and the latter in a known way.
+ * our own writes change the former unforeseeably (mtime, blocks) and the latter in a way that is good enough to
+ * append.  Reading makes the access time stale, which only stat(2) minds.
  */
 #include <linux/stat.h>
 #include "fuse_conn.h"
@@ -109,6 +110,7 @@ int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_a
 		return 0;	/* said before we changed it */
 	n->attr = *a;
 	n->attr_until = n->size_until = until;
+	n->atime_stale = false;
 	return 0;
 }
 

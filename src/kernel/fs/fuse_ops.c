@@ -107,7 +107,7 @@ int fuse_op_stat(struct fuse_job *j)
 	if (r)
 		return r;
 	if (!t.fresh)
-		r = fuse_getattr(j, t.node, t.h, false);
+		r = fuse_getattr(j, t.node, t.h, t.node->atime_stale);
 	if (!r)
 		fuse_attr_out(j, t.node);
 	fuse_target_put(j, &t);

@@ -53,7 +53,7 @@ static uint64_t readable(struct fuse_job *j, const struct fuse_handle *h, uint64
 		return 0;
 	if (size > INT64_MAX - offset)
 		size = INT64_MAX - offset;
-	if ((h->fopen & FOPEN_DIRECT_IO) || n->size_until <= j->now)
+	if ((h->fopen & FOPEN_DIRECT_IO) || n->attr_until <= j->now)
 		return size;
 	if (offset >= n->attr.size)
 		return 0;
@@ -79,7 +79,7 @@ static int read_at(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
 			break;
 	}
 	if (done && !(h->open_flags & O_NOATIME) && !fuse_may_change(j))
-		h->node->attr_until = 0;	/* its access time has changed */
+		h->node->atime_stale = true;
 	j->rep.size = done;
 	return done ? 0 : err;
 }
@@ -165,12 +165,13 @@ static int write_at(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
 /* Where to write; the mutexes are held. */
 static int write_offset(struct fuse_job *j, struct fuse_handle *h, uint64_t *offset)
 {
-	int err;
+	int err = 0;
 
 	*offset = j->req.offset == UM_OFFSET_FILE ? h->offset : j->req.offset;
 	if (j->req.offset != UM_OFFSET_END)
 		return *offset > INT64_MAX ? -EINVAL : 0;
-	err = fuse_getsize(j, h->node, h);
+	if (h->node->size_until <= j->now)
+		err = fuse_getattr(j, h->node, h, true);
 	*offset = h->node->attr.size;
 	return err;
 }
@@ -237,7 +238,7 @@ static int seek_sparse(struct fuse_job *j, struct fuse_handle *h, uint64_t *offs
 		return err;
 	}
 	j->c->can.no_lseek = true;
-	err = fuse_getsize(j, h->node, h);
+	err = fuse_getattr(j, h->node, h, false);
 	if (err)
 		return err;
 	if (*offset >= h->node->attr.size)
@@ -259,7 +260,7 @@ static int seek(struct fuse_job *j, struct fuse_handle *h)
 		offset += h->offset;
 		break;
 	case SEEK_END:
-		err = fuse_getsize(j, h->node, h);
+		err = fuse_getattr(j, h->node, h, false);
 		offset += h->node->attr.size;
 		break;
 	case SEEK_DATA:

@@ -56,8 +56,7 @@ static int kind_check(const struct fuse_job *j, const struct fuse_node *n, uint3
 		return access_mask(flags) & MAY_WRITE ? -EISDIR : 0;
 	case S_IFCHR: case S_IFBLK:
 		return nodev ? -EACCES : -ENXIO;	/* the devices of a file system are nobody's here */
-	case S_IFIFO:
-		return -EOPNOTSUPP;
+	case S_IFIFO:			/* would need the kernel's pipe behind it */
 	case S_IFSOCK:
 		return -ENXIO;
 	}

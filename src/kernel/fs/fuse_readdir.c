@@ -207,7 +207,7 @@ int fuse_op_readdir(struct fuse_job *j)
 		err = fill(j, &rd);
 		j->rep.offset = rd.h->offset;
 		fuse_mutex_unlock(j, &rd.h->lock);
-		rd.h->node->attr_until = 0;
+		rd.h->node->atime_stale = true;
 	}
 	heap_free(rd.buf);
 	fuse_handle_put(j, rd.h);

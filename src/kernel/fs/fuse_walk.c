@@ -94,11 +94,6 @@ int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_hand
 			      r.version);
 }
 
-int fuse_getsize(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h)
-{
-	return n->size_until > j->now && !n->bad ? 0 : fuse_getattr(j, n, h, true);
-}
-
 /* ---- walking ------------------------------------------------------------------------------------------ */
 
 struct walker {
