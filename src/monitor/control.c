@@ -134,6 +134,15 @@ static uint32_t identity_flag(struct call *c)
 	return k && k->flags & UM_SERVANT_ROOT ? 0 : UM_MNT_HUMAN;
 }
 
+/* What a keeper put where there was nothing, so that the FUSE program found a directory, has served. */
+static void drop_placeholder(struct call *c, const char *path, uint32_t id)
+{
+	struct mount_rec *r = mount_at(&c->m->w, c->req.view, path, id);
+
+	if (r && r->placeholder)
+		mount_end(c->m, c->req.view, r, false, -1);
+}
+
 static int mount_remote(struct call *c, struct mount_call *mc)
 {
 	uint32_t s = mc->c.server;
@@ -148,10 +157,12 @@ static int mount_remote(struct call *c, struct mount_call *mc)
 	/* Live before anybody can find it. */
 	__atomic_store_n(&srv->shm->state, UM_SERVER_LIVE, __ATOMIC_RELEASE);
 	int id = mount_add(&c->m->w, c->req.view, &mc->rec);
-	if (id < 0)
+	if (id < 0) {
 		__atomic_store_n(&srv->shm->state, UM_SERVER_OPEN, __ATOMIC_RELEASE);
-	else
-		server_mounted(c->m, s, (uint32_t)id, mc->rec.path);
+		return id;
+	}
+	server_mounted(c->m, s, (uint32_t)id, mc->rec.path);
+	drop_placeholder(c, mc->rec.path, (uint32_t)id);
 	return id;
 }
 
@@ -159,7 +170,9 @@ static int mount_bind(struct call *c, struct mount_call *mc)
 {
 	if (!path_is_canonical(mc->rec.target))
 		return -EINVAL;
+	struct keeper *k = keeper_of(c->m, c->pid);
 	mc->rec.kind = UM_MOUNT_BIND;
+	mc->rec.placeholder = k && k->pid == c->pid;
 	return mount_add(&c->m->w, c->req.view, &mc->rec);
 }
 

@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -97,7 +99,7 @@ struct keeper_self {
 	int output;			/* read end of the program's stdout and stderr; -1 at its end */
 	int signals;
 	pid_t program;
-	bool failed;			/* end everything */
+	bool accepted, failed;		/* what umview mount says; failed: end everything */
 	int waited;			/* ms since that */
 	sigset_t mask;
 };
@@ -157,6 +159,7 @@ static void hear_mount(struct keeper_self *k)
 	if (n == 1 && c == SAID_ACCEPT) {
 		close(k->socket);
 		k->socket = -1;
+		k->accepted = true;
 	} else if (!k->failed) {
 		k->failed = true;
 		signal_all(SIGTERM);
@@ -233,6 +236,20 @@ static void drop_descriptors(int *fds, int n)
 	close_range(3 + (unsigned)n, ~0u, 0);
 }
 
+/*
+ * Makes the mount point exist: a bind, which the monitor takes away as soon as the server is mounted there.
+ */
+static bool make_place(struct keeper_self *k, const struct service *s)
+{
+	char text[200];
+
+	if (!s->new_place || mount("/", s->new_place, "none", MS_BIND, NULL) == 0)
+		return true;
+	int n = snprintf(text, sizeof(text), "%s: %s\n", s->new_place, strerror(errno));
+	say_to_mount(k, SAID_OUTPUT, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	return false;
+}
+
 _Noreturn static void keeper_main(const struct service *s, int socket)
 {
 	struct keeper_self k = { .socket = socket };
@@ -250,7 +267,7 @@ _Noreturn static void keeper_main(const struct service *s, int socket)
 	drop_descriptors(fds, 4);
 	k.socket = fds[0];
 	k.output = fds[1];
-	if (chdir("/") < 0)
+	if (chdir("/") < 0 || !make_place(&k, s))
 		_exit(125);
 	k.program = fork();
 	if (k.program == 0)
@@ -262,6 +279,8 @@ _Noreturn static void keeper_main(const struct service *s, int socket)
 	k.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (k.program > 0 && k.signals >= 0)
 		keep(&k);
+	if (s->new_place && !k.accepted)
+		umount2(s->new_place, 0);
 	_exit(0);
 }
 

@@ -14,6 +14,7 @@ struct service {
 	char *const *argv;
 	bool keep_cwd;			/* start it in the caller's directory, not in / */
 	uint32_t flags;			/* UM_SERVANT_* */
+	const char *new_place;		/* the mount point, if nothing is there: FUSE programs want a directory */
 };
 
 struct keeper_link {

@@ -51,6 +51,7 @@ struct plan {
 	char *program;			/* path */
 	char opts[4096];
 	bool human;
+	bool new_place;			/* nothing is at dst yet */
 };
 
 static void add_opts(struct plan *p, const char *more)
@@ -73,13 +74,37 @@ static void add_fsname(struct plan *p)
 	free(name);
 }
 
+/* A mount point that does not exist yet: the directory it would be in must. */
+static char *absolute_new_path(const char *path)
+{
+	char *copy = strdup(path), *dir = NULL, *all = NULL;
+	size_t n = strlen(path);
+
+	while (copy && n > 1 && copy[n - 1] == '/')
+		copy[--n] = 0;
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	const char *name = slash ? slash + 1 : copy;
+	if (slash)
+		*slash = 0;
+	if (copy && *name && strcmp(name, ".") && strcmp(name, ".."))
+		dir = realpath(!slash ? "." : *copy ? copy : "/", NULL);
+	if (dir && asprintf(&all, "%s/%s", strcmp(dir, "/") ? dir : "", name) < 0)
+		all = NULL;
+	free(dir);
+	free(copy);
+	return all;
+}
+
 static int resolve_dst(struct plan *p)
 {
 	struct stat st;
 
 	p->dst = realpath(p->o->dst, NULL);
-	if (!p->dst && errno == ENOENT)
-		return fail("%s: does not exist; create it (mkdir %s)", p->o->dst, p->o->dst);
+	if (!p->dst && errno == ENOENT) {
+		p->dst = absolute_new_path(p->o->dst);
+		p->new_place = true;
+		return p->dst ? 0 : fail("%s: does not exist, nor does the directory it would be in", p->o->dst);
+	}
 	if (!p->dst)
 		return fail("%s: %s", p->o->dst, strerror(errno));
 	if (p->src && !strcmp(p->src, p->dst))
@@ -262,7 +287,7 @@ static int run(struct plan *p)
 	int n = 0;
 	struct service s = {
 		.program = p->program, .keep_cwd = !p->known, .flags = p->human ? 0 : UM_SERVANT_ROOT,
-		.argv = (char *const *)argv,
+		.argv = (char *const *)argv, .new_place = p->new_place ? p->dst : NULL,
 	};
 	struct keeper_link k;
 

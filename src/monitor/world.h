@@ -16,6 +16,7 @@
 /* A mount, shared by the views that have it. */
 struct mount_rec {
 	uint32_t id, kind, server, flags, view, is_dir;
+	bool placeholder;		/* a bind that only makes the path exist until a server is mounted there */
 	int refs;			/* views that hold it; freed with the last */
 	char *path, *source, *fstype, *options, *target;
 };
