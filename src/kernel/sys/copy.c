@@ -217,6 +217,11 @@ long sys_sendfile(struct task *t, int out_fd, int in_fd, gaddr offset, size_t co
 	return r;
 }
 
+static bool same_file(const struct end *a, const struct end *b)
+{
+	return a->f && b->f && a->f->server == b->f->server && a->f->node == b->f->node;
+}
+
 /* As the kernel's generic_copy_file_checks. */
 static long copy_verdict(const struct end *in, const struct end *out, size_t len)
 {
@@ -228,9 +233,23 @@ static long copy_verdict(const struct end *in, const struct end *out, size_t len
 		return -EISDIR;
 	if (from != S_IFREG || to != S_IFREG)
 		return -EINVAL;
-	if (in->f && out->f && in->f->server == out->f->server && in->f->node == out->f->node &&
-	    in->pos < out->pos + (int64_t)len && out->pos < in->pos + (int64_t)len)
+	if (same_file(in, out) && in->pos < out->pos + (int64_t)len && out->pos < in->pos + (int64_t)len)
 		return -EINVAL;
+	return 0;
+}
+
+/* Within one file the copy must not run after the end that it moves itself. */
+static long cut_at_end(struct task *t, const struct end *in, const struct end *out, size_t *len)
+{
+	struct um_attr a;
+	long r = same_file(in, out) ? file_attr(t, in->f, &a) : 1;
+	int64_t left;
+
+	if (r)
+		return r < 0 ? r : 0;
+	left = (int64_t)a.size - in->pos;
+	if (left < (int64_t)*len)
+		*len = left > 0 ? (size_t)left : 0;
 	return 0;
 }
 
@@ -251,6 +270,8 @@ long sys_copy_file_range(struct task *t, int fd_in, gaddr off_in, int fd_out, ga
 	r = end_open(t, &in, fd_in, off_in);
 	if (!r)
 		r = end_open(t, &out, fd_out, off_out);
+	if (!r)
+		r = cut_at_end(t, &in, &out, &len);
 	if (!r)
 		r = copy_verdict(&in, &out, len);
 	if (!r)
