@@ -86,7 +86,7 @@ scenario() {
 	for file in "$here"/scenario/*.bats; do
 		wanted "$(basename "$file" .bats)" "$@" || continue
 		number < <("$BUILD/tests/lib/supervise" -l -t 900 -- bats --tap "$file" 2>&1 </dev/null |
-			sed -E "s/^(not )?ok [0-9]+ /\\1ok - $(basename "$file" .bats): /; /^1\\.\\./d; s/ # skip/ # SKIP/")
+			sed -nE "/^(not )?ok |^#/!d; s/^(not )?ok [0-9]+ /\\1ok - $(basename "$file" .bats): /; s/ # skip/ # SKIP/; p")
 	done
 }
 

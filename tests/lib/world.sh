@@ -25,6 +25,7 @@ PATH=$PATH:/usr/sbin:/sbin
 . "$here/leak.sh"
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/umt.XXXXXX")
+LEAK_DIR=$dir
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/native" "$dir/view" "$dir/mnt"
 

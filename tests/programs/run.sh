@@ -15,6 +15,7 @@ supervise=$BUILD/tests/lib/supervise
 . "$here/../lib/leak.sh"
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/umt.XXXXXX")
+LEAK_DIR=$dir
 trap 'chmod -R u+rwX "$dir"; rm -rf "$dir"' EXIT
 
 run() {		# run OUTPUT [UMVIEW...] SCRIPT: in a fresh directory; its status

@@ -113,7 +113,7 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 		s=$(server 0); kill -9 "$s"
 		i=0; until ! cat mnt/hello >/dev/null 2>err || [ $i -gt 40 ]; do i=$((i + 1)); sleep 0.05; done
 		grep -q 'not connected' err
-		for c in 'ls mnt' 'cat mnt/hello' 'echo x >mnt/new' 'cat <&5' 'stat mnt/docs' 'cd mnt/docs' 'mkdir mnt/x'; do
+		for c in 'ls mnt' 'cat mnt/hello' 'echo x >mnt/new' 'cat <&5' 'stat mnt/docs' 'ls mnt/docs/..' 'mkdir mnt/x'; do
 			if timeout 5 sh -c "$c" >/dev/null 2>err; then echo "worked: $c"; exit 1; fi
 			grep -q 'not connected' err || { echo "$c: $(cat err)"; exit 1; }
 		done
@@ -136,7 +136,7 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 		umview mount img mnt
 		s=$(server 0)
 		kill -STOP "$s"
-		for i in 1 2 3 4; do (cat mnt/docs/deep/er/file >/dev/null 2>"err$i"; echo $? >"st$i") & done
+		for i in 1 2 3 4; do (s=0; cat mnt/docs/deep/er/file >/dev/null 2>"err$i" || s=$?; echo $s >"st$i") & done
 		sleep 0.5
 		kill -9 "$s"
 		wait
@@ -229,7 +229,7 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 		ln -s ../out mnt/leave; test "$(cat mnt/leave)" = outside
 		ln -s "$W/out" mnt/leave-abs; test "$(cat mnt/leave-abs)" = outside
 		ln -s mnt/docs enter; test "$(wc -l <enter/numbers)" = 20000
-		cd enter; test "$(pwd -P)" = "$W/mnt/docs"; cd ..; cat hello; cd ..; test "$(cat out)" = outside
+		cd enter; test "$(pwd -P)" = "$W/mnt/docs"; cd -P ..; cat hello; cd -P ..; test "$(cat out)" = outside
 		cd mnt/docs/deep/er; test "$(cat ../../../../out)" = outside
 		find "$W/mnt" -name numbers | grep -q "^$W/mnt/docs/numbers$"
 		test "$(realpath "$W/enter/deep/../up")" = "$W/mnt/hello"
