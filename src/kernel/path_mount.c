@@ -7,6 +7,16 @@
 #include "path_walk.h"
 #include "../agent/channel.h"
 
+/* um_path_hash() of a path that was hashed up to r->len bytes before. */
+static uint32_t hash_on(struct running *r, const char *path, size_t len)
+{
+	if (!r->len || r->len > len)
+		*r = (struct running) { 0, 2166136261u };
+	for (; r->len < len; r->len++)
+		r->h = (r->h ^ (unsigned char)path[r->len]) * 16777619u;
+	return r->h ? r->h : 1;
+}
+
 static enum view_hit look(uint32_t epoch, const char *path, size_t len, struct mount *m)
 {
 	return view_lookup_at(epoch, len ? path : "/", len ? len : 1, m);
@@ -73,6 +83,7 @@ static int go_behind(struct walk *k, const struct mount *m)
 	struct place *p = &k->place;
 	int r = m->flags & UM_MNT_DYING ? -ENOENT : bind_target(k, m->id, k->back, &p->back_len);
 
+	k->back_hash.len = 0;
 	p->cut = k->len;
 	p->cut_is_file = !m->is_dir;
 	return r ? r : settle(k, m->id);
@@ -109,7 +120,10 @@ int walk_arrive(struct walk *k)
 	size_t len;
 	int r;
 
-	hit = look(k->t->epoch, k->v, k->len, &m);
+	if (!k->len)
+		hit = look(k->t->epoch, k->v, 0, &m);
+	else
+		hit = view_lookup_key(k->t->epoch, k->v, k->len, hash_on(&k->v_hash, k->v, k->len), &m);
 	if (hit == VIEW_MOUNT && m.id > k->place.since) {
 		r = enter(k, &m);
 		return r ? r : (int)VIEW_MOUNT;
@@ -119,7 +133,8 @@ int walk_arrive(struct walk *k)
 	if (!k->place.bind)
 		return (int)hit;
 	path = walk_backing(k, &len);
-	behind = look(k->place.epoch, path, len, &m);
+	behind = len ? view_lookup_key(k->place.epoch, path, len, hash_on(&k->back_hash, path, len), &m)
+		     : look(k->place.epoch, path, 0, &m);
 	if (behind != VIEW_MOUNT || (k->place.remote && m.id <= k->place.m.id))
 		return behind == VIEW_PLAIN ? (int)hit : (int)VIEW_ABOVE;
 	k->pure = false;
@@ -133,6 +148,7 @@ int walk_locate(struct walk *k)
 	int r;
 
 	k->place = (struct place) { 0 };
+	k->v_hash.len = 0;
 	k->anchored = false;
 	k->grounded = true;
 	k->len = 0;

@@ -80,6 +80,7 @@ void walk_truncate(struct walk *k, size_t len)
 {
 	k->len = len;
 	k->v[len] = 0;
+	k->v_hash.len = k->back_hash.len = 0;
 	if (k->anchored && len < k->anchor)
 		k->anchored = false;
 }
@@ -139,20 +140,24 @@ int walk_root(struct walk *k)
 	return walk_locate(k);
 }
 
-/* The kernel's cwd lies behind a bind mount that is still there. */
+/* The kernel's cwd lies behind a bind mount: where, if that is still there? */
 static int base_behind_bind(struct walk *k, const struct fsinfo *fs)
 {
 	struct place *p = &k->place;
 	struct mount m;
-	long n;
+	size_t n, at, tail;
 
-	if (view_mount_by_id(k->t, fs->cwd_bind, &m, NULL, 0))
+	if (view_mount_by_id(k->t, fs->cwd_bind, &m, NULL, 0) ||
+	    view_bind_target(k->t, fs->cwd_bind, k->back, sizeof(k->back)))
 		return 0;
-	n = raw_syscall(__NR_getcwd, k->back, sizeof(k->back));
-	if (n < 0)
-		return (int)n;
+	n = strlen(k->back) == 1 ? 0 : strlen(k->back);
+	at = m.path_len == 1 ? 0 : m.path_len;
+	tail = k->len - at;
+	if (k->len < at || n + tail >= sizeof(k->back))
+		return -ENAMETOOLONG;
+	memcpy(k->back + n, k->v + at, tail);
 	p->bind = p->epoch = p->since = fs->cwd_bind;
-	p->back_len = n == 2 ? 0 : (size_t)n - 1;
+	p->back_len = n + tail;
 	p->cut = k->len;
 	k->cacheable = false;
 	return 0;
@@ -335,6 +340,21 @@ static void remember_name(struct walk *k)
 			    (path_needs_check(k->t, path, len) ? CACHE_CHECK : 0), NULL, 0);
 }
 
+/*
+ * Nothing is there, nor mounted there or below: the kernel will say so, now and as long as nobody makes a
+ * link.  (".." behind what may be made some day leads elsewhere then.)
+ */
+static void remember_missing(struct walk *k)
+{
+	if (!k->pure || !k->cacheable || k->place.bind || !k->last_at || path_within(k->v, k->len, "/proc", 5))
+		return;
+	for (const char *s = k->rest; s < k->last_at; s++)
+		if (s[0] == '/' && s[1] == '.' && s[2] == '.')
+			return;
+	cache_store(k->key, k->w->path, k->dir_len, k->generation, CACHE_KNOWN | (k->links ? CACHE_LINKS : 0),
+		    NULL, 0);
+}
+
 /* A real name, on the way or to be followed. */
 static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 {
@@ -363,6 +383,8 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 		remember_name(k);
 	if (final || r == -EINVAL || (r == -ENOENT && (hit == VIEW_ABOVE || k->lenient)))
 		return 0;
+	if (r == -ENOENT)
+		remember_missing(k);
 	return walk_fail(k, r);
 }
 
@@ -410,6 +432,8 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 		return hit;
 	if (parent && hit != VIEW_PLAIN)
 		return -EBUSY;
+	if (hit == VIEW_MOUNT && final && k->flags & WHERE_ENTRY)	/* a mount point: unlink, rmdir, mkdir... */
+		return k->flags & WHERE_CREATE ? -EEXIST : -EBUSY;
 	if (hit == VIEW_MOUNT || k->place.remote)
 		return 0;
 	if (final && k->flags & (WHERE_NOFOLLOW | WHERE_ENTRY))

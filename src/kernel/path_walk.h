@@ -94,6 +94,12 @@ struct place {
 	size_t cut, back_len;
 };
 
+/* The hash of a path that grows: of its first `len` bytes. */
+struct running {
+	size_t len;
+	uint32_t h;
+};
+
 struct walk {
 	struct task *t;
 	struct where *w;
@@ -101,6 +107,7 @@ struct walk {
 	uint64_t generation;
 	struct place place;
 	size_t len;		/* of v; 0 = the root */
+	struct running v_hash, back_hash;	/* of v and of the backing path */
 	char *rest;		/* what is still to walk, at the end of `pending` */
 	const char *last_at;	/* where in `pending` the last name of the guest's own text begins, and how */
 	size_t dir_len;		/* long the directory part of that text is (which stands in w->path) */

@@ -58,9 +58,9 @@ static const char *string_at(const struct reader *r, uint32_t offset, size_t *le
 	return r->base + offset;
 }
 
-static const struct um_hash *hash_find(const struct reader *r, const char *path, size_t len)
+static const struct um_hash *hash_find(const struct reader *r, const char *path, size_t len, uint32_t key)
 {
-	uint32_t size = r->head->hash_size, key = um_path_hash(path, (uint32_t)len);
+	uint32_t size = r->head->hash_size;
 	uint64_t table = r->head->hash;
 
 	if (size & (size - 1) || table & 3 || table + (uint64_t)size * sizeof(struct um_hash) > UM_SNAPSHOT_SIZE)
@@ -101,10 +101,45 @@ static void mount_copy(struct mount *m, const struct um_mount *from)
 	m->path_len = from->path_len;
 }
 
-static enum view_hit lookup_once(const struct reader *r, uint32_t epoch, const char *path, size_t len,
-				 struct mount *m)
+/*
+ * Most paths that are looked up have nothing to do with any mount; often their length tells.  One word, so
+ * that it is read and written at once: the snapshot it is about, and which lengths (modulo 32) its paths have.
+ */
+static uint64_t filter;
+
+static uint32_t lengths_of(const struct reader *r)
 {
-	const struct um_hash *h = hash_find(r, path, len);
+	uint64_t table = r->head->hash, size = r->head->hash_size;
+	uint32_t lengths = 0;
+
+	if (table & 3 || table + size * sizeof(struct um_hash) > UM_SNAPSHOT_SIZE)
+		return UINT32_MAX;
+	for (uint32_t i = 0; i < size; i++) {
+		const struct um_hash *h = (const struct um_hash *)(r->base + table) + i;
+
+		if (h->path)
+			lengths |= 1u << (h->path_len & 31);
+	}
+	return lengths;
+}
+
+static bool filtered(const struct reader *r, size_t len)
+{
+	uint64_t f = __atomic_load_n(&filter, __ATOMIC_RELAXED);
+
+	if (f >> 32 != (uint32_t)r->seq) {
+		f = r->seq << 32 | lengths_of(r);
+		if (!reader_valid(r))
+			return false;
+		__atomic_store_n(&filter, f, __ATOMIC_RELAXED);
+	}
+	return !(f >> (len & 31) & 1);
+}
+
+static enum view_hit lookup_once(const struct reader *r, uint32_t epoch, const char *path, size_t len,
+				 uint32_t key, struct mount *m)
+{
+	const struct um_hash *h = hash_find(r, path, len, key ? key : um_path_hash(path, (uint32_t)len));
 	const struct um_mount *found;
 
 	if (!h)
@@ -116,18 +151,25 @@ static enum view_hit lookup_once(const struct reader *r, uint32_t epoch, const c
 	return VIEW_MOUNT;
 }
 
-enum view_hit view_lookup_at(uint32_t epoch, const char *path, size_t len, struct mount *m)
+enum view_hit view_lookup_key(uint32_t epoch, const char *path, size_t len, uint32_t key, struct mount *m)
 {
 	struct reader r;
 
 	for (int n = 0; n < MAX_TRIES; n++) {
 		if (!reader_begin(&r))
 			continue;
-		enum view_hit hit = r.head->nmounts ? lookup_once(&r, epoch, path, len, m) : VIEW_PLAIN;
+		enum view_hit hit = VIEW_PLAIN;
+		if (r.head->nmounts && !filtered(&r, len))
+			hit = lookup_once(&r, epoch, path, len, key, m);
 		if (reader_valid(&r))
 			return hit;
 	}
 	return VIEW_PLAIN;
+}
+
+enum view_hit view_lookup_at(uint32_t epoch, const char *path, size_t len, struct mount *m)
+{
+	return view_lookup_key(epoch, path, len, 0, m);
 }
 
 enum view_hit view_lookup(const struct task *t, const char *path, size_t len, struct mount *m)
@@ -184,6 +226,7 @@ int view_map(uint32_t view)
 	if (process.views)
 		own_unmap((void *)process.views, UM_VIEW_SPAN);
 	process.views = (const struct um_view_slot *)at;
+	__atomic_store_n(&filter, 0, __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -26,6 +26,9 @@ enum view_hit view_lookup(const struct task *t, const char *path, size_t len, st
 /* The same as seen by a process with another epoch (what lies beyond a bind mount). */
 enum view_hit view_lookup_at(uint32_t epoch, const char *path, size_t len, struct mount *m);
 
+/* The same by who knows um_path_hash(path, len) already (0: he does not). */
+enum view_hit view_lookup_key(uint32_t epoch, const char *path, size_t len, uint32_t key, struct mount *m);
+
 /* Maps the span of a view read-only and makes it this process's (process.views): at start and after a
  * branch.  0 or -errno. */
 int view_map(uint32_t view);

@@ -318,7 +318,7 @@ static const struct line real_paths[] = {
 };
 
 static const struct line mount_paths[] = {
-	{ "T/mnt", 0, "s1:/" }, { "T/mnt/", 0, "s1:/" }, { "T/mnt/.", 0, "s1:/" }, { "T/mnt", NF, "s1:/" }, { "T/mnt", EN, "s1:/" },
+	{ "T/mnt", 0, "s1:/" }, { "T/mnt/", 0, "s1:/" }, { "T/mnt/.", 0, "s1:/" }, { "T/mnt", NF, "s1:/" }, { "T/mnt", EN, "EBUSY" }, { "T/mnt", EN | CR, "error -17" },
 	{ "T/mnt/a", 0, "s1:/a" }, { "T/mnt//a/", 0, "s1:/a" }, { "T/mnt/a/f", 0, "s1:/a/f" }, { "T/mnt/a/f/", 0, "ENOTDIR" },
 	{ "T/mnt/a/f/x", 0, "ENOTDIR" }, { "T/mnt/under", 0, "ENOENT" }, { "T/mnt/none/x", 0, "ENOENT" },
 	{ "T/mnt/..", 0, "T" }, { "T/mnt/../file", 0, "T/file" }, { "T/mnt/../mnt/a", 0, "s1:/a" }, { "T/mnt/a/..", 0, "s1:/" },
@@ -662,6 +662,20 @@ static void test_changes(void)
 	is_str(resolve(AT_FDCWD, "T/file", 0), "T/file", "until it goes");
 }
 
+static void test_missing(void)
+{
+	is_str(resolve(AT_FDCWD, "T/later/x", 0), "ENOENT", "a directory that is not there yet");
+	is_str(resolve(AT_FDCWD, "T/later/../mnt/a", 0), "ENOENT", "leads nowhere else either");
+	is_str(resolve(AT_FDCWD, "T/later/mnt", 0), "ENOENT", "not there yet");
+	make_dir("later");
+	make_file("later/x");
+	is_str(resolve(AT_FDCWD, "T/later/x", 0), "T/later/x", "it is made");
+	is_str(resolve(AT_FDCWD, "T/later/../mnt/a", 0), "s1:/a", "and leads elsewhere");
+	uint32_t id = fw_mount(UM_MOUNT_REMOTE, in_t("later/mnt"), 3, 1, "");
+	is_str(resolve(AT_FDCWD, "T/later/mnt", 0), "s3:/", "something is mounted in it");
+	fw_umount(id);
+}
+
 static int cost(int dfd, const char *path, unsigned flags)
 {
 	struct where *w = &last_where;
@@ -693,6 +707,7 @@ static void test_cost(void)
 	is_int(cost(AT_FDCWD, "/usr/bin/env", 0), 0, "nor a path far away");
 	is_int(cost(AT_FDCWD, "/proc/self/status", 0), 0, "nor one in /proc");
 	is_int(cost(AT_FDCWD, "/", 0), 0, "nor the root");
+	is_int(cost(AT_FDCWD, in_t("none/x"), 0), 0, "nor one where there is nothing");
 	raw_syscall(__NR_close, fd);
 }
 
@@ -722,6 +737,11 @@ static void test_speed(void)
 	     nanoseconds(AT_FDCWD, "/usr/lib/x86_64-linux-gnu/libc.so.6", 0));
 	diag("a name in a descriptor: %.0f ns", nanoseconds(fd, "f", NF));
 	diag("a name beside a mount: %.0f ns", nanoseconds(AT_FDCWD, in_t("file"), NF));
+	diag("behind a bind mount: %.0f ns", nanoseconds(AT_FDCWD, in_t("b/sub/deep/f"), NF));
+	chdir_real("b/sub");
+	diag("relative, behind a bind mount: %.0f ns", nanoseconds(AT_FDCWD, "deep/f", NF));
+	raw_syscall(__NR_chdir, "/");
+	fsinfo_moved(&task, NULL);
 	raw_syscall(__NR_close, fd);
 }
 
@@ -761,6 +781,7 @@ int main(int argc, char **argv)
 	test_bound_cwd();
 	test_limits();
 	test_changes();
+	test_missing();
 	test_cost();
 	if (argc > 1 && !strcmp(argv[1], "--speed"))
 		test_speed();
