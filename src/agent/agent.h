@@ -79,6 +79,9 @@ char *heap_strndup(const char *s, size_t n);
 long own_map(size_t size, int prot, int flags, int fd, uint64_t offset);
 void own_unmap(void *p, size_t size);
 
+/* Large tables that a short process hardly touches: kept apart from what every process writes. */
+#define UM_LARGE	__attribute__((section(".bss.large")))
+
 /* ---- locks: within one process; all of them are taken around fork ----------------------------------- */
 
 struct lock { uint32_t word; };		/* 0 free, 1 held, 2 held and somebody sleeps */

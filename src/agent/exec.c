@@ -23,21 +23,36 @@
 #define FRONT		(2 + 2 * SCRIPT_DEPTH)
 #define X_OK		1
 
-/* Strings we make ourselves, in one buffer that outlives the call (lifestate.exec_buf). */
+/*
+ * What one exec needs, in one mapping that outlives the call (lifestate.exec_buf): this, the new argument
+ * vector, and the strings we make ourselves, one behind the other, so that few pages are touched.
+ */
 struct exec_buf {
-	char boot[UM_BOOT_MAX];
-	char execfn[UM_PATH_MAX + 32];
-	char path[UM_PATH_MAX + 32];			/* of the file being looked at */
-	char exe[UM_PATH_MAX];
-	char fds[UM_BOOT_MAX / 2], cwd[UM_PATH_MAX + 64];
-	char script[SCRIPT_DEPTH + 1][SCRIPT_LINE + UM_PATH_MAX + 64];
-	const char *front[FRONT];			/* what stands instead of the guest's argv[0] */
+	const char *front[FRONT];	/* what stands instead of the guest's argv[0] */
 	int nfront;
-	size_t nargs;					/* of the guest, without argv[0] */
+	size_t nargs;			/* of the guest, without argv[0] */
+	char *boot, *execfn, *exe, *fds, *cwd;
+	char *path;			/* of the file being looked at */
+	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
+#define STRINGS		(UM_BOOT_MAX + UM_BOOT_MAX / 2 + (4 + SCRIPT_DEPTH) * (UM_PATH_MAX + SCRIPT_LINE + 64))
+
+/* A string of length n has been written at b->tip: keep it. */
+static char *keep(struct exec_buf *b, size_t n)
+{
+	char *s = b->tip;
+	b->tip += n + 1;
+	return s;
+}
 
 /* ---- opening what shall be executed -------------------------------------------------------------------- */
+
+/* With other threads about, the descriptors for the next image are close-on-exec until the last moment. */
+static int open_cloexec(void)
+{
+	return life_threads() > 1 ? O_CLOEXEC : 0;
+}
 
 static long check_executable(int fd)
 {
@@ -53,7 +68,7 @@ static long check_executable(int fd)
 
 static long open_real(struct where *w)
 {
-	int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC |
+	int flags = O_RDONLY | O_NONBLOCK | open_cloexec() |
 		    (w->fast || w->flags & WHERE_NOFOLLOW ? O_NOFOLLOW : 0);
 	long fd, r;
 
@@ -159,28 +174,28 @@ static long parse_script(char *line, long n, char **interp, char **arg)
 	return 0;
 }
 
-/* The script at b->path runs by its interpreter: changes front; *next is the interpreter's path. */
-static long enter_script(struct exec_buf *b, int depth, char *line, long n, const char **next)
+static char *keep_text(struct exec_buf *b, const char *s)
 {
-	char *interp, *arg, *keep = b->script[depth];
+	return keep(b, text_format(b->tip, b->end - b->tip, "%s", s));
+}
+
+/* The script at b->path runs by its interpreter: changes front; *next is the interpreter's path. */
+static long enter_script(struct exec_buf *b, char *line, long n, char **next)
+{
+	char *interp, *arg;
 	long r = parse_script(line, n, &interp, &arg);
 
 	if (r)
 		return r;
-	size_t li = strlen(interp) + 1, la = arg ? strlen(arg) + 1 : 0;
-	memcpy(keep, interp, li);
-	if (arg)
-		memcpy(keep + li, arg, la);
-	text_format(keep + li + la, sizeof b->script[depth] - li - la, "%s", b->path);
 	int more = arg ? 2 : 1;
 	for (int i = b->nfront - 1; i >= 1; i--)
 		b->front[i + more] = b->front[i];
-	b->front[0] = keep;
+	*next = keep_text(b, interp);
+	b->front[0] = *next;
 	if (arg)
-		b->front[1] = keep + li;
-	b->front[more] = keep + li + la;
+		b->front[1] = keep_text(b, arg);
+	b->front[more] = b->path;
 	b->nfront += more;
-	*next = keep;
 	return 0;
 }
 
@@ -211,22 +226,23 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 	const char *why;
 
 	for (int depth = 0; ; depth++) {
+		b->exe = b->tip;
 		long fd = open_program(t, dfd, path, flags, b->exe);
 		if (fd < 0)
 			return fd;
 		long n = raw_syscall(__NR_pread64, fd, line, SCRIPT_LINE, 0);
 		if (n >= 2 && line[0] == '#' && line[1] == '!') {
-			const char *next;
+			char *next;
 			raw_syscall(__NR_close, fd);
 			if (depth >= SCRIPT_DEPTH)
 				return -ELOOP;
 			if (depth == 0 && closes_on_exec(dfd, b->path))
 				return -ENOENT;
 			line[n] = 0;
-			long r = enter_script(b, depth, line, n, &next);
+			long r = enter_script(b, line, n, &next);
 			if (r)
 				return r;
-			text_format(b->path, sizeof b->path, "%s", next);
+			b->path = next;
 			dfd = AT_FDCWD;
 			path = (gaddr)b->path;
 			flags = 0;
@@ -234,6 +250,7 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 		}
 		if (!*b->exe)
 			path_of_real(fd, b->exe);
+		keep(b, strlen(b->exe));
 		long r = n < 0 ? n : elf_open(e, fd, &why);
 		if (r) {
 			raw_syscall(__NR_close, fd);
@@ -289,13 +306,15 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	long n = count_vector(t, argv);
 	if (n < 0)
 		return n;
-	size_t size = sizeof(struct exec_buf) + (n + FRONT + 4) * 8;
+	size_t fixed = sizeof(struct exec_buf) + (n + FRONT + 4) * 8, size = fixed + STRINGS;
 	long at = own_map(size, PROT_READ | PROT_WRITE, 0, -1, 0);
 	if (at < 0)
 		return at;
 	struct exec_buf *b = (void *)at;
 	t->life->exec_buf = b;
 	t->life->exec_size = size;
+	b->tip = (char *)b + fixed;
+	b->end = (char *)b + size;
 	b->nargs = n > 0 ? n - 1 : 0;
 	b->nfront = 1;
 	b->front[0] = "";
@@ -325,24 +344,30 @@ static long fill_argv(struct task *t, struct exec_buf *b, gaddr argv)
 
 static void name_for_guest(struct task *t, struct exec_buf *b, int dfd, gaddr path)
 {
-	long n = string_from_guest(t, b->path, path, UM_PATH_MAX);
+	int prefix = text_format(b->tip, 32, "/dev/fd/%d/", dfd);
+	char *name = b->tip + prefix;
+	long n = string_from_guest(t, name, path, UM_PATH_MAX);
 
-	if (n < 0)
-		b->path[0] = 0;
-	if (b->path[0] == '/' || (dfd == AT_FDCWD && n > 0)) {
-		text_format(b->execfn, sizeof b->execfn, "%s", b->path);
-	} else if (n > 0) {
-		text_format(b->execfn, sizeof b->execfn, "/dev/fd/%d/%s", dfd, b->path);
-	} else {
-		text_format(b->execfn, sizeof b->execfn, "/dev/fd/%d", dfd);
+	if (n > 0 && (*name == '/' || dfd == AT_FDCWD)) {
+		memmove(b->tip, name, n + 1);
+		prefix = 0;
+	} else if (n <= 0) {
+		n = -1;				/* nor the slash before it */
+		b->tip[prefix - 1] = 0;
 	}
-	text_format(b->path, sizeof b->path, "%s", b->execfn);
+	b->path = b->execfn = keep(b, prefix + n);
 }
 
 /* ---- the exec itself ------------------------------------------------------------------------------------ */
 
 static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int interp_fd)
 {
+	int nf = files_describe(t->files, b->tip, UM_BOOT_MAX / 2);
+	b->fds = nf >= 0 ? keep(b, nf) : NULL;
+	int nc = nf >= 0 ? fsinfo_describe(t->fs, b->tip, UM_PATH_MAX + 64) : nf;
+	b->cwd = nc >= 0 ? keep(b, nc) : NULL;
+	if (nc < 0)
+		return -E2BIG;
 	struct boot boot = {
 		.image_fd = process.image_fd, .world_fd = process.world_fd,
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
@@ -350,19 +375,14 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 		.prog_fd = prog_fd, .interp_fd = interp_fd,
 		.fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};
-	int r = files_describe(t->files, b->fds, sizeof b->fds);
-
-	if (r >= 0)
-		r = fsinfo_describe(t->fs, b->cwd, sizeof b->cwd);
-	if (r < 0)
-		return -E2BIG;
-	return boot_write(&boot, b->boot, sizeof b->boot);
+	b->boot = b->tip;
+	return boot_write(&boot, b->boot, UM_BOOT_MAX);
 }
 
-static void keep_open(long fd, bool keep)
+static void keep_open(long fd, bool yes)
 {
-	if (fd >= 0)
-		raw_syscall(__NR_fcntl, fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+	if (fd >= 0 && open_cloexec())
+		raw_syscall(__NR_fcntl, fd, F_SETFD, yes ? 0 : FD_CLOEXEC);
 }
 
 static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr envp, struct elf_file *e,

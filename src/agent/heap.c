@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The agent's heap: private memory of one process.  Sizes up to 4 KiB come from free lists by power of
- * two, cut from 64 KiB pieces; larger blocks are mappings of their own.  Each block has a 16-byte header
+ * The agent's heap: private memory of one process.  Sizes up to 4 KiB come from free lists by size class,
+ * cut from 64 KiB pieces; larger blocks are mappings of their own.  Each block has a 16-byte header
  * with its class.  The lock is taken around fork (life.c), so a child always finds it free.
  */
 #include "agent.h"
@@ -9,8 +9,11 @@
 #include <linux/mman.h>
 
 #define PIECE	(64u << 10)
-#define CLASSES	9		/* 16 << 0 .. 16 << 8 */
+#define FIRST	(12u << 10)	/* of the image: enough for most programs */
+#define CLASSES	(sizeof class_size / sizeof class_size[0])
 #define LARGE	0xffu
+
+static const uint16_t class_size[] = { 16, 32, 64, 128, 256, 512, 1024, 2112, 4096 };
 
 struct header {
 	uint64_t class;		/* index, or LARGE */
@@ -23,13 +26,14 @@ struct free_block {
 };
 
 static struct free_block *free_lists[CLASSES];
-static char *piece, *piece_end;
+static char first_piece[FIRST] __attribute__((aligned(16))) UM_LARGE;
+static char *piece = first_piece, *piece_end = first_piece + FIRST;
 struct lock heap_lock;
 
-static int class_of(size_t size)
+static unsigned class_of(size_t size)
 {
-	int c = 0;
-	while (c < CLASSES && (16u << c) < size)
+	unsigned c = 0;
+	while (c < CLASSES && class_size[c] < size)
 		c++;
 	return c;
 }
@@ -49,9 +53,9 @@ static void *large_alloc(size_t size)
 }
 
 /* Cuts a block of class c from the current piece, or from a new one. */
-static struct header *cut(int c)
+static struct header *cut(unsigned c)
 {
-	size_t need = (16u << c) + sizeof(struct header);
+	size_t need = class_size[c] + sizeof(struct header);
 	if ((size_t)(piece_end - piece) < need) {
 		long at = own_map(PIECE, PROT_READ | PROT_WRITE, 0, -1, 0);
 		if (at < 0)
@@ -67,7 +71,7 @@ static struct header *cut(int c)
 
 void *heap_alloc(size_t size)
 {
-	int c = class_of(size);
+	unsigned c = class_of(size);
 	if (c == CLASSES)
 		return large_alloc(size);
 	lock_acquire(&heap_lock);
@@ -79,7 +83,7 @@ void *heap_alloc(size_t size)
 		h = cut(c);
 	}
 	lock_release(&heap_lock);
-	return h ? memset(h + 1, 0, 16u << c) : NULL;
+	return h ? memset(h + 1, 0, class_size[c]) : NULL;
 }
 
 void heap_free(void *p)

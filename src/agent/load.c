@@ -167,37 +167,43 @@ static uint64_t random_pages(int bits)
 	return (r & ((1ul << bits) - 1)) * PAGE;
 }
 
-/* A free range for a shared object: at PIE_BASE + random, or where the kernel likes; aligned. */
-static uint64_t choose_base(uint64_t size, uint64_t align, bool pie)
+/*
+ * A range for a shared object: at PIE_BASE + random, or where the kernel likes; aligned.  It is mapped
+ * whole from the file's start, as the kernel does it: the segments are then mapped over that.
+ */
+static uint64_t choose_base(uint64_t size, uint64_t align, bool pie, int fd)
 {
 	long at;
 
 	for (int i = 0; pie && i < 64; i++) {
 		uint64_t want = (PIE_BASE + random_pages(PIE_RANDOM)) & ~(align - 1);
-		at = raw_syscall(__NR_mmap, want, size, PROT_NONE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-		if (at >= 0) {
-			raw_syscall(__NR_munmap, at, size);
+		at = raw_syscall(__NR_mmap, want, size, PROT_READ,
+				 MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
+		if (at >= 0)
 			return at;
-		}
 	}
-	at = raw_syscall(__NR_mmap, 0, size + align - PAGE, PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	at = raw_syscall(__NR_mmap, 0, size + align - PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (at < 0)
 		die("no room for the program", at);
-	raw_syscall(__NR_munmap, at, size + align - PAGE);
-	return (at + align - 1) & ~(align - 1);
+	uint64_t base = (at + align - 1) & ~(align - 1);
+	if (align > PAGE) {
+		raw_syscall(__NR_munmap, at, size + align - PAGE);
+		at = raw_syscall(__NR_mmap, base, size, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
+		if (at < 0)
+			die("no room for the program", at);
+	}
+	return base;
 }
 
 static void map_fixed(uint64_t at, uint64_t size, int prot, int flags, int fd, uint64_t offset)
 {
-	long r = raw_syscall(__NR_mmap, at, size, prot, MAP_PRIVATE | MAP_FIXED_NOREPLACE | flags, fd, offset);
+	long r = raw_syscall(__NR_mmap, at, size, prot, MAP_PRIVATE | flags, fd, offset);
 	if (r < 0)
 		die("mapping a segment", r);
 }
 
 /* One PT_LOAD: the file's part, zeros behind it to the end of its last page, anonymous pages. */
-static void map_segment(const Elf64_Phdr *p, uint64_t bias, int fd)
+static void map_segment(const Elf64_Phdr *p, uint64_t bias, int fd, int fixed)
 {
 	uint64_t from = page_down(bias + p->p_vaddr);
 	uint64_t file_end = bias + p->p_vaddr + p->p_filesz;
@@ -205,7 +211,7 @@ static void map_segment(const Elf64_Phdr *p, uint64_t bias, int fd)
 	int prot = prot_of(p);
 
 	if (p->p_filesz)
-		map_fixed(from, page_up(file_end) - from, prot, 0, fd, page_down(p->p_offset));
+		map_fixed(from, page_up(file_end) - from, prot, fixed, fd, page_down(p->p_offset));
 	else
 		file_end = from;
 	if (p->p_memsz > p->p_filesz) {
@@ -213,7 +219,7 @@ static void map_segment(const Elf64_Phdr *p, uint64_t bias, int fd)
 			memset((void *)file_end, 0, page_up(file_end) - file_end);
 		if (mem_end > page_up(file_end))
 			map_fixed(page_up(file_end), mem_end - page_up(file_end), prot,
-				  MAP_ANONYMOUS, -1, 0);
+				  MAP_ANONYMOUS | fixed, -1, 0);
 	}
 }
 
@@ -235,17 +241,22 @@ static void note_segment(struct placed *l, const Elf64_Phdr *p)
 
 static void map_file(struct placed *l, const struct elf_file *e, bool pie)
 {
-	uint64_t low, high, align;
+	uint64_t low, high, align, end;
+	int fixed = e->eh.e_type == ET_DYN ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 
 	extent(e, &low, &high, &align);
 	*l = (struct placed){ .start_code = ~0ul };
 	if (e->eh.e_type == ET_DYN)
-		l->bias = choose_base(high - low, align, pie) - low;
+		l->bias = choose_base(high - low, align, pie, e->fd) - low;
+	end = l->bias + low;
 	for (int i = 0; i < e->eh.e_phnum; i++) {
 		const Elf64_Phdr *p = &e->ph[i];
 		if (p->p_type != PT_LOAD || !p->p_memsz)
 			continue;
-		map_segment(p, l->bias, e->fd);
+		if (fixed == MAP_FIXED && page_down(l->bias + p->p_vaddr) > end)
+			raw_syscall(__NR_munmap, end, page_down(l->bias + p->p_vaddr) - end);
+		map_segment(p, l->bias, e->fd, fixed);
+		end = page_up(l->bias + p->p_vaddr + p->p_memsz);
 		note_segment(l, p);
 		if (p->p_offset <= e->eh.e_phoff && e->eh.e_phoff < p->p_offset + p->p_filesz)
 			l->phdr = l->bias + p->p_vaddr + e->eh.e_phoff - p->p_offset;

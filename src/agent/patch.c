@@ -17,7 +17,7 @@
 #include "../arch/x86_64/offsets.h"
 #include <linux/mman.h>
 
-#define COUNTERS	512u
+#define COUNTERS	256u
 #define PAGES		64
 #define PAGE		4096ul
 #define STUBS_PER_PAGE	(PAGE / STUB_SIZE)
@@ -26,7 +26,7 @@
 
 void stub_entry(void);
 
-static struct { uint64_t site; uint32_t count; } counters[COUNTERS];
+static struct { uint32_t site, count; } counters[COUNTERS];	/* low half of the address */
 static struct { uint64_t base; uint32_t used; } pages[PAGES];
 static int npages;
 struct lock patch_lock;
@@ -170,12 +170,12 @@ static void patch_site(struct task *t, uint64_t site)
 void patch_count(struct task *t, uint64_t site)
 {
 	uint32_t threshold = process.world ? process.world->patch_after : 0;
-	uint32_t i = (uint32_t)(site >> 1) * 2654435761u >> 23;
+	uint32_t i = (uint32_t)(site >> 1) * 2654435761u >> 24;
 
 	if (!threshold || !text_patching_possible())
 		return;
-	if (counters[i].site != site) {
-		counters[i].site = site;
+	if (counters[i].site != (uint32_t)site) {
+		counters[i].site = (uint32_t)site;
 		counters[i].count = 0;
 	}
 	if (++counters[i].count != threshold)

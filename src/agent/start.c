@@ -38,7 +38,7 @@ _Noreturn static void fail(const char *what, long error)
 
 static void install_filter(void)
 {
-	static struct sock_filter code[FILTER_MAX];
+	static struct sock_filter code[FILTER_MAX] UM_LARGE;
 	struct sock_fprog prog = { .filter = code };
 	int n = um_filter_build(code, FILTER_MAX, (uint64_t)agent_text_start, (uint64_t)agent_text_end);
 
@@ -85,10 +85,8 @@ static uint64_t ignored_now(void)
 
 static struct task *first_task(const struct boot *b)
 {
-	struct task *t = task_new();
+	struct task *t = task_first();
 
-	if (!t)
-		fail("no memory for a task", -ENOMEM);
 	t->view = b->view;
 	t->epoch = b->epoch;
 	t->is_server = b->server;

@@ -14,7 +14,7 @@
  */
 #include "path_walk.h"
 
-#define ENTRIES		1024u
+#define ENTRIES		128u		/* few pages: short programs fault them all in */
 #define WAYS		2u
 
 struct entry {
@@ -24,9 +24,9 @@ struct entry {
 	uint64_t a, b;		/* hashes of key and text */
 };
 
-static struct entry table[ENTRIES];
-static char *canons[ENTRIES];		/* under the lock; NULL where the flags say it is not needed */
-static uint32_t canon_lens[ENTRIES];
+static struct entry table[ENTRIES] UM_LARGE;
+static char *canons[ENTRIES] UM_LARGE;		/* under the lock; NULL where the flags say it is not needed */
+static uint32_t canon_lens[ENTRIES] UM_LARGE;
 static int holder;
 
 struct hash { uint64_t a, b; };

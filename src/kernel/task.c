@@ -32,14 +32,15 @@ _Static_assert(offsetof(struct regs, r15) == REGS_R15 && offsetof(struct regs, r
 _Static_assert(UM_TASK_SPAN == TASK_SPAN, "offsets.h");
 _Static_assert(UM_TASKS_BASE >> 32 == UM_TASKS_HIGH, "offsets.h");
 
-#define REGIONS_MAX	((1ull << 32) / TASK_SPAN)
+#define REGIONS_MAX	((1ull << 32) / TASK_SPAN - 64)	/* the image takes some room */
 
 struct lock tasks_lock;
-static uint32_t regions;	/* mapped so far */
+static uint32_t regions = 1;	/* mapped so far: the first belongs to the image (agent.ld) */
+extern char first_task_region[];
 
 static struct task_page *region(uint32_t i)
 {
-	return (struct task_page *)(UM_TASKS_BASE + (uint64_t)i * TASK_SPAN);
+	return (struct task_page *)(first_task_region + (uint64_t)i * TASK_SPAN);
 }
 
 static struct task_page *region_find(void)
@@ -54,6 +55,15 @@ static struct task_page *region_find(void)
 	return r < 0 ? NULL : region(regions++);
 }
 
+static struct task *task_in(struct task_page *p)
+{
+	p->task.self = &p->task;
+	p->task.busy = 1;
+	p->task.sig = &p->sig;
+	p->task.life = &p->life;
+	return &p->task;
+}
+
 struct task *task_new(void)
 {
 	lock_acquire(&tasks_lock);
@@ -63,12 +73,12 @@ struct task *task_new(void)
 		p->task.busy = 1;
 	}
 	lock_release(&tasks_lock);
-	if (!p)
-		return NULL;
-	p->task.self = &p->task;
-	p->task.sig = &p->sig;
-	p->task.life = &p->life;
-	return &p->task;
+	return p ? task_in(p) : NULL;
+}
+
+struct task *task_first(void)
+{
+	return task_in(region(0));
 }
 
 void task_only(struct task *t)

@@ -56,6 +56,7 @@ struct task {
 
 /* A fresh task in a free region, busy = 1; or NULL. */
 struct task *task_new(void);
+struct task *task_first(void);	/* of a new image: the region that is part of it, still zero */
 extern struct lock tasks_lock;
 
 /* In the child of a fork: all other threads are gone, their regions are free. */

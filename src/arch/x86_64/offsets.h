@@ -7,9 +7,9 @@
 #define UM_ARCH_OFFSETS_H
 
 /* The agent's part of the address space: nothing of the guest's is ever mapped here. */
-#define UM_AGENT_BASE		0x7e9000000000	/* the image */
-#define UM_TASKS_BASE		0x7e9100000000	/* task regions: one 4 GiB window, so that a look at the */
-#define UM_TASKS_HIGH		0x7e91		/* high half of gs tells whether it is a task */
+#define UM_AGENT_BASE		0x7e9000000000
+#define UM_TASKS_BASE		0x7e9100000000	/* the image, then task regions: one 4 GiB window, so that a */
+#define UM_TASKS_HIGH		0x7e91		/* look at the high half of gs tells whether it may be a task */
 #define UM_OWN_BASE		0x7e9200000000	/* own_map() */
 #define UM_OWN_END		0x7ea000000000
 
