@@ -27,6 +27,8 @@ void fuse_conn_leave(struct fuse_conn *c);
 /* read(2), readv(2), write(2), writev(2), ioctl(2), poll on it.  iov holds guest addresses. */
 long fuse_dev_read(struct task *t, struct file *f, const struct iovec *iov, int iovcnt);
 long fuse_dev_write(struct task *t, struct file *f, const struct iovec *iov, int iovcnt);
+/* splice(2): a whole message from (write) or to a real pipe. */
+long fuse_dev_splice(struct task *t, struct file *f, int pipe, size_t len, bool write);
 long fuse_dev_ioctl(struct task *t, struct file *f, unsigned cmd, gaddr arg);
 
 #endif

@@ -4,6 +4,7 @@
  *
  *	fuse_conn.c	connections, opening the device
  *	fuse_dev.c	the device: read, write, waiting, the end of a connection
+ *	fuse_splice.c	read and write through a pipe
  *	fuse_job.c	jobs: a guest's request taken from its slot, run as a coroutine, answered
  *	fuse_co.c	the coroutines themselves: stacks and switching
  *	fuse_proto.c	FUSE messages: building requests, checking replies, attributes
@@ -13,7 +14,7 @@
  *	fuse_handle.c	open files: numbers, locks, the sweep that finds the last close
  *	fuse_perm.c	who may do what (allow_other, default_permissions, read-only mounts)
  *	fuse_walk.c	from a path to a node
- *	fuse_ops*.c	one function per UM_OP_*
+ *	fuse_ops*.c, fuse_readdir.c	one function per UM_OP_*
  *
  * Everything here is protected by one lock, which is held whenever a coroutine runs.  A
  * coroutine gives the processor away in two places only: fuse_call() (waits for the server's reply) and

@@ -8,6 +8,7 @@
  * nothing has to be undone when a write comes out short.
  */
 #include "calls.h"
+#include "../fs/fuse.h"
 #include <asm/poll.h>
 #include <linux/fs.h>
 
@@ -350,6 +351,21 @@ static long splice_verdict(const struct end *in, const struct end *out)
 	return pipe->where ? -ESPIPE : 0;
 }
 
+/* Our /dev/fuse on one side: the messages of a server.  0: it is on neither. */
+static long splice_device(struct task *t, int fd_in, int fd_out, size_t len)
+{
+	struct file *in = fd_hold(t, fd_in), *out = fd_hold(t, fd_out);
+	long r = 0;
+
+	if (in && in->kind == FILE_FUSE_DEVICE)
+		r = out || fd_is_ours(fd_out) ? -EINVAL : fuse_dev_splice(t, in, fd_out, len, false);
+	else if (out && out->kind == FILE_FUSE_DEVICE)
+		r = in || fd_is_ours(fd_in) ? -EINVAL : fuse_dev_splice(t, out, fd_in, len, true);
+	file_put(in);
+	file_put(out);
+	return r;
+}
+
 long sys_splice(struct task *t, int fd_in, gaddr off_in, int fd_out, gaddr off_out, size_t len, unsigned flags)
 {
 	struct end in, out;
@@ -362,6 +378,9 @@ long sys_splice(struct task *t, int fd_in, gaddr off_in, int fd_out, gaddr off_o
 		return -EINVAL;
 	if (!len)
 		return 0;
+	r = splice_device(t, fd_in, fd_out, len);
+	if (r)
+		return r;
 	if (len > UM_MAX_RW)
 		len = UM_MAX_RW;
 	out.f = NULL;
