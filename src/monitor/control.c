@@ -188,6 +188,8 @@ static int ctl_mount(struct call *c)
 	free(mc.data);
 	if (r < 0)
 		return r;
+	log_line("umview: mount %d: %s on view %u, by process %d", r, c->req.op == UM_CTL_BIND ? "bind" : "server",
+		 c->req.view, c->pid);
 	c->rep.handle = (uint32_t)r;
 	return 0;
 }

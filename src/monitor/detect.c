@@ -190,7 +190,7 @@ char *find_program(const char *name)
 	if (strchr(name, '/'))
 		return program_in("", 0, name);
 	path = program_in_list(getenv("PATH"), name);
-	return path ? path : program_in_list("/usr/sbin:/sbin:/usr/bin:/bin", name);
+	return path ? path : program_in_list("/usr/local/sbin:/usr/sbin:/sbin", name);
 }
 
 bool uses_libfuse2(const char *path)

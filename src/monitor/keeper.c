@@ -74,11 +74,14 @@ void keeper_listen(struct keeper_link *k, int timeout_ms)
 	}
 }
 
+/* Waits until the keeper has heard it: a socket closed with something unread in it loses what was sent. */
 void keeper_accept(struct keeper_link *k)
 {
 	char c = SAID_ACCEPT;
 
 	send(k->socket, &c, 1, MSG_NOSIGNAL);
+	for (int i = 0; i < 50 && !k->closed; i++)
+		keeper_listen(k, 100);
 	close(k->socket);
 }
 

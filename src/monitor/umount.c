@@ -23,6 +23,7 @@ uint32_t mount_end(struct monitor *m, uint32_t view, struct mount_rec *r, bool l
 {
 	uint32_t server = r->kind == UM_MOUNT_REMOTE && is_last_holder(r) ? r->server : 0;
 
+	log_line("umview: mount %u (%s) is taken out of view %u", r->id, r->path, view);
 	mount_remove(&m->w, view, r->id);
 	if (server)
 		server_end(m, server, lazy, slot);
@@ -103,6 +104,7 @@ int umount_request(struct monitor *m, const struct um_request *req, const char *
 		end_children(m, req->view, r);
 	}
 	bool wait = !own && !lazy;
+	log_line("umview: process %u unmounts %s", req->pid, path);
 	mount_end(m, req->view, r, lazy, wait ? slot : -1);
 	return wait ? ANSWER_LATER : 0;
 }
