@@ -676,6 +676,65 @@ static void test_missing(void)
 	fw_umount(id);
 }
 
+/* ---- threads, while the table changes ---------------------------------------------------------------- */
+
+static volatile int stop_threads;
+
+static long wrong_place(struct task *t, const char *path, const struct fs_ops *fs, const char *rest)
+{
+	struct where w;
+	long r = where_begin_path(&w, t, AT_FDCWD, path, 0), wrong = 1;
+
+	if (where_next(&w, &r))
+		wrong = w.fs != fs || strcmp(fs == &remote_fs ? w.path + w.rest : (char *)w.upath, rest);
+	where_end(&w, r);
+	return wrong;
+}
+
+static void *resolver(void *arg)
+{
+	struct task t = { .tid = (int)raw_syscall(__NR_gettid), .epoch = UINT32_MAX, .files = task.files, .fs = task.fs };
+	char file[100], mnt[100], link[100], bind[100], missing[100];
+	long *wrong = arg;
+
+	snprintf(file, sizeof(file), "%s/dir/file", T);
+	snprintf(mnt, sizeof(mnt), "%s/tomnt/a/f", T);
+	snprintf(link, sizeof(link), "%s/link/file", T);
+	snprintf(bind, sizeof(bind), "%s/b/file", T);
+	snprintf(missing, sizeof(missing), "%s/none/file", T);
+	while (!stop_threads) {
+		*wrong += wrong_place(&t, file, &real_fs, file);
+		*wrong += wrong_place(&t, mnt, &remote_fs, "a/f");
+		*wrong += wrong_place(&t, link, &real_fs, link);
+		*wrong += wrong_place(&t, bind, &real_fs, file);
+		*wrong += wrong_place(&t, missing, &real_fs, missing);
+		wrong[1]++;
+	}
+	channel_task_exit(&t);
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	long wrong[3][2] = { { 0 } };
+	pthread_t threads[3];
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, resolver, wrong[i]);
+	for (int i = 0; i < 300; i++) {
+		uint32_t id = fw_mount(UM_MOUNT_REMOTE, in_t("other/one"), 3, 1, "");
+
+		usleep(300);
+		view_links_changed(&task);
+		fw_umount(id);
+	}
+	stop_threads = 1;
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	is_int(wrong[0][0] + wrong[1][0] + wrong[2][0], 0, "threads find the same while mounts come and go (%ld rounds)",
+	       wrong[0][1] + wrong[1][1] + wrong[2][1]);
+}
+
 static int cost(int dfd, const char *path, unsigned flags)
 {
 	struct where *w = &last_where;
@@ -782,6 +841,7 @@ int main(int argc, char **argv)
 	test_limits();
 	test_changes();
 	test_missing();
+	test_threads();
 	test_cost();
 	if (argc > 1 && !strcmp(argv[1], "--speed"))
 		test_speed();

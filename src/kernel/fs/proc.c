@@ -214,6 +214,17 @@ static char *next_line(struct maps *m, size_t *used)
 	return m->buf;
 }
 
+/* A program of a mounted file system runs from a copy in memory that bears its path, if that was not too long. */
+static const char *name_of_copy(const char *name, size_t *n)
+{
+	const char *end = strchr(name, 0);
+
+	if (end - name > 10 && !strcmp(end - 10, " (deleted)"))
+		end -= 10;
+	*n = name[0] == '/' && end - name < 240 ? (size_t)(end - name) : 0;
+	return name;
+}
+
 static long mapped_file(int pid, uint64_t address, char *buf, size_t size)
 {
 	struct maps m = { .len = 0 };
@@ -228,10 +239,14 @@ static long mapped_file(int pid, uint64_t address, char *buf, size_t size)
 	while (!found && (line = next_line(&m, &used)))
 		found = maps_line(line, address);
 	raw_syscall(__NR_close, m.fd);
-	n = found ? strlen(found) : 0;
-	if (!n || n >= size || !strncmp(found, "/memfd:", 7))
+	if (found && !strncmp(found, "/memfd:", 7))
+		found = name_of_copy(found + 7, &n);
+	else
+		n = found ? strlen(found) : 0;
+	if (!n || n >= size)
 		return -ENOENT;
-	memcpy(buf, found, n + 1);
+	memcpy(buf, found, n);
+	buf[n] = 0;
 	return (long)n;
 }
 
@@ -428,42 +443,41 @@ static long fuse_node_readlink(struct where *w, gaddr buf, size_t size)
 
 /* ---- the tables ----------------------------------------------------------------------------------- */
 
-/* Two copies of real_fs with entries replaced.  Made once; a table is complete before `made` says so. */
-static struct {
-	struct lock lock;
-	uint32_t made;
-	struct fs_ops proc, fuse_node;
-} tables;
+/*
+ * Two copies of real_fs with entries replaced, made when first needed.  Threads that make them at the same
+ * time write the same; so there is no lock, which a fork could leave held.
+ */
+static struct fs_ops proc_table, fuse_node_table;
+static uint32_t tables_made;
 
 static void tables_make(void)
 {
-	lock_acquire(&tables.lock);
-	if (!tables.made) {
-		tables.proc = tables.fuse_node = real_fs;
-		tables.proc.name = "proc";
-		tables.proc.readlink = proc_readlink;
-		tables.proc.open = proc_open;
-		tables.fuse_node.name = "fuse device";
-		tables.fuse_node.statx = fuse_node_statx;
-		tables.fuse_node.stat = fuse_node_stat;
-		tables.fuse_node.access = fuse_node_access;
-		tables.fuse_node.open = fuse_node_open;
-		tables.fuse_node.readlink = fuse_node_readlink;
-		__atomic_store_n(&tables.made, 1, __ATOMIC_RELEASE);
-	}
-	lock_release(&tables.lock);
+	struct fs_ops proc = real_fs, fuse_node = real_fs;
+
+	proc.name = "proc";
+	proc.readlink = proc_readlink;
+	proc.open = proc_open;
+	fuse_node.name = "fuse device";
+	fuse_node.statx = fuse_node_statx;
+	fuse_node.stat = fuse_node_stat;
+	fuse_node.access = fuse_node_access;
+	fuse_node.open = fuse_node_open;
+	fuse_node.readlink = fuse_node_readlink;
+	proc_table = proc;
+	fuse_node_table = fuse_node;
+	__atomic_store_n(&tables_made, 1, __ATOMIC_RELEASE);
 }
 
 const struct fs_ops *proc_fs(void)
 {
-	if (!__atomic_load_n(&tables.made, __ATOMIC_ACQUIRE))
+	if (!__atomic_load_n(&tables_made, __ATOMIC_ACQUIRE))
 		tables_make();
-	return &tables.proc;
+	return &proc_table;
 }
 
 const struct fs_ops *fuse_node_fs(void)
 {
-	if (!__atomic_load_n(&tables.made, __ATOMIC_ACQUIRE))
+	if (!__atomic_load_n(&tables_made, __ATOMIC_ACQUIRE))
 		tables_make();
-	return &tables.fuse_node;
+	return &fuse_node_table;
 }
