@@ -155,17 +155,30 @@ static int usage(const struct request *r)
 	return 0;
 }
 
-/* Returns 0 to go on, else 1 + exit status. */
+static int take_mountpoint(struct request *r, const char *word)
+{
+	if (r->mountpoint)
+		return fail(r, "extra arguments after the mountpoint");
+	r->mountpoint = word;
+	return 0;
+}
+
+/* Options may stand behind the mount point (gocryptfs).  Returns 0 to go on, else 1 + exit status. */
 static int parse(struct request *r, int argc, char **argv)
 {
-	int i = 1;
 	const char *comm = getenv("_FUSE_COMMFD");
+	bool words = false;
 
-	for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+	for (int i = 1; i < argc; i++) {
 		const char *a = argv[i];
+		if (words || a[0] != '-' || !a[1]) {
+			if (take_mountpoint(r, a))
+				return 2;
+			continue;
+		}
 		if (!strcmp(a, "--")) {
-			i++;
-			break;
+			words = true;
+			continue;
 		}
 		if (!strcmp(a, "-h") || !strcmp(a, "--help"))
 			return 1 + usage(r);
@@ -188,9 +201,8 @@ static int parse(struct request *r, int argc, char **argv)
 			return 1 + fail(r, "unknown option %s", a);
 		}
 	}
-	if (argc - i != 1)
-		return 1 + fail(r, "%s", argc == i ? "missing mountpoint argument" : "extra arguments after the mountpoint");
-	r->mountpoint = argv[i];
+	if (!r->mountpoint)
+		return 1 + fail(r, "missing mountpoint argument");
 	return !r->unmount && take_comm_fd(r, comm) ? 2 : 0;
 }
 
