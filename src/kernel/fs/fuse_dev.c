@@ -331,12 +331,15 @@ static long next_message(struct task *t, struct fuse_conn *c, const struct vec *
 	}
 }
 
-/* Who reads requests serves the mount: it sees the world as it was before. */
+/*
+ * Who reads requests serves the mount: it sees the world as it was before.  INIT does not count: go-fuse
+ * reads that with the thread that then opens a file of the mount, to see that it works.
+ */
 static void becomes_server(struct task *t, struct fuse_conn *c)
 {
 	uint32_t id = __atomic_load_n(&c->shm->mount_id, __ATOMIC_RELAXED);
 
-	if (id && id < t->epoch)
+	if (c->init == INIT_DONE && id && id < t->epoch)
 		t->epoch = id;
 	t->is_server = 1;
 	__atomic_store_n(&c->shm->pid, (uint32_t)process.pid, __ATOMIC_RELAXED);
