@@ -18,13 +18,15 @@ list() {	# list PATTERN DIR...: regular files below DIR... that exist
 
 case ${1-} in
 agent)	list '*.[cS]' src/agent src/kernel src/arch/x86_64 ;;
-hosted)	list '*.c' src/agent src/kernel; list 'co.S' src/arch/x86_64 ;;
+entry)	list 'entry*.S' src/arch/x86_64 ;;	# what cannot be hosted
+hosted)	list '*.c' src/agent src/kernel
+	list '*.S' src/arch/x86_64 | grep -v /entry ;;
 monitor) list '*.c' src/monitor ;;
 unit)	list '*_test.c' tests/unit; list 'test_*.c' tests/unit; list '*_test.py' tests/unit ;;
 fuzz)	list '*_fuzz.c' tests/fuzz ;;
 all)	for group in agent monitor unit fuzz; do
 		"$0" "$group"
 	done ;;
-*)	echo "usage: tools/sources.sh agent|hosted|monitor|unit|fuzz|all" >&2
+*)	echo "usage: tools/sources.sh agent|entry|hosted|monitor|unit|fuzz|all" >&2
 	exit 2 ;;
 esac
