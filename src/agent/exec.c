@@ -301,13 +301,43 @@ static long count_vector(struct task *t, gaddr v)
 	return 0;
 }
 
+/*
+ * Most execs fit into a buffer of the image that need not be mapped; one thread at a time has it.  (A
+ * vfork child that has executed something gives it back by its parent, in exec_buf_free.)
+ */
+static char common_buf[STRINGS + 4096] UM_LARGE __attribute__((aligned(16)));
+static uint32_t common_used;
+
+static long buf_alloc(size_t size)
+{
+	uint32_t no = 0;
+	if (size <= sizeof common_buf &&
+	    __atomic_compare_exchange_n(&common_used, &no, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return (long)common_buf;
+	return own_map(size, PROT_READ | PROT_WRITE, 0, -1, 0);
+}
+
+void exec_buf_free(struct task *t)
+{
+	if (t->life->exec_buf == common_buf)
+		__atomic_store_n(&common_used, 0, __ATOMIC_RELEASE);
+	else if (t->life->exec_buf)
+		own_unmap(t->life->exec_buf, t->life->exec_size);
+	t->life->exec_buf = NULL;
+}
+
+void exec_after_fork(void)
+{
+	common_used = 0;
+}
+
 static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 {
 	long n = count_vector(t, argv);
 	if (n < 0)
 		return n;
 	size_t fixed = sizeof(struct exec_buf) + (n + FRONT + 4) * 8, size = fixed + STRINGS;
-	long at = own_map(size, PROT_READ | PROT_WRITE, 0, -1, 0);
+	long at = buf_alloc(size);
 	if (at < 0)
 		return at;
 	struct exec_buf *b = (void *)at;
@@ -317,6 +347,7 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	b->end = (char *)b + size;
 	b->nargs = n > 0 ? n - 1 : 0;
 	b->nfront = 1;
+	b->exe = b->fds = b->cwd = NULL;
 	b->front[0] = "";
 	if (n > 0) {
 		uint64_t first;
@@ -437,10 +468,7 @@ long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, i
 	long r = new_buf(t, argv, &b);
 	if (r == 0)
 		r = exec_with(t, b, dfd, path, argv, envp, flags);
-	if (t->life->exec_buf) {
-		own_unmap(t->life->exec_buf, t->life->exec_size);
-		t->life->exec_buf = NULL;
-	}
+	exec_buf_free(t);
 	return r;
 }
 

@@ -30,6 +30,10 @@ bool boot_read(struct boot *b, char *text);
  */
 long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags);
 
+/* What an exec of t's left allocated: a vfork child's parent calls this when the child is gone. */
+void exec_buf_free(struct task *t);
+void exec_after_fork(void);	/* in the child: whoever had the common buffer is gone */
+
 /* The first program of a view: argv[0] is looked up in PATH; failure is reported and ends the process. */
 _Noreturn void exec_first(struct task *t, char **argv, char **envp);
 

@@ -8,6 +8,7 @@
  */
 #include "life.h"
 #include "channel.h"
+#include "exec.h"
 #include "heap.h"
 #include "patch_text.h"
 #include "signal.h"
@@ -95,8 +96,7 @@ static void release(struct task *t)
 static void discard(struct task *nt)
 {
 	release(nt);
-	if (nt->life->exec_buf)
-		own_unmap(nt->life->exec_buf, nt->life->exec_size);
+	exec_buf_free(nt);
 	__atomic_store_n(&nt->busy, 0, __ATOMIC_RELEASE);
 }
 
@@ -188,6 +188,7 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 	if (a->stack)
 		t->regs.rsp = a->stack + a->stack_size;
 	threads = 1;
+	exec_after_fork();
 	task_only(t);
 	unlock_all(t);
 	channel_after_fork(t);
