@@ -9,6 +9,7 @@
  */
 #include "load.h"
 #include "agent.h"
+#include "patch.h"
 #include <linux/auxvec.h>
 #include <linux/mman.h>
 #include <linux/personality.h>
@@ -364,6 +365,7 @@ _Noreturn void load_run(struct start_stack *s, int prog_fd, int interp_fd, const
 			die(why, r);
 		map_file(&il, &interp, false);
 		elf_close(&interp);
+		patch_prepared(interp_fd, il.bias);
 		raw_syscall(__NR_close, interp_fd);
 	}
 	raw_syscall(__NR_close, prog_fd);

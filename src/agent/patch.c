@@ -167,6 +167,44 @@ static void patch_site(struct task *t, uint64_t site)
 		text_store(start, hop, sizeof hop);
 }
 
+/* The jump of one prepared site, into text (a copy of the page's part from `lo`), and its stub. */
+static void prepare_site(uint64_t site, uint64_t lo, uint8_t *text, int n)
+{
+	uint8_t stub_code[STUB_SIZE];
+	struct patch_shape s;
+
+	if (!patch_recognise(text, n, site - lo, &s) || s.start != s.jump)
+		return;
+	uint64_t start = lo + s.start, stub = stub_place(site);
+	if (!stub)
+		return;
+	patch_write_stub(stub_code, stub, start, &s);
+	memcpy((void *)stub, stub_code, sizeof stub_code);
+	uint32_t rel = (uint32_t)(stub - (start + 5));
+	text[s.start] = 0xe9;
+	memcpy(text + s.start + 1, &rel, 4);
+}
+
+void patch_prepared(int fd, uint64_t bias)
+{
+	const struct um_prepared *p = &process.world->prepared;
+	struct stat st;
+
+	if (!p->count || p->count > UM_PREPARED_MAX || !process.world->patch_after || !text_patching_possible() ||
+	    raw_syscall(__NR_fstat, fd, &st) < 0 || st.st_dev != p->dev || st.st_ino != p->ino ||
+	    (uint64_t)st.st_size != p->size ||
+	    (uint64_t)st.st_mtime * 1000000000u + st.st_mtime_nsec != p->mtime_ns)
+		return;
+	uint64_t lo = bias + p->vaddr[0] - 9, hi = bias + p->vaddr[p->count - 1] + 2;
+	uint8_t text[PAGE];
+	if (hi - lo > sizeof text)
+		return;
+	memcpy(text, (void *)lo, hi - lo);
+	for (uint32_t i = 0; i < p->count; i++)
+		prepare_site(bias + p->vaddr[i], lo, text, hi - lo);
+	text_write(lo, text, hi - lo);
+}
+
 void patch_count(struct task *t, uint64_t site)
 {
 	uint32_t threshold = process.world ? process.world->patch_after : 0;

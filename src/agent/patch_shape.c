@@ -9,7 +9,9 @@
  *
  * rt_sigreturn is never patched: unwinders know its bytes.  Pure functions, tested by tests/golden.
  */
-#include "patch.h"
+#include <string.h>
+#include <asm/unistd.h>
+#include "patch_shape.h"
 #include "../arch/x86_64/offsets.h"
 
 #define PAGE	4096ul

@@ -47,6 +47,17 @@
 #define UM_HANDLE_DEVICE	0xffffffffu	/* the server's own descriptor of /dev/fuse */
 #define UM_LOCK_BRANCH(view)	((1ULL << 60) | (uint64_t)(view))	/* held by the launcher of a branch */
 
+/*
+ * The system call sites of the dynamic linker that every program's start runs through, found once by the
+ * monitor: the loader patches them before the first has trapped (agent/patch.c).  All in one page.
+ */
+#define UM_PREPARED_MAX	48u
+struct um_prepared {
+	uint64_t dev, ino, size, mtime_ns;	/* of the file meant; size 0 = nothing prepared */
+	uint32_t count;
+	uint32_t vaddr[UM_PREPARED_MAX];	/* of the syscall instructions, as in the file's program headers */
+};
+
 struct um_world {
 	uint64_t magic;
 	uint32_t version;
@@ -60,7 +71,9 @@ struct um_world {
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
 	uint64_t boot_ns;	/* CLOCK_MONOTONIC at creation: a name for this world, with monitor_pid */
 	char	 umview_path[256];	/* the umview binary: what an exec of fusermount in the view runs */
+	struct um_prepared prepared;
 };
+_Static_assert(sizeof(struct um_world) <= 4096, "wire");
 
 /* ---- views -------------------------------------------------------------------------------------- */
 
