@@ -95,6 +95,10 @@ long where_end(struct where *w, long r);
 
 #define UM_EAGAIN	513	/* an operation found a link: the resolver goes on (never seen by guests) */
 
+/* After a real place has been opened as fd: a directory is where the path led, which, behind a bind mount, is not
+ * where the kernel says it is. */
+void where_opened(struct where *w, int fd);
+
 /*
  * For operations of remote_fs: the server stopped at a link or at ".." (s->rep.status == UM_WALK_LINK).
  * Puts what is left to walk into w and returns -UM_EAGAIN for the operation to return, or -ELOOP,

@@ -23,8 +23,31 @@ void hint_free(struct dir_hint *h)
 
 void hint_forget(struct dir_hint *h)
 {
+	h->bind = 0;
 	__atomic_store_n(&h->plain, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
+}
+
+static const struct dir_hint *hint_peek(const struct task *t, int dfd)
+{
+	if (dfd == AT_FDCWD)
+		return __atomic_load_n(&t->fs->hint, __ATOMIC_ACQUIRE);
+	if ((unsigned)dfd >= (unsigned)__atomic_load_n(&t->files->nhints, __ATOMIC_ACQUIRE))
+		return NULL;
+	return __atomic_load_n(&t->files->hints[dfd], __ATOMIC_ACQUIRE);
+}
+
+uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound)
+{
+	const struct dir_hint *h;
+
+	if (dfd == AT_FDCWD) {
+		*bound = t->fs->cwd_bound;
+		return t->fs->cwd_bind;
+	}
+	h = hint_peek(t, dfd);
+	*bound = h ? h->bound : 0;
+	return h ? h->bind : 0;
 }
 
 /* ---- what is not plain ---------------------------------------------------------------------------- */
@@ -43,7 +66,9 @@ static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_
 {
 	struct mount m;
 
-	if (dfd == AT_FDCWD && t->fs->cwd_bind)
+	uint32_t bound;
+
+	if (base_bind(t, dfd, &bound))
 		return false;
 	if (len <= 1 || path_within(path, len, "/proc", 5) || path_within(path, len, "/dev", 4))
 		return false;
@@ -150,23 +175,15 @@ static struct dir_hint *hint_make(struct task *t, int dfd)
 	return h;
 }
 
-static const struct dir_hint *hint_peek(const struct task *t, int dfd)
-{
-	if (dfd == AT_FDCWD)
-		return __atomic_load_n(&t->fs->hint, __ATOMIC_ACQUIRE);
-	if ((unsigned)dfd >= (unsigned)__atomic_load_n(&t->files->nhints, __ATOMIC_ACQUIRE))
-		return NULL;
-	return __atomic_load_n(&t->files->hints[dfd], __ATOMIC_ACQUIRE);
-}
-
 /* The owner's lock is held. */
 static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, size_t size)
 {
 	long n = ask_kernel(dfd, buf, size);
+	uint32_t bound, bind = base_bind(t, dfd, &bound);
 	struct dir_hint *h;
 
-	if (n > 0 && dfd == AT_FDCWD && t->fs->cwd_bind)
-		n = through_bind(t, t->fs->cwd_bind, t->fs->cwd_bound, buf, (size_t)n, size);
+	if (n > 0 && bind)
+		n = through_bind(t, bind, bound, buf, (size_t)n, size);
 	if (n > 0 && (h = hint_make(t, dfd)))
 		hint_set(t, h, dfd, buf, (size_t)n, generation);
 	return n;
@@ -188,6 +205,23 @@ long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t s
 	}
 	lock_release(lock);
 	return n;
+}
+
+void where_opened(struct where *w, int fd)
+{
+	struct task *t = w->t;
+	struct dir_hint *h;
+
+	fd_forget_hint(t, fd);
+	if (!w->bind)
+		return;
+	lock_acquire(&t->files->lock);
+	h = hint_make(t, fd);
+	if (h) {
+		h->bind = w->bind;
+		h->bound = w->bound;
+	}
+	lock_release(&t->files->lock);
 }
 
 __attribute__((noinline)) static int base_refresh(struct task *t, int dfd, uint64_t generation)

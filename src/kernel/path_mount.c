@@ -78,7 +78,7 @@ static int settle(struct walk *k, uint32_t epoch)
 	}
 }
 
-static int go_behind(struct walk *k, const struct mount *m)
+int walk_behind(struct walk *k, const struct mount *m)
 {
 	struct place *p = &k->place;
 	int r = m->flags & UM_MNT_DYING ? -ENOENT : bind_target(k, m->id, k->back, &p->back_len);
@@ -99,7 +99,7 @@ static int enter(struct walk *k, const struct mount *m)
 	if (m->kind == UM_MOUNT_REMOTE)
 		return stand_in(p, m);
 	p->bind = m->id;
-	return go_behind(k, m);
+	return walk_behind(k, m);
 }
 
 /* The backing path is one, seen from the other end of the bind mount. */
@@ -109,7 +109,7 @@ static int enter_behind(struct walk *k, const struct mount *m)
 	if (m->kind == UM_MOUNT_REMOTE)
 		return stand_in(&k->place, m);
 	k->place.nested = true;
-	return go_behind(k, m);
+	return walk_behind(k, m);
 }
 
 int walk_arrive(struct walk *k)
@@ -297,20 +297,6 @@ static long verify_remote(struct walk *k, char *from)
 	return r;
 }
 
-static long dotdot_remote(struct walk *k, char *from)
-{
-	struct place *p = &k->place;
-	long r = p->bind && k->len == p->cut && p->cut_is_file ? -ENOTDIR : verify_remote(k, from);
-
-	if (r || !k->len)
-		return r;
-	if (walk_at_root(k) || (p->bind && k->len == p->cut))
-		return leave(k);
-	walk_pop(k);
-	walk_by_path(k);
-	return 0;
-}
-
 /* Is v a directory that may be searched?  One that exists only for a mount below it counts. */
 static long check_directory(struct walk *k)
 {
@@ -331,21 +317,34 @@ static long check_directory(struct walk *k)
 	return r;
 }
 
-long walk_dotdot(struct walk *k, char *from)
+long walk_is_directory(struct walk *k, char *from)
 {
-	int hit;
+	const struct place *p = &k->place;
 	long r;
 
-	if (k->place.remote)
-		return dotdot_remote(k, from);
+	if (p->bind && k->len == p->cut && p->cut_is_file)
+		return -ENOTDIR;
+	if (p->remote)
+		return verify_remote(k, from);
 	r = check_directory(k);
-	if (r)
-		return walk_fail(k, r);
-	if (!k->len)
-		return 0;
-	if (k->place.bind)
+	return r ? walk_fail(k, r) : 0;
+}
+
+long walk_dotdot(struct walk *k, char *from)
+{
+	const struct place *p = &k->place;
+	long r = walk_is_directory(k, from);
+	int hit;
+
+	if (r || !k->len)
+		return r;
+	if (walk_at_root(k) || (p->bind && k->len == p->cut))
 		return leave(k);
 	walk_pop(k);
+	if (p->remote) {
+		walk_by_path(k);
+		return 0;
+	}
 	hit = walk_arrive(k);	/* a real directory may lie below one that is covered by now */
 	return hit < 0 ? hit : 0;
 }

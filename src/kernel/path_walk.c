@@ -140,31 +140,29 @@ int walk_root(struct walk *k)
 	return walk_locate(k);
 }
 
-/* The kernel's cwd lies behind a bind mount: where, if that is still there? */
-static int base_behind_bind(struct walk *k, const struct fsinfo *fs)
+/* The directory lies behind a bind mount, if that is still there. */
+static int base_behind_bind(struct walk *k, uint32_t bind)
 {
 	struct place *p = &k->place;
+	size_t len = k->len;
 	struct mount m;
-	size_t n, at, tail;
+	int r;
 
-	if (view_mount_by_id(k->t, fs->cwd_bind, &m, NULL, 0) ||
-	    view_bind_target(k->t, fs->cwd_bind, k->back, sizeof(k->back)))
+	if (view_mount_by_id(k->t, bind, &m, NULL, 0))
 		return 0;
-	n = strlen(k->back) == 1 ? 0 : strlen(k->back);
-	at = m.path_len == 1 ? 0 : m.path_len;
-	tail = k->len - at;
-	if (k->len < at || n + tail >= sizeof(k->back))
-		return -ENAMETOOLONG;
-	memcpy(k->back + n, k->v + at, tail);
-	p->bind = p->epoch = p->since = fs->cwd_bind;
-	p->back_len = n + tail;
-	p->cut = k->len;
+	k->len = m.path_len == 1 ? 0 : m.path_len;
+	if (len < k->len)
+		return -ENOENT;
+	p->bind = p->since = bind;
+	r = walk_behind(k, &m);
+	k->len = len;
 	k->cacheable = false;
-	return 0;
+	return !r && p->back_len + len - p->cut >= sizeof(k->back) ? -ENAMETOOLONG : r;
 }
 
 int walk_base(struct walk *k, int dfd)
 {
+	uint32_t bind, bound;
 	struct base b;
 	long n = base_path(k->t, dfd, k->generation, k->v, sizeof(k->v));
 
@@ -176,7 +174,8 @@ int walk_base(struct walk *k, int dfd)
 	k->dfd = dfd;
 	k->anchor = k->len;
 	k->anchored = true;
-	return dfd == AT_FDCWD && k->t->fs->cwd_bind ? base_behind_bind(k, k->t->fs) : 0;
+	bind = base_bind(k->t, dfd, &bound);
+	return bind ? base_behind_bind(k, bind) : 0;
 }
 
 /* f->path, asked for if nobody has yet. */
@@ -467,7 +466,7 @@ static long walk_component(struct walk *k, char *name, size_t n, bool final)
 	if (n == 1 && name[0] == '.') {
 		w->last = LAST_DOT;
 		w->trailing = true;
-		return 0;
+		return final && k->flags & WHERE_ENTRY ? walk_is_directory(k, name) : 0;
 	}
 	if (n == 2 && name[0] == '.' && name[1] == '.') {
 		w->last = LAST_DOTDOT;

@@ -23,6 +23,7 @@ struct dir_hint {
 	uint64_t known;		/* the generation in which `path` was found, 0 = never */
 	uint64_t plain;		/* the generation in which nothing virtual was at or below it, 0 = never */
 	uint32_t serial;	/* names this finding: key of cached relative prefixes */
+	uint32_t bind, bound;	/* descriptors: as where.bind and bound when it was opened (fsinfo has the cwd's) */
 	uint32_t len;
 	char *path;		/* canonical, in the view */
 };
@@ -44,6 +45,9 @@ int base_find(struct task *t, int dfd, uint64_t generation, struct base *b);
 
 /* Its canonical path in the view.  Length or -errno. */
 long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t size);
+
+/* The bind mount it was reached through, 0 = none.  *bound: bytes of the kernel's path that stand for it. */
+uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound);
 
 #define BASE_ROOT	1u	/* the key of absolute paths; serials start above */
 
@@ -157,7 +161,9 @@ long walk_fail(struct walk *k, long error);
 
 /* Pieces that know mounts (path_mount.c). */
 int walk_arrive(struct walk *k);	/* v has a new last name: enters what is mounted there.  enum view_hit or -errno */
+int walk_behind(struct walk *k, const struct mount *m);	/* v is where the bind mount m is */
 long walk_dotdot(struct walk *k, char *from);		/* from: where ".." stands in the text */
+long walk_is_directory(struct walk *k, char *from);	/* v must be one: 0, WALK_*, -errno */
 int walk_ask(struct walk *k, unsigned how, uint64_t *node);	/* UM_OP_STAT of v: 0, WALK_AGAIN, -errno */
 bool walk_at_root(struct walk *k);			/* v is the root of a server's mount */
 bool walk_at_node(const struct walk *k);		/* v is the node or handle that requests start from */

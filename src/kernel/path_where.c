@@ -40,6 +40,14 @@ void where_file(struct where *w, struct file *f)
 
 /* ---- from a walk to a place ----------------------------------------------------------------------- */
 
+static void copy_bind(struct walk *k)
+{
+	struct where *w = k->w;
+
+	w->bind = k->place.nested ? 0 : k->place.bind;
+	w->bound = w->bind ? (uint32_t)k->place.back_len : 0;
+}
+
 /* The backing path into w->path; "/" for the root. */
 static int copy_path(struct walk *k)
 {
@@ -54,8 +62,7 @@ static int copy_path(struct walk *k)
 		w->path[len++] = '/';
 	w->path[len] = 0;
 	w->len = len;
-	w->bind = k->place.nested ? 0 : k->place.bind;
-	w->bound = w->bind ? (uint32_t)k->place.back_len : 0;
+	copy_bind(k);
 	return 0;
 }
 
@@ -115,6 +122,7 @@ static long finish_real(struct walk *k)
 	if (k->pure && !k->rewrite) {
 		w->last = LAST_NAME;
 		w->state = STATE_RAW;
+		copy_bind(k);
 		return 0;
 	}
 	r = copy_path(k);

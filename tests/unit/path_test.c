@@ -347,6 +347,7 @@ static const struct line mount_paths[] = {
 	{ "T/file2", 0, "s4:/" }, { "T/file2/", 0, "ENOTDIR" }, { "T/file2/x", 0, "ENOTDIR" }, { "T/file2/..", 0, "ENOTDIR" },
 	{ "T/file2/.", 0, "ENOTDIR" },
 	/* making and removing */
+	{ "T/mnt/none/.", EN | CR, "ENOENT" }, { "T/mnt/a/f/.", EN, "ENOTDIR" }, { "T/mnt/toa/.", EN, "s1:/a" }, { "T/mnt/../none/.", EN, "ENOENT" },
 	{ "T/mnt/new", CR, "s1:new new" }, { "T/mnt/new", EN | CR, "s1:new new" }, { "T/mnt/new/", EN | CR, "s1:new new" },
 	{ "T/newinmnt", CR, "s1:new new" }, { "T/newinmnt", EN | CR, "T/newinmnt" }, { "T/mnt/missing", CR, "s1:new nowhere" },
 	{ "T/mnt/new", PA, "s1:/ + new" }, { "T/mnt/a/new", PA, "s1:/a + new" }, { "T/mnt/toa/new", PA, "s1:/a + new" },
@@ -566,13 +567,34 @@ static void test_canonical(void)
 
 static void chdir_real(const char *path)
 {
-	long r = where_begin(&last_where, &task, AT_FDCWD, (gaddr)in_t(path), WHERE_VERIFY);
+	long r = where_begin(&last_where, &task, AT_FDCWD, (gaddr)(path[0] == '.' ? path : in_t(path)), WHERE_VERIFY);
 
 	while (where_next(&last_where, &r))
 		r = last_where.fs == &real_fs ? kernel_call(&task, __NR_chdir, last_where.upath) : -EINVAL;
 	r = where_end(&last_where, r);
 	is_int(r, 0, "chdir %s", path);
 	fsinfo_moved(&task, &last_where);
+}
+
+static void test_bound_fd(void)
+{
+	long r = where_begin(&last_where, &task, AT_FDCWD, (gaddr)in_t("b/sub"), 0), fd = -1;
+	char buf[4096];
+
+	while (where_next(&last_where, &r))
+		fd = r = last_where.fs->open(&last_where, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	where_opened(&last_where, (int)fd);
+	where_end(&last_where, r);
+	path_of_fd(&task, (int)fd, buf, sizeof(buf));
+	is_str(buf, in_t("b/sub"), "a descriptor's path is the one in the view");
+	is_str(resolve((int)fd, "../..", 0), "T", "../.. leaves the bind mount");
+	is_str(resolve((int)fd, "../newmnt/n", 0), "s5:/n", "a mount made through it");
+	is_str(resolve((int)fd, "deep/f", 0), "T/dir/sub/deep/f", "a file");
+	is_str(resolve((int)fd, "deep/./../tofile", 0), "T/dir/file", "a link");
+	fd_forget_hint(&task, (int)fd);
+	path_of_fd(&task, (int)fd, buf, sizeof(buf));
+	is_str(buf, in_t("dir/sub"), "until it is closed");
+	raw_syscall(__NR_close, fd);
 }
 
 static void test_bound_cwd(void)
@@ -588,6 +610,13 @@ static void test_bound_cwd(void)
 	is_str(resolve(AT_FDCWD, "older/old/o", 0), "s6:/old/o", "a mount below what is bound");
 	is_str(resolve(AT_FDCWD, "tofile", 0), "T/dir/file", "a link");
 	is_str(resolve(AT_FDCWD, "deep/f", 0), "T/dir/sub/deep/f", "a file");
+	chdir_real("../sub/deep");
+	path_of_cwd(&task, buf, sizeof(buf));
+	is_str(buf, in_t("b/sub/deep"), "relative to it");
+	chdir_real("bb");
+	is_str(resolve(AT_FDCWD, "tofile", 0), "T/file", "a bind mount of what is bound");
+	is_str(resolve(AT_FDCWD, "older/old/o", 0), "s6:/old/o", "and a mount below that");
+	is_str(resolve(AT_FDCWD, "../mnt/a", 0), "s1:/a", "..");
 	chdir_real("b");
 	path_of_cwd(&task, buf, sizeof(buf));
 	is_str(buf, in_t("b"), "at the bind mount itself");
@@ -837,6 +866,7 @@ int main(int argc, char **argv)
 	test_proc();
 	test_mounts_table();
 	test_canonical();
+	test_bound_fd();
 	test_bound_cwd();
 	test_limits();
 	test_changes();

@@ -151,7 +151,7 @@ long real_openat2(struct where *w, const struct open_how *how)
  * The fast way uses openat2: O_NOFOLLOW would show in F_GETFL, and with O_PATH it would open the link.
  * openat2 is strict where openat is forgiving, so flags and mode are cleaned as openat does.
  */
-static long real_open(struct where *w, int flags, unsigned mode)
+static long open_at(struct where *w, int flags, unsigned mode)
 {
 	struct open_how how = { .flags = (unsigned)flags & O_KNOWN };
 	long r;
@@ -167,6 +167,15 @@ static long real_open(struct where *w, int flags, unsigned mode)
 		return r;
 	r = real_check_link(w);		/* a sandbox around us knows no openat2 */
 	return r ? r : kernel_call(w->t, __NR_openat, w->dfd, w->upath, flags, mode);
+}
+
+static long real_open(struct where *w, int flags, unsigned mode)
+{
+	long fd = open_at(w, flags, mode);
+
+	if (fd >= 0 && w->bind)
+		where_opened(w, (int)fd);
+	return fd;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------ */
