@@ -302,21 +302,26 @@ static bool may_block(uint32_t op)
 	return op == UM_OP_OPEN || op == UM_OP_READ || op == UM_OP_WRITE || op == UM_OP_FSYNC || op == UM_OP_IOCTL;
 }
 
-long channel_call(struct task *t, uint32_t server, struct um_slot *s)
+long channel_call_on(struct task *t, uint32_t server, struct um_slot *s)
 {
 	struct slot_ref *ref = ref_get(t, server);
 	int r;
 
 	if (!ref || ref->slot != s || !server_usable(ref))
 		return -ENOTCONN;
-	if (may_block(s->req.op) && __atomic_load_n(&t->pending, __ATOMIC_ACQUIRE))
-		return -UM_ERESTART;
 	post(ref);
 	r = await(t, ref);
 	if (r)
 		return r;
 	__atomic_store_n(&s->state, UM_SLOT_IDLE, __ATOMIC_RELEASE);
 	return check_reply(s);
+}
+
+long channel_call(struct task *t, uint32_t server, struct um_slot *s)
+{
+	if (may_block(s->req.op) && __atomic_load_n(&t->pending, __ATOMIC_ACQUIRE))
+		return -UM_ERESTART;
+	return channel_call_on(t, server, s);
 }
 
 /* ---- the end of a thread, and fork ---------------------------------------------------------------- */

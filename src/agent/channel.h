@@ -24,6 +24,10 @@ int channel_path2(struct um_slot *s, const char *path, size_t len);
  * thread's next channel_begin() to that server. */
 long channel_call(struct task *t, uint32_t server, struct um_slot *s);
 
+/* The same for the later pieces of a call: sent even if a signal waits, so that a long read or write of a
+ * regular file does not come out short because of it. */
+long channel_call_on(struct task *t, uint32_t server, struct um_slot *s);
+
 /* The head of a server's area, mapped read-write for this thread; NULL and *error as channel_begin(). */
 struct um_server *channel_server(struct task *t, uint32_t server, int *error);
 

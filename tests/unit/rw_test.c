@@ -163,6 +163,11 @@ long channel_call(struct task *t, uint32_t server, struct um_slot *s)
 	}
 }
 
+long channel_call_on(struct task *t, uint32_t server, struct um_slot *s)
+{
+	return channel_call(t, server, s);
+}
+
 /* ---- helpers ---------------------------------------------------------------------------------------- */
 
 static struct task task;

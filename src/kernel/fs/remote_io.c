@@ -108,7 +108,13 @@ size_t iov_get(struct task *t, struct guest_iov *g, void *dst, size_t n)
 
 /* ---- read and write --------------------------------------------------------------------------------- */
 
-long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, uint8_t **data)
+/* later: not the first piece of this call, so no signal keeps it from being sent. */
+static long send_piece(struct task *t, const struct file *f, struct um_slot *s, bool later)
+{
+	return later ? channel_call_on(t, f->server, s) : channel_call(t, f->server, s);
+}
+
+static long read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, bool later, uint8_t **data)
 {
 	long r;
 	struct um_slot *s = file_begin(t, f, UM_OP_READ, &r);
@@ -117,7 +123,7 @@ long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offse
 		return r;
 	s->req.size = size < UM_DATA_SIZE ? size : UM_DATA_SIZE;
 	s->req.offset = offset;
-	r = file_call(t, f, s);
+	r = send_piece(t, f, s, later);
 	if (r)
 		return r;
 	if (s->rep.size > size || s->rep.size > UM_DATA_SIZE)
@@ -126,21 +132,31 @@ long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offse
 	return (long)s->rep.size;
 }
 
+long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, uint8_t **data)
+{
+	return read_piece(t, f, size, offset, false, data);
+}
+
 struct um_slot *file_write_begin(struct task *t, struct file *f, long *error)
 {
 	return file_begin(t, f, UM_OP_WRITE, error);
 }
 
-long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t size, uint64_t offset)
+static long write_piece(struct task *t, struct file *f, struct um_slot *s, size_t size, uint64_t offset, bool later)
 {
 	long r;
 
 	s->req.size = size;
 	s->req.offset = offset;
-	r = file_call(t, f, s);
+	r = send_piece(t, f, s, later);
 	if (r)
 		return r;
 	return s->rep.size <= size ? (long)s->rep.size : -EIO;
+}
+
+long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t size, uint64_t offset)
+{
+	return write_piece(t, f, s, size, offset, false);
 }
 
 static long may_read(const struct file *f)
@@ -167,7 +183,7 @@ long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t off
 		uint8_t *data;
 		size_t copied, want = g->left < UM_DATA_SIZE ? g->left : UM_DATA_SIZE;
 
-		r = file_read_piece(t, f, want, own ? offset : offset + done, &data);
+		r = read_piece(t, f, want, own ? offset : offset + done, done, &data);
 		if (r <= 0)
 			break;
 		copied = iov_put(t, g, data, (size_t)r);
@@ -201,7 +217,7 @@ static long write_pieces(struct task *t, struct file *f, struct guest_iov *g, ui
 			r = -EFAULT;
 			break;
 		}
-		r = file_write_piece(t, f, s, got, moves ? offset : offset + done);
+		r = write_piece(t, f, s, got, moves ? offset : offset + done, done);
 		if (r < 0)
 			break;
 		done += (size_t)r;
