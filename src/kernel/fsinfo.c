@@ -119,6 +119,13 @@ void fsinfo_moved(struct task *t, const struct where *w)
 	cwd_replace(t, NULL, -1, w ? w->bind : 0, w ? w->bound : 0);
 }
 
+void fsinfo_moved_to(struct task *t, int fd)
+{
+	uint32_t bound, bind = base_bind(t, fd, &bound);
+
+	cwd_replace(t, NULL, -1, bind, bound);
+}
+
 /* ---- exec ----------------------------------------------------------------------------------------- */
 
 /* The path as a word without blanks and commas.  0 or -ENOSPC. */

@@ -126,10 +126,11 @@ int fsinfo_restore(struct task *t, const char *text);
 /*
  * The cwd has changed.  f: a virtual directory (takes over the caller's reference, whatever the result;
  * opens a carrier of its own for the handle and parks the kernel's cwd at "/").  NULL: the kernel's own cwd
- * has been changed by chdir(2) or fchdir(2), w says how it was found (NULL after fchdir).
+ * has been changed by chdir(2), w says how the directory was found, or by fchdir(2) to a real fd.
  */
 int fsinfo_set_cwd(struct task *t, struct file *f);
 void fsinfo_moved(struct task *t, const struct where *w);
+void fsinfo_moved_to(struct task *t, int fd);
 
 /*
  * What can be done at a place.  real_fs hands the call to the kernel, remote_fs sends a request.  A NULL

@@ -458,15 +458,16 @@ static void remember_directory(struct walk *k)
 		    check && !direct ? k->v : NULL, k->len);
 }
 
-/* One component.  0, WALK_*, or -errno. */
-static long walk_component(struct walk *k, char *name, size_t n, bool final)
+/* One component; last: no name comes behind it.  0, WALK_*, or -errno. */
+static long walk_component(struct walk *k, char *name, size_t n, bool last)
 {
 	struct where *w = k->w;
+	long r;
 
 	if (n == 1 && name[0] == '.') {
 		w->last = LAST_DOT;
 		w->trailing = true;
-		return final && k->flags & WHERE_ENTRY ? walk_is_directory(k, name) : 0;
+		return last && k->flags & (WHERE_ENTRY | WHERE_CREATE) ? walk_is_directory(k, name) : 0;
 	}
 	if (n == 2 && name[0] == '.' && name[1] == '.') {
 		w->last = LAST_DOTDOT;
@@ -475,7 +476,11 @@ static long walk_component(struct walk *k, char *name, size_t n, bool final)
 	}
 	w->last = LAST_NAME;
 	w->trailing = name[n] == '/';
-	return walk_name(k, name, n, final);
+	if (w->trailing && last && (k->flags & (WHERE_CREATE | WHERE_ENTRY)) == WHERE_CREATE) {
+		r = walk_is_directory(k, name);		/* open makes no directories */
+		return r ? r : walk_fail(k, -EISDIR);
+	}
+	return walk_name(k, name, n, last && (!w->trailing || k->flags & WHERE_ENTRY));
 }
 
 long walk_run(struct walk *k)
@@ -496,8 +501,7 @@ long walk_run(struct walk *k)
 		for (more = end; *more == '/'; more++)
 			;
 		k->rest = end;
-		long r = walk_component(k, name, (size_t)(end - name),
-					!*more && (!*end || k->flags & WHERE_ENTRY));
+		long r = walk_component(k, name, (size_t)(end - name), !*more);
 		if (r == WALK_DONE)
 			return 0;
 		if (r && r != WALK_AGAIN)

@@ -347,6 +347,7 @@ static const struct line mount_paths[] = {
 	{ "T/file2", 0, "s4:/" }, { "T/file2/", 0, "ENOTDIR" }, { "T/file2/x", 0, "ENOTDIR" }, { "T/file2/..", 0, "ENOTDIR" },
 	{ "T/file2/.", 0, "ENOTDIR" },
 	/* making and removing */
+	{ "T/mnt/new/", CR, "error -21" }, { "T/mnt/none/new/", CR, "ENOENT" }, { "T/mnt/a/f/new/", CR, "ENOTDIR" }, { "T/mnt/a/", CR, "error -21" },
 	{ "T/mnt/none/.", EN | CR, "ENOENT" }, { "T/mnt/a/f/.", EN, "ENOTDIR" }, { "T/mnt/toa/.", EN, "s1:/a" }, { "T/mnt/../none/.", EN, "ENOENT" },
 	{ "T/mnt/new", CR, "s1:new new" }, { "T/mnt/new", EN | CR, "s1:new new" }, { "T/mnt/new/", EN | CR, "s1:new new" },
 	{ "T/newinmnt", CR, "s1:new new" }, { "T/newinmnt", EN | CR, "T/newinmnt" }, { "T/mnt/missing", CR, "s1:new nowhere" },

@@ -212,7 +212,7 @@ long sys_fchdir(struct task *t, int fd)
 	if (!fd_is_virtual(t, fd)) {
 		r = real_call(t, __NR_fchdir, fd);
 		if (!r)
-			fsinfo_moved(t, NULL);
+			fsinfo_moved_to(t, fd);
 		return r;
 	}
 	f = fd_hold(t, fd);
