@@ -21,6 +21,7 @@
 
 #include "log.h"
 #include "monitor.h"
+#include "prepare.h"
 #include "procs.h"
 
 #ifndef MFD_EXEC
@@ -188,6 +189,7 @@ static int own_begin(struct life *l)
 	head->trace = p.trace < 0 ? 0 : (uint32_t)p.trace;
 	head->log = p.log < 0 ? 0 : (uint32_t)p.log;
 	head->patch_after = l->o->patch_after;
+	prepare_linker(&head->prepared);
 	return monitor_start(l->m);
 }
 

@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "prepare.h"
 #include "world.h"
 
 #define DEV_MINOR_BASE	0x80000u	/* far above the anonymous devices of a kernel */
@@ -106,7 +105,6 @@ int world_create(struct world *w)
 	w->head->monitor_pid = (uint32_t)getpid();
 	w->head->boot_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	w->head->patch_after = 30;
-	prepare_linker(&w->head->prepared);
 	world_name_binary(w->head);
 	r = view_open(w, 0, 0, "");
 	if (r == 0)
