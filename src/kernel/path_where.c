@@ -156,14 +156,12 @@ long where_link(struct where *w, const struct um_slot *s)
 	while (dir > w->rest && w->path[dir - 1] != '/')
 		dir--;
 	tail = w->len - end;
-	if (dir + n + tail + 2 > sizeof(w->path))
+	if (dir + n + tail + 3 > sizeof(w->path))
 		return -ENAMETOOLONG;
 	memmove(w->path + dir + n, w->path + end, tail);
 	memcpy(w->path + dir, target, n);
 	w->len = dir + n + tail;
-	if (w->trailing && !tail)
-		w->path[w->len++] = '/';
-	w->path[w->len] = 0;
+	keep_end(w);
 	w->rest = dir;
 	w->base = s->rep.node ? s->rep.node : UM_ROOT_NODE;
 	w->handle = 0;

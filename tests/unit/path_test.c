@@ -205,7 +205,7 @@ static struct fw_node tree1[] = {
 	{ "/b/x", 'f', "" }, { "/rel", 'l', "a/f" }, { "/abs", 'l', "?dir/file" }, { "/up", 'l', "../file" },
 	{ "/toa", 'l', "a" }, { "/selfabs", 'l', "?mnt/a/f" }, { "/out", 'l', "../dir/sub" }, { "/chain", 'l', "toa/f" },
 	{ "/lo", 'l', "lo" }, { "/bdots", 'l', "b/../a" }, { "/b/toinner", 'l', "../a/inner" }, { "/slash", 'l', "a/" },
-	{ "/root", 'l', "/" }, { "/missing", 'l', "nowhere" }, { "/fslash", 'l', "a/f/" }, { "/deep", 'd', "" },
+	{ "/d2", 'l', "." }, { "/root", 'l', "/" }, { "/missing", 'l', "nowhere" }, { "/fslash", 'l', "a/f/" }, { "/deep", 'd', "" },
 	{ "/deep/er", 'd', "" }, { "/deep/er/g", 'f', "" }, { "/proc", 'l', "/proc/self/fd" }, { NULL, 0, NULL },
 };
 static const struct fw_node tree2[] = { { "/in", 'f', "" }, { "/back", 'l', "../f" }, { NULL, 0, NULL } };
@@ -336,7 +336,8 @@ static const struct line mount_paths[] = {
 	{ "T/mnt/out/tofile", 0, "T/dir/file" }, { "T/mnt/out/..", 0, "T/dir" }, { "T/mnt/chain", 0, "s1:/a/f" },
 	{ "T/mnt/lo", 0, "ELOOP" }, { "T/mnt/lo/x", 0, "ELOOP" }, { "T/mnt/lo", NF, "s1:/lo" }, { "T/mnt/bdots", 0, "s1:/a" },
 	{ "T/mnt/bdots/f", 0, "s1:/a/f" }, { "T/mnt/toa/..", 0, "s1:/" }, { "T/mnt/toa/../b/x", 0, "s1:/b/x" },
-	{ "T/mnt/slash", 0, "s1:/a" }, { "T/mnt/fslash", 0, "ENOTDIR" }, { "T/mnt/root", 0, "/" }, { "T/mnt/missing", 0, "ENOENT" },
+	{ "T/mnt/slash", 0, "s1:/a" }, { "T/mnt/bdots/../toa/", NF, "s1:/a" }, { "T/mnt/d2/toa/", NF, "s1:/a" },
+	{ "T/mnt/d2/toa/.", NF, "s1:/a" }, { "T/mnt/d2/rel/", NF, "ENOTDIR" }, { "T/mnt/d2/toa", NF, "s1:/toa" }, { "T/mnt/fslash", 0, "ENOTDIR" }, { "T/mnt/root", 0, "/" }, { "T/mnt/missing", 0, "ENOENT" },
 	{ "T/mnt/rel", VE, "s1:/a/f" }, { "T/mnt/deep/er/g", 0, "s1:/deep/er/g" }, { "T/mnt/deep/er/../../b/x", 0, "s1:/b/x" },
 	/* mounts on mounts, that do not exist, on files */
 	{ "T/mnt/a/inner", 0, "s2:/" }, { "T/mnt/a/inner/in", 0, "s2:/in" }, { "T/mnt/a/inner/hidden", 0, "ENOENT" },
