@@ -26,13 +26,33 @@ for word; do
 done
 
 list=$dir/sources.list
+given=$dir/options.list
+
+# Is each option set already as it is wanted now?
+as_configured() {
+	for o in $options; do
+		grep -qxF -e "$o" "$given" || return 1
+	done
+	tools/sources.sh all | cmp -s - "$list"
+}
+
+note_configured() {
+	tools/sources.sh all >"$list"
+	touch "$given"
+	for o in $options; do
+		grep -vF -e "${o%%=*}=" "$given" >"$given.new" || true
+		echo "$o" >>"$given.new"
+		mv "$given.new" "$given"
+	done
+}
+
 # shellcheck disable=SC2086 # lists of words
 if [ ! -f "$dir/build.ninja" ]; then
 	meson setup "$dir" $options
-	tools/sources.sh all >"$list"
-elif [ -n "$options" ] || ! tools/sources.sh all | cmp -s - "$list"; then
+	note_configured
+elif ! as_configured; then
 	meson setup --reconfigure "$dir" $options
-	tools/sources.sh all >"$list"
+	note_configured
 fi
 # shellcheck disable=SC2086
 exec ninja -C "$dir" ${JOBS:+-j "$JOBS"} $targets

@@ -48,6 +48,12 @@ part() {	# part NAME COMMAND...: one part whose standard output is TAP
 }
 
 unit() {
+	if ! tools/build.sh "$build" -Dunit_tests=true meson-test-prereq >"$results/unit.log" 2>&1; then
+		grep -E 'error|undefined|FAILED' "$results/unit.log" | head -20 | sed 's/^/unit: /'
+		echo "Bail out! the unit tests do not build" >"$results/unit.tap"
+		echo 1 >"$results/unit.status"
+		return
+	fi
 	meson test -C "$build" --suite unit --num-processes 2 --print-errorlogs >"$results/unit.log" 2>&1 </dev/null
 	echo $? >"$results/unit.status"
 	cp "$build/meson-logs/testlog.json" "$results/unit.json" 2>/dev/null || : >"$results/unit.json"
@@ -61,7 +67,8 @@ unit() {
 # Whether the other compiler is content is a result too.
 clang_build() {
 	echo 1..1
-	if CC=clang tools/build.sh "$build-clang" >"$results/clang.log" 2>&1; then
+	if CC=clang tools/build.sh "$build-clang" -Dunit_tests=true all meson-test-prereq \
+		>"$results/clang.log" 2>&1; then
 		echo "ok 1 - builds with clang without a warning"
 	else
 		echo "not ok 1 - builds with clang without a warning"

@@ -10,7 +10,7 @@ seconds=$1
 shift
 build=${BUILD:-build}-fuzz
 
-CC=clang tools/build.sh "$build" -Dfuzz=true fuzzers >/dev/null || {
+CC=clang tools/build.sh "$build" -Dunit_tests=true -Dfuzz=true fuzzers >/dev/null || {
 	echo "fuzz: the fuzzers could not be built; ninja -C $build fuzzers tells why" >&2
 	exit 1
 }
