@@ -105,7 +105,7 @@ static long open_remote(struct where *w)
 	else if ((f->mode & S_IFMT) != S_IFREG)
 		r = -EACCES;
 	else
-		r = file_to_memfd(w->t, f, "exec");
+		r = file_to_memfd(w->t, f, "exec", open_cloexec());
 	remote_close(w->t, f);
 	return r;
 }

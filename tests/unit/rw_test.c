@@ -407,7 +407,7 @@ static void test_memfd(void)
 
 	fill(1, 300001);
 	memset(disk[1].data + 8192, 0, 128 * 1024);
-	mem = file_to_memfd(&task, fd_peek(&task, fd), "prog");
+	mem = file_to_memfd(&task, fd_peek(&task, fd), "prog", O_CLOEXEC);
 	ok(mem >= 0, "file_to_memfd");
 	is_int(pread((int)mem, buf, ROOM, 0), 300001, "... the whole size");
 	ok(!memcmp(buf, disk[1].data, 300001), "... the right bytes");
@@ -420,11 +420,11 @@ static void test_memfd(void)
 	ok(st.st_blocks * 512 < 200000, "... with a hole where there are zeros");
 	close((int)mem);
 	fill(1, 0);
-	mem = file_to_memfd(&task, fd_peek(&task, fd), "empty");
+	mem = file_to_memfd(&task, fd_peek(&task, fd), "empty", 0);
 	is_int(pread((int)mem, buf, ROOM, 0), 0, "an empty file");
 	close((int)mem);
 	fail_next = -EIO;
-	is_int(file_to_memfd(&task, fd_peek(&task, fd), "broken"), -EIO, "a file that cannot be read");
+	is_int(file_to_memfd(&task, fd_peek(&task, fd), "broken", 0), -EIO, "a file that cannot be read");
 	sys_close(&task, fd);
 	free(buf);
 }

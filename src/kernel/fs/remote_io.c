@@ -371,23 +371,24 @@ static long memfd_fill(long fd, const uint8_t *data, size_t n, uint64_t offset)
 	return 0;
 }
 
-static long memfd_create(const char *name)
+static long memfd_create(const char *name, int cloexec)
 {
+	unsigned flags = MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0);
 	char shown[NAME_MAX - sizeof "memfd:"];
 	long fd;
 
 	text_format(shown, sizeof shown, "%s", name);
-	fd = raw_syscall(__NR_memfd_create, shown, MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10 /* MFD_EXEC */);
+	fd = raw_syscall(__NR_memfd_create, shown, flags | 0x10 /* MFD_EXEC */);
 	if (fd == -EINVAL)		/* kernels before 6.3 have no such flag: always executable */
-		fd = raw_syscall(__NR_memfd_create, shown, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = raw_syscall(__NR_memfd_create, shown, flags);
 	return fd;
 }
 
-long file_to_memfd(struct task *t, struct file *f, const char *name)
+long file_to_memfd(struct task *t, struct file *f, const char *name, int cloexec)
 {
 	uint64_t offset = 0;
 	uint8_t *data;
-	long n, r = 0, fd = memfd_create(name);
+	long n, r = 0, fd = memfd_create(name, cloexec);
 
 	if (fd < 0)
 		return fd;

@@ -21,7 +21,7 @@ static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, 
 {
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
 		return -ENODEV;
-	long fd = file_to_memfd(t, f, "mmap");
+	long fd = file_to_memfd(t, f, "mmap", O_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	long r = raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
