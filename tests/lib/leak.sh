@@ -12,7 +12,7 @@ leak_descriptors() {
 	[ "${LEAK_FDS-}" != no ] || return 0
 	for leak_fd in /proc/$$/fd/*; do
 		echo "${leak_fd##*/} $(readlink "$leak_fd")"
-	done 2>/dev/null | grep -vE '^255 |pipe:|/proc/'
+	done 2>/dev/null | grep -E '^[0-9] |memfd' | grep -vE 'pipe:|/proc/'	# (a shell keeps its own at 10 and 255)
 }
 
 leak_files() {
