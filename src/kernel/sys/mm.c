@@ -15,6 +15,20 @@ static bool touches_agent(uint64_t addr, uint64_t len)
 	return addr < UM_OWN_END && (len > UM_OWN_END || addr + len > UM_AGENT_BASE);
 }
 
+/* May a descriptor opened like this be mapped so?  mmap(2), EACCES. */
+static long may_map(const struct file *f, int prot, int flags)
+{
+	unsigned mode = f->open_flags & O_ACCMODE;
+
+	if (f->flags & FILE_PATH)
+		return -EBADF;
+	if (f->kind != FILE_REMOTE || (f->mode & S_IFMT) != S_IFREG)
+		return -ENODEV;
+	if (mode == O_WRONLY || ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE) && mode != O_RDWR))
+		return -EACCES;
+	return 0;
+}
+
 /* A private (or read-only) mapping of a virtual file: of a memory file that holds its content now. */
 static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, int prot, int flags,
 			uint64_t off)
@@ -40,8 +54,9 @@ long sys_mmap(struct task *t, gaddr addr, size_t len, int prot, int flags, int f
 			return -EBADF;
 		return raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
 	}
-	long r = f->kind == FILE_REMOTE && (f->mode & 0170000) == 0100000
-		 ? map_virtual(t, f, addr, len, prot, flags, off) : -ENODEV;
+	long r = may_map(f, prot, flags);
+	if (r == 0)
+		r = map_virtual(t, f, addr, len, prot, flags, off);
 	file_put(f);
 	return r;
 }
