@@ -324,11 +324,15 @@ static long umount(struct task *t, const char *path, int flags)
 }
 
 /* The name as it is first: a mount point needs no question to its server, which may be dead. */
-static long umount_target(struct task *t, const char *path, int flags, char *buf)
+static long umount_target(struct task *t, char *path, int flags, char *buf)
 {
 	struct mount m;
-	long r = path_canonical(t, AT_FDCWD, path, WHERE_CREATE | WHERE_NOFOLLOW, buf, UM_PATH_MAX);
+	size_t n = strlen(path);
+	long r;
 
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = 0;
+	r = path_canonical(t, AT_FDCWD, path, WHERE_CREATE | WHERE_NOFOLLOW, buf, UM_PATH_MAX);
 	if (flags & NOFOLLOW_FLAG || (r > 0 && view_lookup(t, buf, (size_t)r, &m) == VIEW_MOUNT))
 		return r;
 	return path_canonical(t, AT_FDCWD, path, WHERE_CREATE, buf, UM_PATH_MAX);
