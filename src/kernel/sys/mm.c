@@ -29,6 +29,18 @@ static long may_map(const struct file *f, int prot, int flags)
 	return 0;
 }
 
+/* The same memory file, read-only: so that mprotect() cannot make a mapping writable whose changes nobody
+ * would write back. */
+static long read_only(long fd)
+{
+	char name[32];
+
+	text_format(name, sizeof name, "/proc/self/fd/%ld", fd);
+	long r = raw_syscall(__NR_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
+	raw_syscall(__NR_close, fd);
+	return r;
+}
+
 /* A private (or read-only) mapping of a virtual file: of a memory file that holds its content now. */
 static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, int prot, int flags,
 			uint64_t off)
@@ -36,6 +48,8 @@ static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, 
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
 		return -ENODEV;
 	long fd = file_to_memfd(t, f, "mmap", O_CLOEXEC);
+	if (fd >= 0 && (flags & MAP_TYPE) != MAP_PRIVATE)
+		fd = read_only(fd);
 	if (fd < 0)
 		return fd;
 	long r = raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
