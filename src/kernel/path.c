@@ -163,8 +163,13 @@ static bool fast_way(struct where *w)
 	if (w->path[0] != '/') {
 		if (base_find(w->t, w->dfd, generation, &b))
 			return true;	/* nobody knows where that is: the kernel may say */
-		if (b.plain && !s.dir && s.last < s.end)
-			return last_name(w, b.key, generation, &s, 0);
+		if (b.plain && !s.dir && s.last < s.end) {
+			bool fine = last_name(w, b.key, generation, &s, 0);
+
+			w->below_plain = fine && (w->fast || !follows(w->flags));
+			w->generation = generation;
+			return fine;
+		}
 	}
 	known = cache_find(b.key, w->path, s.dir, generation);
 	if (!known)
@@ -233,7 +238,7 @@ __attribute__((noinline)) static long again(struct where *w)
 	struct walk k;
 	long r;
 
-	w->fast = false;
+	w->fast = w->below_plain = false;
 	if (w->state == STATE_RAW) {
 		w->links = 0;
 		r = begin_text(&k, w, NULL);
@@ -255,7 +260,7 @@ static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, un
 	w->flags = flags;
 	w->dfd = dfd;
 	w->upath = upath;
-	w->fast = w->fuse_device = w->trailing = false;
+	w->fast = w->below_plain = w->fuse_device = w->trailing = false;
 	w->proc = PROC_NONE;
 	w->mount.server = UM_SERVERS;	/* nobody */
 	w->base = 0;

@@ -65,6 +65,7 @@ struct where {
 	int dfd;
 	gaddr upath;
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
+	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
 	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be */
 	uint8_t proc;		/* enum proc_what of kernel/fs/proc.h: `fs` fakes something of /proc */
 	int proc_arg;
@@ -83,6 +84,7 @@ struct where {
 	bool trailing;		/* the path ended in a slash (or in "." or "..") */
 	uint8_t last;		/* enum where_last; LAST_NAME when the kernel gets the guest's own path */
 	uint8_t state;		/* path.c: how to go on when the operation meets a link */
+	uint64_t generation;	/* path.c: view_generation(), with below_plain */
 	uint32_t bind;		/* path leads through this bind mount (its id; 0 = none): the first `bound` */
 	uint32_t bound;		/* bytes of path are where it leads */
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
@@ -95,8 +97,8 @@ long where_end(struct where *w, long r);
 
 #define UM_EAGAIN	513	/* an operation found a link: the resolver goes on (never seen by guests) */
 
-/* After a real place has been opened as fd: a directory is where the path led, which, behind a bind mount, is not
- * where the kernel says it is. */
+/* After a real directory has been opened as fd: what is known of it from the path.  (Behind a bind mount it is not
+ * where the kernel says it is; below a directory with nothing virtual in it there is nothing virtual.) */
 void where_opened(struct where *w, int fd);
 
 /*

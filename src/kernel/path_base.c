@@ -9,7 +9,8 @@
  * links; chdir and close drop it.
  *
  * If nothing virtual lies at or below the directory, a hint says so in one word, and a path of a single
- * name is then known to be the kernel's without looking at anything else.
+ * name is then known to be the kernel's without looking at anything else.  A directory opened by such a
+ * path is of the same kind, and its own path need not even be asked.
  */
 #include <linux/fcntl.h>
 #include "path_walk.h"
@@ -117,11 +118,17 @@ static long through_bind(struct task *t, uint32_t bind, uint32_t bound, char *bu
 	return (long)(n + tail);
 }
 
+static uint32_t new_serial(void)
+{
+	static uint32_t serials = BASE_ROOT;
+
+	return __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
+}
+
 /* The owner's lock is held. */
 static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const char *path, size_t len,
 		     uint64_t generation)
 {
-	static uint32_t serials = BASE_ROOT;
 	char *copy = heap_strndup(path, len);
 
 	if (!copy)
@@ -129,7 +136,7 @@ static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const ch
 	heap_free(h->path);
 	h->path = copy;
 	h->len = (uint32_t)len;
-	__atomic_store_n(&h->serial, __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED), __ATOMIC_RELEASE);
+	__atomic_store_n(&h->serial, new_serial(), __ATOMIC_RELEASE);
 	__atomic_store_n(&h->plain, tree_is_plain(t, dfd, path, len) ? generation : 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, generation, __ATOMIC_RELEASE);
 }
@@ -212,14 +219,16 @@ void where_opened(struct where *w, int fd)
 	struct task *t = w->t;
 	struct dir_hint *h;
 
-	fd_forget_hint(t, fd);
-	if (!w->bind)
+	if (!w->bind && !w->below_plain)
 		return;
 	lock_acquire(&t->files->lock);
 	h = hint_make(t, fd);
 	if (h) {
+		hint_forget(h);
 		h->bind = w->bind;
 		h->bound = w->bound;
+		__atomic_store_n(&h->serial, new_serial(), __ATOMIC_RELEASE);
+		__atomic_store_n(&h->plain, w->below_plain ? w->generation : 0, __ATOMIC_RELEASE);
 	}
 	lock_release(&t->files->lock);
 }
@@ -236,7 +245,8 @@ int base_find(struct task *t, int dfd, uint64_t generation, struct base *b)
 {
 	const struct dir_hint *h = hint_peek(t, dfd);
 
-	if (!h || __atomic_load_n(&h->known, __ATOMIC_ACQUIRE) != generation) {
+	if (!h || (__atomic_load_n(&h->known, __ATOMIC_ACQUIRE) != generation &&
+		   __atomic_load_n(&h->plain, __ATOMIC_ACQUIRE) != generation)) {
 		int r = base_refresh(t, dfd, generation);
 
 		if (r)

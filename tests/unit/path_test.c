@@ -801,6 +801,36 @@ static void test_cost(void)
 	raw_syscall(__NR_close, fd);
 }
 
+/* find, rm -r and the like: a directory opened in a plain one is plain without asking. */
+static void test_inherited(void)
+{
+	int top = open_path(in_t("dirx")), before, fd;
+	long r;
+
+	make_dir("dirx/in");
+	resolve(top, "f", NF);
+	r = where_begin(&last_where, &task, top, (gaddr)"in", NF);
+	(void)where_next(&last_where, &r);
+	ok(last_where.below_plain, "a name in a plain directory");
+	fd = open_path(in_t("dirx/in"));
+	where_opened(&last_where, fd);
+	where_end(&last_where, r);
+	before = calls;
+	r = where_begin_path(&last_where, &task, fd, "x", NF);
+	(void)where_next(&last_where, &r);
+	ok(last_where.fs == &real_fs && last_where.below_plain, "what is opened there is plain");
+	where_end(&last_where, r);
+	is_int(calls, before, "without a system call");
+	uint32_t id = fw_mount(UM_MOUNT_REMOTE, in_t("dirx/in/x"), 3, 1, "");
+	is_str(resolve(fd, "x", 0), "s3:/", "until something is mounted");
+	fw_umount(id);
+	is_str(resolve(fd, "../f", 0), "T/dirx/f", "its path is found when needed");
+	raw_syscall(__NR_close, fd);
+	raw_syscall(__NR_close, top);
+	fd_forget_hint(&task, fd);
+	fd_forget_hint(&task, top);
+}
+
 static double nanoseconds(int dfd, const char *path, unsigned flags)
 {
 	struct timespec64 a, b;
@@ -875,6 +905,7 @@ int main(int argc, char **argv)
 	test_missing();
 	test_threads();
 	test_cost();
+	test_inherited();
 	if (argc > 1 && !strcmp(argv[1], "--speed"))
 		test_speed();
 	channel_task_exit(&task);

@@ -173,7 +173,7 @@ static long real_open(struct where *w, int flags, unsigned mode)
 {
 	long fd = open_at(w, flags, mode);
 
-	if (fd >= 0 && w->bind)
+	if (fd >= 0 && (w->bind || (w->below_plain && flags & O_DIRECTORY)))
 		where_opened(w, (int)fd);
 	return fd;
 }
