@@ -70,6 +70,18 @@ void futex_wake(uint32_t *word, int how_many)
 
 /* ---- log and panic ---------------------------------------------------------------------------------- */
 
+/* PREFIX: text, newline, cut to size.  Its length. */
+static int line_format(char *line, int size, const char *prefix, const char *fmt, va_list ap)
+{
+	int n = text_format(line, size, "%s%d: ", prefix, process.pid);
+
+	n += text_vformat(line + n, size - n - 1, fmt, ap);
+	if (n > size - 2)
+		n = size - 2;
+	line[n++] = '\n';
+	return n;
+}
+
 /*
  * Log lines go to the monitor's log when the world says that somebody listens: a descriptor number as
  * for the trace.  With nobody listening they are dropped.
@@ -81,13 +93,9 @@ void agent_log(const char *fmt, ...)
 
 	if (!process.world || !process.world->log)
 		return;
-	int n = text_format(line, sizeof line, "umview[%d]: ", process.pid);
 	va_start(ap, fmt);
-	n += text_vformat(line + n, sizeof line - n - 1, fmt, ap);
+	int n = line_format(line, sizeof line, "umview: in process ", fmt, ap);
 	va_end(ap);
-	if (n > (int)sizeof line - 2)
-		n = sizeof line - 2;
-	line[n++] = '\n';
 	raw_syscall(__NR_write, process.world->log, line, n);
 }
 
@@ -96,13 +104,9 @@ _Noreturn void agent_panic(const char *fmt, ...)
 	char line[512];
 	va_list ap;
 
-	int n = text_format(line, sizeof line, "umview: agent in process %d: ", process.pid);
 	va_start(ap, fmt);
-	n += text_vformat(line + n, sizeof line - n - 1, fmt, ap);
+	int n = line_format(line, sizeof line, "umview: agent in process ", fmt, ap);
 	va_end(ap);
-	if (n > (int)sizeof line - 2)
-		n = sizeof line - 2;
-	line[n++] = '\n';
 	raw_syscall(__NR_write, 2, line, n);
 	long pid = raw_syscall(__NR_getpid);
 	for (;;)

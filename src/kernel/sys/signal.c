@@ -203,6 +203,22 @@ static int wait_mask(struct task *t, gaddr set, size_t size, uint64_t *mask, lon
 	return 0;
 }
 
+/* The same with the mask behind a pair of pointer and size, as pselect6 has it. */
+struct wait_pair { uint64_t set, size; };
+
+static long wait_pair(struct task *t, gaddr sig, uint64_t *mask, struct wait_pair *pair, long *arg)
+{
+	long set;
+
+	*pair = (struct wait_pair){ 0, 0 };
+	*arg = sig ? (long)pair : 0;
+	if (sig && copy_from_guest(t, pair, sig, sizeof *pair))
+		return -EFAULT;
+	long r = wait_mask(t, pair->set, pair->size, mask, &set);
+	pair->set = set;
+	return r;
+}
+
 long sys_ppoll(struct task *t, gaddr fds, unsigned nfds, gaddr timeout, gaddr set, size_t size)
 {
 	uint64_t mask;
@@ -212,17 +228,10 @@ long sys_ppoll(struct task *t, gaddr fds, unsigned nfds, gaddr timeout, gaddr se
 
 long sys_pselect6(struct task *t, int n, gaddr in, gaddr out, gaddr ex, gaddr timeout, gaddr sig)
 {
-	struct { uint64_t set, size; } pair = { 0, 0 };
+	struct wait_pair pair;
 	uint64_t mask;
-	long arg;
-
-	if (sig && copy_from_guest(t, &pair, sig, sizeof pair))
-		return -EFAULT;
-	long r = wait_mask(t, pair.set, pair.size, &mask, &arg);
-	if (r)
-		return r;
-	pair.set = arg;
-	return kernel_call(t, __NR_pselect6, n, in, out, ex, timeout, sig ? (long)&pair : 0);
+	long arg, r = wait_pair(t, sig, &mask, &pair, &arg);
+	return r ? r : kernel_call(t, __NR_pselect6, n, in, out, ex, timeout, arg);
 }
 
 long sys_epoll_pwait(struct task *t, int epfd, gaddr events, int max, int timeout, gaddr set, size_t size)
@@ -242,17 +251,10 @@ long sys_epoll_pwait2(struct task *t, int epfd, gaddr events, int max, gaddr tim
 long sys_io_pgetevents(struct task *t, unsigned long ctx, long min, long nr, gaddr events, gaddr timeout,
 		       gaddr sig)
 {
-	struct { uint64_t set, size; } pair = { 0, 0 };
+	struct wait_pair pair;
 	uint64_t mask;
-	long arg;
-
-	if (sig && copy_from_guest(t, &pair, sig, sizeof pair))
-		return -EFAULT;
-	long r = wait_mask(t, pair.set, pair.size, &mask, &arg);
-	if (r)
-		return r;
-	pair.set = arg;
-	return kernel_call(t, __NR_io_pgetevents, ctx, min, nr, events, timeout, sig ? (long)&pair : 0);
+	long arg, r = wait_pair(t, sig, &mask, &pair, &arg);
+	return r ? r : kernel_call(t, __NR_io_pgetevents, ctx, min, nr, events, timeout, arg);
 }
 
 long sys_signalfd4(struct task *t, int fd, gaddr set, size_t size, int flags)
