@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -127,11 +128,12 @@ static void server_describe(struct call *c, const struct mount_call *mc)
 }
 
 /* A file system in an image of the user's own is served as root's; one started by hand is not. */
-static uint32_t identity_flag(struct call *c)
+static uint32_t keeper_flags(struct call *c)
 {
 	struct keeper *k = keeper_of(c->m, c->pid);
+	uint32_t flags = k && k->flags & UM_SERVANT_ROOT ? 0 : UM_MNT_HUMAN;
 
-	return k && k->flags & UM_SERVANT_ROOT ? 0 : UM_MNT_HUMAN;
+	return k && k->flags & UM_SERVANT_RO ? flags | MS_RDONLY : flags;
 }
 
 /* What a keeper put where there was nothing, so that the FUSE program found a directory, has served. */
@@ -152,7 +154,7 @@ static int mount_remote(struct call *c, struct mount_call *mc)
 		return -EINVAL;
 	mc->rec.kind = UM_MOUNT_REMOTE;
 	mc->rec.server = s;
-	mc->rec.flags |= identity_flag(c);
+	mc->rec.flags |= keeper_flags(c);
 	server_describe(c, mc);
 	/* Live before anybody can find it. */
 	__atomic_store_n(&srv->shm->state, UM_SERVER_LIVE, __ATOMIC_RELEASE);

@@ -16,6 +16,7 @@ struct fs_program {
 	const char *opts;		/* always given */
 	const char *opts_rw, *opts_ro;	/* in addition, by whether it is to be written */
 	bool nonempty;			/* ask for `nonempty` if it is linked with libfuse 2 */
+	bool read_only;			/* it can only be read */
 	bool fsname;			/* tell it to name SRC as the source of the mount */
 };
 

@@ -50,7 +50,7 @@ struct plan {
 	char *src, *dst;		/* absolute where they exist */
 	char *program;			/* path */
 	char opts[4096];
-	bool human;
+	bool human, read_only;
 	bool new_place;			/* nothing is at dst yet */
 };
 
@@ -181,8 +181,8 @@ static void choose_opts(struct plan *p)
 	static const char *const ours[] = { "human", "ro", "rw", "rw+", "defaults", "loop" };
 	const struct fs_program *k = p->known;
 	char *user = strdup(p->o->opts ? p->o->opts : "");
-	bool ro = p->o->read_only || (k && access(p->src, W_OK) < 0);
 
+	p->read_only = p->o->read_only || (k && (k->read_only || access(p->src, W_OK) < 0));
 	p->human = opts_have(user, "human");
 	for (size_t i = 0; i < (k ? sizeof(ours) / sizeof(ours[0]) : 1); i++) {
 		char *less = opts_without(user, ours[i]);
@@ -192,7 +192,7 @@ static void choose_opts(struct plan *p)
 	if (k) {
 		if (!p->human)
 			add_opts(p, k->opts);
-		add_opts(p, ro ? k->opts_ro : k->opts_rw);
+		add_opts(p, p->read_only ? k->opts_ro : k->opts_rw);
 		if (k->nonempty && uses_libfuse2(p->program))
 			add_opts(p, "nonempty");
 		if (!strstr(user, "fsname="))
@@ -286,7 +286,8 @@ static int run(struct plan *p)
 	const char *argv[8];
 	int n = 0;
 	struct service s = {
-		.program = p->program, .keep_cwd = !p->known, .flags = p->human ? 0 : UM_SERVANT_ROOT,
+		.program = p->program, .keep_cwd = !p->known,
+		.flags = (p->human ? 0 : UM_SERVANT_ROOT) | (p->read_only ? UM_SERVANT_RO : 0),
 		.argv = (char *const *)argv, .new_place = p->new_place ? p->dst : NULL,
 	};
 	struct keeper_link k;

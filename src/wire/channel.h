@@ -206,6 +206,7 @@ enum um_call {
 	UM_CALL_MOUNTS,		/* (buf, size) -> bytes: struct um_mount_info records, oldest first; ERANGE: too small */
 };
 #define UM_SERVANT_ROOT	1u	/* what is mounted below is served as uid 0 (umview mount without -o human) */
+#define UM_SERVANT_RO	4u	/* ... and is read-only, whatever the program says */
 #define UM_SERVANT_LIST	2u	/* (UM_SERVANT_LIST, buf, size) -> bytes: the process numbers (int32_t) of all servants */
 
 struct um_info {
