@@ -250,12 +250,27 @@ static long mapped_file(int pid, uint64_t address, char *buf, size_t size)
 	return (long)n;
 }
 
+/* Our program is no longer where it was started from: its new path, or the old one with " (deleted)", as
+ * the kernel has it for its mapping.  0 if it is there still (or is virtual). */
+static long own_exe_moved(char *buf, size_t size)
+{
+	struct stat st;
+
+	if (!process.exe || raw_syscall(__NR_newfstatat, AT_FDCWD, process.exe, &st, 0) == 0)
+		return 0;
+	uint64_t start = start_code(process.pid);
+	return start > 1 ? mapped_file(process.pid, start, buf, size) : 0;
+}
+
 long proc_exe(int pid, char *buf, size_t size)
 {
 	uint64_t start;
 	size_t n;
 
 	if (!pid) {
+		long moved = own_exe_moved(buf, size);
+		if (moved > 0)
+			return moved;
 		n = process.exe ? strlen(process.exe) : 0;
 		if (!n || n >= size)
 			return -ENOENT;
