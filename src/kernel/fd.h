@@ -36,6 +36,7 @@ static inline struct file *fd_peek(const struct task *t, int fd)
 struct file *fd_hold(struct task *t, int fd);		/* with a reference, or NULL; file_put() it */
 int fd_install(struct task *t, int fd, struct file *f);	/* takes over the caller's reference; 0 or -ENOMEM */
 struct file *fd_remove(struct task *t, int fd);		/* gives its reference to the caller, or NULL */
+void fd_dup_hint(struct task *t, int from, int to);	/* a real descriptor has been duplicated */
 void fd_forget_hint(struct task *t, int fd);		/* fd is closed or replaced: drop what path.c noted */
 
 /* Is fd one of the descriptors the agent itself owns?  The guest gets EBADF for it.  They are all parked

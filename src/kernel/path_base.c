@@ -214,23 +214,39 @@ long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t s
 	return n;
 }
 
-void where_opened(struct where *w, int fd)
+/* A hint without a path: what is known of it can be used, the path is asked for when it is needed. */
+static void hint_make_like(struct task *t, int fd, const struct dir_hint *like)
 {
-	struct task *t = w->t;
 	struct dir_hint *h;
 
-	if (!w->bind && !w->below_plain)
-		return;
 	lock_acquire(&t->files->lock);
 	h = hint_make(t, fd);
 	if (h) {
 		hint_forget(h);
-		h->bind = w->bind;
-		h->bound = w->bound;
-		__atomic_store_n(&h->serial, new_serial(), __ATOMIC_RELEASE);
-		__atomic_store_n(&h->plain, w->below_plain ? w->generation : 0, __ATOMIC_RELEASE);
+		h->bind = like->bind;
+		h->bound = like->bound;
+		__atomic_store_n(&h->serial, like->serial, __ATOMIC_RELEASE);
+		__atomic_store_n(&h->plain, like->plain, __ATOMIC_RELEASE);
 	}
 	lock_release(&t->files->lock);
+}
+
+void where_opened(struct where *w, int fd)
+{
+	const struct dir_hint like = {
+		.bind = w->bind, .bound = w->bound, .plain = w->below_plain ? w->generation : 0, .serial = new_serial(),
+	};
+
+	if (like.bind || like.plain)
+		hint_make_like(w->t, fd, &like);
+}
+
+void fd_dup_hint(struct task *t, int from, int to)
+{
+	const struct dir_hint *h = hint_peek(t, from);
+
+	if (h && (h->plain || h->bind))
+		hint_make_like(t, to, h);
 }
 
 __attribute__((noinline)) static int base_refresh(struct task *t, int dfd, uint64_t generation)

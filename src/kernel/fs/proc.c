@@ -250,13 +250,27 @@ static long mapped_file(int pid, uint64_t address, char *buf, size_t size)
 	return (long)n;
 }
 
+static bool below_mount(const char *path)
+{
+	size_t n = strlen(path);
+	struct mount m;
+
+	while (n > 1) {
+		if (view_lookup_at(UINT32_MAX, path, n, &m) == VIEW_MOUNT)
+			return true;
+		while (--n && path[n] != '/')
+			;
+	}
+	return false;
+}
+
 /* Our program is no longer where it was started from: its new path, or the old one with " (deleted)", as
  * the kernel has it for its mapping.  0 if it is there still (or is virtual). */
 static long own_exe_moved(char *buf, size_t size)
 {
 	struct stat st;
 
-	if (!process.exe || raw_syscall(__NR_newfstatat, AT_FDCWD, process.exe, &st, 0) == 0)
+	if (!process.exe || raw_syscall(__NR_newfstatat, AT_FDCWD, process.exe, &st, 0) == 0 || below_mount(process.exe))
 		return 0;
 	uint64_t start = start_code(process.pid);
 	return start > 1 ? mapped_file(process.pid, start, buf, size) : 0;

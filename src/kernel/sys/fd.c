@@ -42,11 +42,18 @@ static long virtual_dup(struct task *t, int fd, int cmd, gaddr min)
 	return r;
 }
 
+static long real_dup(struct task *t, int fd, long to)
+{
+	if (to >= 0)
+		fd_dup_hint(t, fd, (int)to);
+	return to;
+}
+
 long sys_dup(struct task *t, int fd)
 {
 	if (fd_is_virtual(t, fd))
 		return virtual_dup(t, fd, F_DUPFD, 0);
-	return real_call(t, __NR_dup, fd);
+	return real_dup(t, fd, real_call(t, __NR_dup, fd));
 }
 
 /*
@@ -108,7 +115,7 @@ long sys_dup3(struct task *t, int oldfd, int newfd, int flags)
 		return -EBADF;
 	fd_forget_hint(t, newfd);
 	if (!fd_is_virtual(t, oldfd) && !fd_is_virtual(t, newfd))
-		return real_call(t, __NR_dup3, oldfd, newfd, flags);
+		return real_dup(t, oldfd, real_call(t, __NR_dup3, oldfd, newfd, flags));
 	if (fd_is_ours(oldfd))
 		return -EBADF;
 	if (oldfd == newfd || flags & ~O_CLOEXEC)
@@ -207,8 +214,10 @@ long sys_fcntl(struct task *t, int fd, int cmd, gaddr arg)
 	struct file *f;
 	long r;
 
-	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fcntl, fd, cmd, arg);
+	if (!fd_is_virtual(t, fd)) {
+		r = real_call(t, __NR_fcntl, fd, cmd, arg);
+		return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ? real_dup(t, fd, r) : r;
+	}
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return virtual_dup(t, fd, cmd, arg);
 	f = fd_hold(t, fd);
