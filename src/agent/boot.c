@@ -60,6 +60,7 @@ long boot_write(const struct boot *b, char *buf, size_t size)
 	put_number(&w, "sigsys", b->sigsys_blocked);
 	put_number(&w, "prog", b->prog_fd);
 	put_number(&w, "interp", b->interp_fd);
+	put_number(&w, "hold", b->hold_fd);
 	put_text(&w, "fds", b->fds);
 	put_text(&w, "cwd", b->cwd);
 	put_text(&w, "exe", b->exe);
@@ -119,6 +120,8 @@ static void take(struct boot *b, const char *key, char *value)
 		b->prog_fd = number(value);
 	else if (!strcmp(key, "interp"))
 		b->interp_fd = number(value);
+	else if (!strcmp(key, "hold"))
+		b->hold_fd = number(value);
 	else if (!strcmp(key, "fds"))
 		b->fds = value;
 	else if (!strcmp(key, "cwd"))
@@ -129,7 +132,8 @@ static void take(struct boot *b, const char *key, char *value)
 
 bool boot_read(struct boot *b, char *text)
 {
-	*b = (struct boot){ .image_fd = -1, .world_fd = -1, .epoch = UINT32_MAX, .prog_fd = -1, .interp_fd = -1 };
+	*b = (struct boot){ .image_fd = -1, .world_fd = -1, .epoch = UINT32_MAX, .prog_fd = -1, .interp_fd = -1,
+			    .hold_fd = -1 };
 	if (strncmp(text, "um1 ", 4))
 		return false;
 	for (char *p = text + 4; p; ) {

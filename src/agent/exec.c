@@ -33,6 +33,7 @@ struct exec_buf {
 	size_t nargs;			/* of the guest, without argv[0] */
 	char *boot, *execfn, *exe, *fds, *cwd;
 	char *path;			/* of the file being looked at */
+	int hold_fd;			/* keeps the program's mount busy, or -1 */
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
@@ -91,7 +92,25 @@ static long open_real(struct where *w)
 	return fd;
 }
 
-static long open_remote(struct where *w)
+/*
+ * A program that runs keeps its mount busy, although its text is a copy: a carrier of the file, parked
+ * among the agent's own descriptors, that the next image keeps until it executes something else.
+ */
+static int hold_file(struct file *f)
+{
+	int fd = carrier_open(f->server, f->handle, O_RDONLY);
+
+	if (fd < 0)
+		return -1;
+	int parked = fd_park(fd);
+	if (parked < 0)
+		raw_syscall(__NR_close, fd);
+	else
+		fd_disown(parked);	/* the next image's, and a vfork parent shares our table */
+	return parked < 0 ? -1 : parked;
+}
+
+static long open_remote(struct where *w, int *hold)
 {
 	struct file *f;
 	long r = remote_access(w, X_OK, AT_EACCESS);
@@ -106,24 +125,37 @@ static long open_remote(struct where *w)
 		r = -EACCES;
 	else
 		r = file_to_memfd(w->t, f, "exec", open_cloexec());
-	remote_close(w->t, f);
+	if (r >= 0 && hold && (*hold = hold_file(f)) >= 0)
+		file_put(f);
+	else
+		remote_close(w->t, f);
 	return r;
 }
 
-/* Opens a program; *virtual_path (UM_PATH_MAX bytes) is its path in the view if it is virtual, else "". */
-static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, char *virtual_path)
+/* Opens a program; *virtual_path (UM_PATH_MAX bytes) is its path in the view if it is virtual, else "".
+ * *hold, if wanted, becomes what keeps its mount busy, or -1. */
+static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, char *virtual_path, int *hold)
 {
 	struct where w;
 	long r = where_begin(&w, t, dfd, path, flags);
 
 	*virtual_path = 0;
+	if (hold)
+		*hold = -1;
 	while (where_next(&w, &r)) {
 		bool real = w.fs == &real_fs;
-		r = real ? open_real(&w) : open_remote(&w);
+		r = real ? open_real(&w) : open_remote(&w, hold);
 		if (r >= 0 && !real)
 			text_format(virtual_path, UM_PATH_MAX, "%s", w.path);
 	}
 	return where_end(&w, r);
+}
+
+static void drop_hold(struct exec_buf *b)
+{
+	if (b->hold_fd >= 0)
+		raw_syscall(__NR_close, b->hold_fd);
+	b->hold_fd = -1;
 }
 
 static void path_of_real(int fd, char *buf)
@@ -227,13 +259,14 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 
 	for (int depth = 0; ; depth++) {
 		b->exe = b->tip;
-		long fd = open_program(t, dfd, path, flags, b->exe);
+		long fd = open_program(t, dfd, path, flags, b->exe, &b->hold_fd);
 		if (fd < 0)
 			return fd;
 		long n = raw_syscall(__NR_pread64, fd, line, SCRIPT_LINE, 0);
 		if (n >= 2 && line[0] == '#' && line[1] == '!') {
 			char *next;
 			raw_syscall(__NR_close, fd);
+			drop_hold(b);
 			if (depth >= SCRIPT_DEPTH)
 				return -ELOOP;
 			if (depth == 0 && closes_on_exec(dfd, b->path))
@@ -254,6 +287,7 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 		long r = n < 0 ? n : elf_open(e, fd, &why);
 		if (r) {
 			raw_syscall(__NR_close, fd);
+			drop_hold(b);
 			if (r == -ENOEXEC)
 				agent_log("exec %s: %s", b->path, why);
 		}
@@ -272,7 +306,7 @@ static long open_interp(struct task *t, const struct elf_file *e)
 	path = heap_alloc(UM_PATH_MAX);
 	if (!path)
 		return -ENOMEM;
-	long fd = open_program(t, AT_FDCWD, (gaddr)e->interp, 0, path);
+	long fd = open_program(t, AT_FDCWD, (gaddr)e->interp, 0, path, NULL);
 	heap_free(path);
 	if (fd < 0)
 		return fd == -ENOENT ? -ENOENT : fd;
@@ -348,6 +382,7 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	b->nargs = n > 0 ? n - 1 : 0;
 	b->nfront = 1;
 	b->exe = b->fds = b->cwd = NULL;
+	b->hold_fd = -1;
 	b->front[0] = "";
 	if (n > 0) {
 		uint64_t first;
@@ -403,7 +438,7 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 		.image_fd = process.image_fd, .world_fd = process.world_fd,
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
 		.ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
-		.prog_fd = prog_fd, .interp_fd = interp_fd,
+		.prog_fd = prog_fd, .interp_fd = interp_fd, .hold_fd = b->hold_fd,
 		.fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};
 	b->boot = b->tip;
@@ -455,6 +490,7 @@ static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, g
 	if (interp_fd >= 0)
 		raw_syscall(__NR_close, interp_fd);
 	raw_syscall(__NR_close, e.fd);
+	drop_hold(b);
 	elf_close(&e);
 	return r;
 }

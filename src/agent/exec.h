@@ -15,6 +15,7 @@ struct boot {
 	uint64_t ignored;		/* signals ignored, bit by number */
 	bool sigsys_blocked;
 	int prog_fd, interp_fd;		/* -1 none */
+	int hold_fd;			/* carrier of the program's file: its mount is busy while it is open; -1 none */
 	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program */
 };
 

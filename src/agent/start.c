@@ -15,6 +15,7 @@
 #include "../kernel/fd.h"
 #include "../kernel/path.h"
 #include <linux/auxvec.h>
+#include <linux/fcntl.h>
 #include <linux/filter.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
@@ -128,6 +129,10 @@ _Noreturn void agent_start(uint64_t *sp)
 	if (b.cwd)
 		fsinfo_restore(t, b.cwd);
 	files_after_exec(t);
+	if (b.hold_fd >= 0) {
+		fd_own(b.hold_fd);
+		raw_syscall(__NR_fcntl, b.hold_fd, F_SETFD, FD_CLOEXEC);
+	}
 	const char *execfn = s.argv[1];
 	stack_drop_two(&s);
 	if (b.first)
