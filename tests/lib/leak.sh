@@ -4,16 +4,9 @@
 #	leak_before		notes what there is, exports UMT_RUN, which marks what is started from now on
 #	leak_after		what stayed: one line each on standard output; status 1 if there is any
 #
-# Looked for: processes with the mark, memory files of ours in them, descriptors of the shell itself (unless
-# LEAK_FDS=no: bats has its own), entries in /dev/shm and /tmp that bear our name, real mounts below $LEAK_DIR.
+# Looked for: processes with the mark, memory files of ours in them or in the shell itself, entries in /dev/shm and
+# /tmp that bear our name, real mounts below $LEAK_DIR.
 # shellcheck shell=sh
-
-leak_descriptors() {
-	[ "${LEAK_FDS-}" != no ] || return 0
-	for leak_fd in /proc/$$/fd/*; do
-		echo "${leak_fd##*/} $(readlink "$leak_fd")"
-	done 2>/dev/null | grep -E '^[0-9] |memfd' | grep -vE 'pipe:|/proc/'	# (a shell keeps its own at 10 and 255)
-}
 
 leak_files() {
 	find /tmp /dev/shm -maxdepth 1 -name '*umview*' -user "$(id -u)" \
@@ -36,7 +29,6 @@ leak_mounts() {
 leak_before() {
 	UMT_RUN=$$-$(date +%s%N)
 	export UMT_RUN
-	leak_fds_then=$(leak_descriptors)
 	leak_files_then=$(leak_files)
 }
 
@@ -58,7 +50,7 @@ leak_after() {
 			kill -KILL "$leak_pid" 2>/dev/null
 		done
 		leak_files | grep -vxF "$leak_files_then" | sed '/^$/d; s/^/file /'
-		[ "$(leak_descriptors)" = "$leak_fds_then" ] || echo "descriptors of the harness: $(leak_descriptors | tr '\n' ';')"
+		find "/proc/$$/fd" -lname '*memfd:um*' -printf 'memory file %l in the harness\n' 2>/dev/null
 		leak_mounts | sed 's/^/mount outside the view: /'
 	)
 	unset UMT_RUN

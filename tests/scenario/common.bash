@@ -8,7 +8,6 @@ export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-55}
 UMVIEW=$(realpath "$UMVIEW")
 export UMVIEW LC_ALL=C
 PATH=$(dirname "$UMVIEW"):$PATH:/usr/sbin:/sbin
-LEAK_FDS=no
 . "$BATS_TEST_DIRNAME/../lib/leak.sh"
 bats_require_minimum_version 1.5.0
 
