@@ -17,7 +17,9 @@
 #include "tap.h"
 #include "../../src/kernel/fs/fuse_conn.h"
 
+#ifndef RIG_NODES
 #define RIG_NODES	20000
+#endif
 #define RIG_FILES	256
 #define RIG_MESSAGE	(UM_DATA_SIZE + 4096)
 
@@ -489,7 +491,9 @@ static long rig_answer(const struct fuse_in_header *h, const uint8_t *in, uint8_
 	case FUSE_INIT:		return rig_init(in, out);
 	case FUSE_GETATTR:	return rig_reply_attr(h->nodeid, out);
 	case FUSE_SETATTR:	return rig_setattr(h->nodeid, in, out);
-	case FUSE_READLINK:	memcpy(out, rig.node[h->nodeid].data, rig.node[h->nodeid].size);
+	case FUSE_READLINK:	if (!rig.node[h->nodeid].data)
+					return -EINVAL;
+				memcpy(out, rig.node[h->nodeid].data, rig.node[h->nodeid].size);
 				return (long)rig.node[h->nodeid].size;
 	case FUSE_OPEN:		return rig_open_reply(h->nodeid, in, out, false);
 	case FUSE_OPENDIR:	return rig_open_reply(h->nodeid, in, out, true);

@@ -191,12 +191,20 @@ static int send_create(struct fuse_job *j, uint32_t opcode, struct fuse_place *p
 	return err;
 }
 
+/* What the server has opened for nothing. */
+static int give_back(struct fuse_job *j, uint64_t nodeid, const struct fuse_open_out *out)
+{
+	struct fuse_release_in in = { .fh = out->fh, .flags = j->req.open_flags };
+
+	fuse_call_plain(j, FUSE_RELEASE, nodeid, &in, sizeof in);
+	return -ENOMEM;
+}
+
 /* A handle for what CREATE made and opened.  Takes the caller's pin of n. */
 static int open_created(struct fuse_job *j, struct fuse_node *n, const struct fuse_open_out *out)
 {
 	struct fuse_handle *h = fuse_handle_new(j, n);
-	struct fuse_release_in in = { .fh = out->fh, .flags = j->req.open_flags };
-	int err = -ENOMEM;
+	int err;
 
 	if (h) {
 		h->fh = out->fh;
@@ -204,7 +212,7 @@ static int open_created(struct fuse_job *j, struct fuse_node *n, const struct fu
 		j->rep.created = 1;
 		err = opened(j, h);
 	} else {
-		fuse_call_plain(j, FUSE_RELEASE, n->nodeid, &in, sizeof in);
+		err = give_back(j, n->nodeid, out);
 	}
 	fuse_node_unpin(j->c, n);
 	return err;
@@ -251,8 +259,11 @@ static int open_new(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
 		can->no_create = true;
 		return create_by_mknod(j, p, flags);
 	}
-	if (!err)
-		err = fuse_created(j, p, &out.entry, S_IFREG, version, &n);
+	if (err)
+		return err;
+	err = fuse_created(j, p, &out.entry, S_IFREG, version, &n);
+	if (err == -ENOMEM)
+		return give_back(j, out.entry.nodeid, &out.open);
 	return err ? err : open_created(j, n, &out.open);
 }
 
@@ -281,7 +292,7 @@ static int open_tmpfile(struct fuse_job *j, struct fuse_place *p, uint32_t flags
 	if (!out.entry.nodeid || out.entry.nodeid == FUSE_ROOT_ID || !fuse_attr_ok(&out.entry.attr))
 		return -EIO;
 	n = fuse_node_get(j, &out.entry, version);
-	return n ? open_created(j, n, &out.open) : -ENOMEM;
+	return n ? open_created(j, n, &out.open) : give_back(j, out.entry.nodeid, &out.open);
 }
 
 int fuse_op_open(struct fuse_job *j)
