@@ -298,6 +298,12 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 		return jump(k, k->t->fs->cwd, final);
 	case PROC_FD:
 		return jump(k, fd_peek(k->t, h.arg), final);
+	case PROC_BOUND:
+		if (final)
+			return magic(k, dir_len, final);
+		n = base_path(k->t, h.arg, k->generation, k->pending, (size_t)(k->rest - k->pending));
+		k->pure = k->cacheable = false;
+		return n < 0 ? n : walk_link(k, dir_len, (size_t)n);
 	case PROC_MAGIC:
 		return magic(k, dir_len, final);
 	case PROC_MOUNTS:

@@ -472,8 +472,8 @@ static void test_relative(void)
 static const struct line proc_paths[] = {
 	{ "/proc/self/exe", 0, "s1:/a/f" }, { "/proc/self/exe", NF, "proc 2" }, { "/proc/thread-self/exe", 0, "s1:/a/f" },
 	{ "T/exelink", 0, "s1:/a/f" }, { "/proc/self/exe/", 0, "ENOTDIR" }, { "/proc/self/../self/exe", 0, "s1:/a/f" },
-	{ "/proc/mounts", 0, "proc 7" }, { "/proc/self/mounts", 0, "proc 7" }, { "/proc/self/mountinfo", 0, "proc 8" },
-	{ "/etc/mtab", 0, "proc 7" }, { "/proc/self/cwd", NF, "proc 3" }, { "/proc/self/cwd/f", 0, "s1:/a/f" },
+	{ "/proc/mounts", 0, "proc 8" }, { "/proc/self/mounts", 0, "proc 8" }, { "/proc/self/mountinfo", 0, "proc 9" },
+	{ "/etc/mtab", 0, "proc 8" }, { "/proc/self/cwd", NF, "proc 3" }, { "/proc/self/cwd/f", 0, "s1:/a/f" },
 	{ "/proc/self/cwd", 0, "s1:/a" }, { "/proc/self/cwd/..", 0, "s1:/" }, { "/proc/self/cwd/../../file", 0, "T/file" },
 	{ "/proc/1/root", NF, "/proc/1/root" }, { "/proc/self/root/tmp", 0, "/tmp" },
 	{ "/dev/fuse", 0, "fuse" }, { "T/fusedev", 0, "fuse" }, { "/dev/../dev/fuse", NF, "fuse" }, { "T/mnt/proc/none", 0, "ENOENT" },
@@ -581,7 +581,7 @@ static void chdir_real(const char *path)
 static void test_bound_fd(void)
 {
 	long r = where_begin(&last_where, &task, AT_FDCWD, (gaddr)in_t("b/sub"), 0), fd = -1;
-	char buf[4096];
+	char buf[4096], path[64];
 
 	while (where_next(&last_where, &r))
 		fd = r = last_where.fs->open(&last_where, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -593,6 +593,14 @@ static void test_bound_fd(void)
 	is_str(resolve((int)fd, "../newmnt/n", 0), "s5:/n", "a mount made through it");
 	is_str(resolve((int)fd, "deep/f", 0), "T/dir/sub/deep/f", "a file");
 	is_str(resolve((int)fd, "deep/./../tofile", 0), "T/dir/file", "a link");
+	snprintf(path, sizeof(path), "/proc/self/fd/%ld", fd);
+	is_str(resolve(AT_FDCWD, path, 0), "T/dir/sub", "%s", path);
+	is_str(resolve(AT_FDCWD, path, NF), "proc 5", "its link");
+	r = last_where.fs->readlink(&last_where, (gaddr)buf, sizeof(buf) - 1);
+	buf[r > 0 ? r : 0] = 0;
+	is_str(buf, in_t("b/sub"), "shows the path in the view");
+	strcat(path, "/../..");
+	is_str(resolve(AT_FDCWD, path, 0), "T", "%s", path);
 	fd_forget_hint(&task, (int)fd);
 	path_of_fd(&task, (int)fd, buf, sizeof(buf));
 	is_str(buf, in_t("dir/sub"), "until it is closed");
@@ -608,6 +616,7 @@ static void test_bound_cwd(void)
 	is_str(buf, in_t("b/sub"), "its path is the one in the view");
 	is_str(resolve(AT_FDCWD, "..", 0), "T/dir", "..");
 	is_str(resolve(AT_FDCWD, "../..", 0), "T", "../.. leaves the bind mount");
+	is_str(resolve(AT_FDCWD, "/proc/self/cwd/../..", 0), "T", "from /proc/self/cwd, too");
 	is_str(resolve(AT_FDCWD, "../newmnt/n", 0), "s5:/n", "a mount made through it");
 	is_str(resolve(AT_FDCWD, "older/old/o", 0), "s6:/old/o", "a mount below what is bound");
 	is_str(resolve(AT_FDCWD, "tofile", 0), "T/dir/file", "a link");

@@ -16,6 +16,7 @@
 #include "proc.h"
 #include "fuse.h"
 #include "../fd.h"
+#include "../path_walk.h"
 
 /* ---- names ---------------------------------------------------------------------------------------- */
 
@@ -62,12 +63,15 @@ static struct proc_hit hit(enum proc_what what, int arg)
 static struct proc_hit look_at_fd(const struct task *t, bool own, struct name c)
 {
 	int fd = number(c);
+	uint32_t bound;
 
 	if (fd < 0)
 		return hit(PROC_NONE, 0);
 	if (own && fd_is_ours(fd))
 		return hit(PROC_HIDDEN, fd);
-	return own && fd_peek(t, fd) ? hit(PROC_FD, fd) : hit(PROC_MAGIC, fd);
+	if (own && fd_peek(t, fd))
+		return hit(PROC_FD, fd);
+	return hit(own && base_bind(t, fd, &bound) ? PROC_BOUND : PROC_MAGIC, fd);
 }
 
 /* Below /proc/PID or /proc/PID/task/TID. */
@@ -85,7 +89,8 @@ static struct proc_hit look_in_process(const struct task *t, int pid, const char
 	if (is(c, "exe"))
 		return hit(PROC_EXE, pid);
 	if (is(c, "cwd"))
-		return own && t->fs->cwd ? hit(PROC_CWD, 0) : hit(PROC_MAGIC, 0);
+		return !own ? hit(PROC_MAGIC, 0) : t->fs->cwd ? hit(PROC_CWD, 0) :
+		       hit(t->fs->cwd_bind ? PROC_BOUND : PROC_MAGIC, AT_FDCWD);
 	if (is(c, "root"))
 		return hit(PROC_MAGIC, 0);
 	if (is(c, "task") || is(c, "fdinfo") || is(c, "ns") || is(c, "map_files") || is(c, "net"))
@@ -309,6 +314,8 @@ static long link_text(struct where *w, char *buf, size_t size)
 		return proc_exe(w->proc_arg, buf, size);
 	case PROC_CWD:
 		return path_of_cwd(w->t, buf, size);
+	case PROC_BOUND:
+		return base_path(w->t, w->proc_arg, view_generation(w->t), buf, size);
 	case PROC_FD:
 		f = fd_hold(w->t, w->proc_arg);
 		if (!f)

@@ -14,6 +14,7 @@ enum proc_what {
 	PROC_EXE,		/* the program: the kernel's link shows the agent */
 	PROC_CWD,		/* our own cwd, virtual */
 	PROC_FD,		/* one of our own descriptors, virtual */
+	PROC_BOUND,		/* a real one, or our real cwd (AT_FDCWD), behind a bind mount: the kernel knows the other end */
 	PROC_HIDDEN,		/* one of the agent's descriptors */
 	PROC_MAGIC,		/* a link whose text is no path to walk: only the kernel can follow it */
 	PROC_MOUNTS,		/* mounts, mountinfo: ours are added */
@@ -22,7 +23,7 @@ enum proc_what {
 
 struct proc_hit {
 	uint8_t what;		/* enum proc_what */
-	int arg;		/* PROC_EXE: the process, 0 = we; PROC_FD: the descriptor */
+	int arg;		/* PROC_EXE: the process, 0 = we; PROC_FD, PROC_BOUND: the descriptor */
 };
 
 /* What is at this canonical path?  It begins with "/proc". */

@@ -81,6 +81,8 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
+	if (r == -EBUSY)
+		r = -EEXIST;	/* a mount point */
 	while (where_next(&to, &r)) {
 		r = where_begin(&from, t, olddfd, old, (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) |
 				(flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0));
