@@ -259,6 +259,21 @@ static void queue(struct task *t, const struct kernel_siginfo *info, struct kern
 	uc->mask |= BUSY_MASK;
 }
 
+/* Interrupted in one of the windows of entry.S: go on where the window says. */
+static void leave_window(struct task *t, struct kernel_ucontext *uc)
+{
+	uint64_t ip = uc->mc.rip;
+
+	if (ip >= (uint64_t)call_window && ip <= (uint64_t)call_syscall)
+		uc->mc.rip = (uint64_t)call_interrupted;
+	if (ip >= (uint64_t)last_window && ip <= (uint64_t)last_syscall)
+		uc->mc.rip = (uint64_t)last_interrupted;
+	if (within(ip, edge_window, edge_window_end)) {
+		uc->mc.rip = (uint64_t)edge_window;
+		uc->mc.rdi = (uint64_t)t;
+	}
+}
+
 static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *info,
 			     struct kernel_ucontext *uc)
 {
@@ -272,14 +287,7 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 		agent_panic("signal %d at %lx, address %lx, stack %lx, call %u", sig, ip,
 			    info->sys.addr, uc->mc.rsp, t->nr);
 	}
-	if (ip >= (uint64_t)call_window && ip <= (uint64_t)call_syscall)
-		uc->mc.rip = (uint64_t)call_interrupted;
-	if (ip >= (uint64_t)last_window && ip <= (uint64_t)last_syscall)
-		uc->mc.rip = (uint64_t)last_interrupted;
-	if (within(ip, edge_window, edge_window_end)) {
-		uc->mc.rip = (uint64_t)edge_window;
-		uc->mc.rdi = (uint64_t)t;
-	}
+	leave_window(t, uc);
 	queue(t, info, uc);
 }
 
@@ -300,8 +308,10 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 		trap_call(t, info, uc);
 		return;
 	}
-	if (hold_virtual_sigsys(t, sig, info))
+	if (hold_virtual_sigsys(t, sig, info)) {
+		leave_window(t, uc);
 		return;
+	}
 	if (within(uc->mc.rip, agent_text_start, agent_text_end)) {
 		arrived_in_agent(t, sig, info, uc);
 		return;

@@ -314,6 +314,7 @@ static long next_message(struct task *t, struct fuse_conn *c, const struct vec *
 		fuse_run_ready(c);
 		if (state == UM_SERVER_DEAD || c->end == END_OVER) {
 			fuse_refuse_slots(c, -ENOTCONN);
+			wake_reader(c);		/* each who leaves tells another one */
 			return -ENODEV;
 		}
 		r = interrupt_due(c);

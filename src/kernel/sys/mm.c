@@ -61,8 +61,11 @@ long sys_mmap(struct task *t, gaddr addr, size_t len, int prot, int flags, int f
 {
 	struct file *f;
 
-	if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && touches_agent(addr, len))
-		return flags & MAP_FIXED_NOREPLACE ? -EEXIST : -ENOMEM;
+	if (addr && touches_agent(addr, len)) {
+		if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+			return flags & MAP_FIXED_NOREPLACE ? -EEXIST : -ENOMEM;
+		addr = 0;		/* only a hint: somewhere else, then */
+	}
 	if ((flags & MAP_ANONYMOUS) || !(f = fd_hold(t, fd))) {
 		if (!(flags & MAP_ANONYMOUS) && fd_is_ours(fd))
 			return -EBADF;

@@ -105,16 +105,29 @@ long sys_rt_sigsuspend(struct task *t, gaddr set, size_t size)
 	return kernel_call(t, __NR_rt_sigsuspend, &mask, 8);
 }
 
+/* A SIGSYS of the guest's that waits behind its virtual mask, if it is in mask: its number or -EFAULT; else 0. */
+static long take_sigsys(struct task *t, uint64_t mask, gaddr info)
+{
+	if (!(mask & SIGBIT(SIGSYS)) || !t->sig->sys_pending)
+		return 0;
+	t->sig->sys_pending = false;
+	return info && copy_to_guest(t, info, &t->sig->sys_info, sizeof t->sig->sys_info) ? -EFAULT : SIGSYS;
+}
+
 long sys_rt_sigtimedwait(struct task *t, gaddr set, gaddr info, gaddr timeout, size_t size)
 {
-	uint64_t mask;
+	uint64_t mask, kernel;
 
 	if (size != 8)
 		return -EINVAL;
 	if (copy_from_guest(t, &mask, set, 8))
 		return -EFAULT;
-	mask = signal_kernel_mask(mask);
-	return kernel_call(t, __NR_rt_sigtimedwait, &mask, info, timeout, 8);
+	kernel = signal_kernel_mask(mask);
+	long r = take_sigsys(t, mask, info);
+	if (r)
+		return r;
+	r = kernel_call(t, __NR_rt_sigtimedwait, &kernel, info, timeout, 8);
+	return r == -EINTR && (mask & SIGBIT(SIGSYS)) && t->sig->sys_pending ? take_sigsys(t, mask, info) : r;
 }
 
 static size_t minimal_stack(void)
