@@ -402,7 +402,9 @@ HELPER(unlinked)
 	OK(unlink("copy"));
 	OK(readlink("/proc/self/exe", link, sizeof(link) - 1));
 	n = strlen(link);
-	TRUE(n > 15 && strcmp(link + n - 15, "/copy (deleted)") == 0);
+	/* in a mounted image its old path: docs/limits.md */
+	TRUE((n > 15 && strcmp(link + n - 15, "/copy (deleted)") == 0) ||
+	     (on_fuse() && n > 5 && strcmp(link + n - 5, "/copy") == 0));
 	return guest_bad;
 }
 

@@ -232,6 +232,10 @@ TEST(descriptor_sigsys, "signalfd for a SIGSYS that somebody sent")
 	block(SIGSYS, 0);
 	fd = MUST(signalfd(-1, &s, SFD_NONBLOCK));
 	OK(kill(getpid(), SIGSYS));
+	if (syscall(0x756d, 0, 0, 0) != -1 || errno != ENOSYS) {	/* in a view: docs/limits.md */
+		FAILS(read(fd, &si, sizeof(si)), EAGAIN);
+		return;
+	}
 	EQ(read(fd, &si, sizeof(si)), (long)sizeof(si));
 	EQ(si.ssi_signo, SIGSYS);
 }
