@@ -73,6 +73,7 @@ struct fuse_node {
 	uint64_t nodeid, generation;
 	uint64_t nlookup;		/* what the server counts for this node, to be given back by FORGET */
 	uint32_t pins;			/* handles, jobs, and names in this directory */
+	uint32_t nopen;			/* handles */
 	struct fuse_name *names;	/* those that lead here; none: unlinked */
 	struct fuse_attr attr;		/* valid until attr_until; the type bits of mode always */
 	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
@@ -112,8 +113,7 @@ struct fuse_handle {
 	bool mature;			/* its carrier was seen locked, or it was closed once */
 	bool dead;			/* to be released when nobody uses it */
 	bool at_end;			/* directory: the last READDIR said so */
-	uint64_t born;			/* ns */
-	uint32_t opener;		/* process that opened it */
+	uint32_t opener;		/* thread that opened it */
 	uint64_t offset;		/* the open file's own */
 	struct fuse_mutex lock;		/* for those who use and move `offset` */
 };
@@ -303,6 +303,7 @@ void fuse_handle_dead(struct fuse_conn *c, struct fuse_handle *h);
 void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h);
 bool fuse_handle_locked(const struct fuse_conn *c, const struct fuse_handle *h);
 void fuse_handles_sweep(struct fuse_conn *c, bool all);		/* all: the mount ends, nothing is open any more */
+void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n);	/* releases those of n nobody has any more */
 int fuse_flush(struct fuse_job *j, struct fuse_handle *h);
 void fuse_release(struct fuse_job *j, struct fuse_handle *h);	/* RELEASE(DIR), then frees it */
 

@@ -8,12 +8,13 @@
  * nothing: so while files are open a reader of the device wakes up once a second and tests them all.
  *
  * A handle is made before its carrier can be locked.  Until the lock was seen once, or the guest has closed
- * it, a missing lock means nothing as long as the process that opened it lives.
+ * it, a missing lock means nothing as long as the thread that opened it lives.
+ *
+ * Before a name is removed, the files open there are tested too: libfuse would hide a file that nobody has
+ * open any more instead of removing it, and its directory could not be removed.
  */
 #include <linux/stat.h>
 #include "fuse_conn.h"
-
-#define YOUNG		(5 * FUSE_NSEC)
 
 struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n)
 {
@@ -28,10 +29,10 @@ struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n)
 	h->number = c->last_handle;
 	h->users = 1;
 	h->node = fuse_node_pin(n);
+	n->nopen++;
 	h->is_dir = fuse_node_is(n, S_IFDIR);
 	h->open_flags = j->req.open_flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
 	h->open_flags |= O_LARGEFILE;
-	h->born = j->now;
 	h->opener = j->req.pid;
 	chain = &c->handles[h->number % FUSE_HANDLES];
 	h->chain = *chain;
@@ -74,6 +75,7 @@ void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h)
 		}
 	}
 	__atomic_store_n(&c->shm->nhandles, --c->nhandles, __ATOMIC_RELAXED);
+	h->node->nopen--;
 	fuse_node_unpin(c, h->node);
 	heap_free(h);
 }
@@ -137,27 +139,45 @@ static bool opener_lives(const struct fuse_handle *h)
 	return h->opener && raw_syscall(__NR_kill, h->opener, 0) != -ESRCH;
 }
 
-static bool handle_is_over(struct fuse_conn *c, struct fuse_handle *h, uint64_t now)
+static bool handle_is_over(struct fuse_conn *c, struct fuse_handle *h)
 {
 	if (fuse_handle_locked(c, h)) {
 		h->mature = true;
 		return false;
 	}
-	return h->mature || (now > h->born + YOUNG && !opener_lives(h));
+	return h->mature || !opener_lives(h);
 }
 
 void fuse_handles_sweep(struct fuse_conn *c, bool all)
 {
-	uint64_t now = fuse_now();
-
-	c->swept = now;
+	c->swept = fuse_now();
 	for (unsigned k = 0; k < FUSE_HANDLES && c->nhandles; k++)
 		for (struct fuse_handle *h = c->handles[k]; h; h = h->chain)
-			if (!h->dead && (all || handle_is_over(c, h, now)))
+			if (!h->dead && (all || handle_is_over(c, h)))
 				fuse_handle_dead(c, h);
 	if (c->dead && !c->janitor)
 		c->janitor = fuse_job_start(c, janitor) == 0;
 	fuse_run_ready(c);
+}
+
+static struct fuse_handle *find_over(struct fuse_conn *c, const struct fuse_node *n)
+{
+	for (unsigned k = 0; k < FUSE_HANDLES; k++)
+		for (struct fuse_handle *h = c->handles[k]; h; h = h->chain)
+			if (h->node == n && !h->dead && !h->users && handle_is_over(c, h))
+				return h;
+	return NULL;
+}
+
+void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
+{
+	struct fuse_handle *h;
+
+	while (n->nopen && (h = find_over(j->c, n))) {
+		h->dead = true;
+		fuse_flush(j, h);
+		fuse_release(j, h);
+	}
 }
 
 /* ---- telling the server --------------------------------------------------------------------------------- */

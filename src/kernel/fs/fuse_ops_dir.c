@@ -188,6 +188,7 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 		return -ENOTDIR;
 	if (opcode == FUSE_UNLINK && is_dir)
 		return -EISDIR;
+	fuse_handles_reap(j, p->node);
 	err = fuse_call_plain(j, opcode, p->dir->nodeid, p->name, p->len + 1);
 	if (!err)
 		name_gone(j, p);
@@ -314,6 +315,8 @@ static int rename(struct fuse_job *j, struct fuse_place *from, struct fuse_place
 	if (from->node == to->node && !(flags & RENAME_EXCHANGE))
 		return 0;		/* two names of one file: nothing to do */
 	err = rename_may(j, from, to);
+	if (!err && to->node)
+		fuse_handles_reap(j, to->node);
 	if (!err)
 		err = rename_send(j, from, to, flags);
 	if (!err) {
