@@ -21,6 +21,7 @@
 #define RIG_NODES	20000
 #endif
 #define RIG_FILES	256
+#define RIG_LARGEST	(1u << 20)	/* file */
 #define RIG_MESSAGE	(UM_DATA_SIZE + 4096)
 
 struct rig_node {
@@ -120,12 +121,15 @@ static void rig_put(uint64_t id, const char *text)
 	n->size = strlen(text);
 }
 
-static void rig_resize(struct rig_node *n, uint64_t size)
+static int rig_resize(struct rig_node *n, uint64_t size)
 {
+	if (size > RIG_LARGEST)
+		return -ENOSPC;
 	n->data = realloc(n->data, size + 1);
 	if (size > n->size)
 		memset(n->data + n->size, 0, size - n->size);
 	n->size = size;
+	return 0;
 }
 
 static uint64_t rig_open_file(uint64_t id, bool dir)
@@ -138,7 +142,7 @@ static uint64_t rig_open_file(uint64_t id, bool dir)
 		rig.open[i].dir = dir;
 		return i;
 	}
-	abort();
+	return 0;	/* too many: the handle 0 is never a good one */
 }
 
 __attribute__((unused)) static unsigned rig_open_count(void)
@@ -152,7 +156,7 @@ __attribute__((unused)) static unsigned rig_open_count(void)
 
 static struct rig_node *rig_file(uint64_t fh)
 {
-	if (fh < RIG_FILES && rig.open[fh].used)
+	if (fh && fh < RIG_FILES && rig.open[fh].used)
 		return &rig.node[rig.open[fh].node];
 	rig_breach("unknown file handle", fh);
 	return &rig.node[1];
@@ -242,8 +246,8 @@ static long rig_setattr(uint64_t id, const uint8_t *in, uint8_t *out)
 		n->uid = s.uid;
 	if (s.valid & FATTR_GID)
 		n->gid = s.gid;
-	if (s.valid & FATTR_SIZE)
-		rig_resize(n, s.size);
+	if ((s.valid & FATTR_SIZE) && rig_resize(n, s.size))
+		return -ENOSPC;
 	if (s.valid & FATTR_MTIME)
 		n->mtime = s.mtime;
 	return rig_reply_attr(id, out);
@@ -345,8 +349,8 @@ static long rig_write(const uint8_t *in, uint8_t *out)
 	struct fuse_write_out o = { .size = w->size };
 	struct rig_node *n = rig_file(w->fh);
 
-	if (w->offset + w->size > n->size)
-		rig_resize(n, w->offset + w->size);
+	if (w->offset + w->size > n->size && rig_resize(n, w->offset + w->size))
+		return -ENOSPC;
 	memcpy(n->data + w->offset, in + head, w->size);
 	rig.last_write_flags = rig.minor < 9 ? 0 : w->flags;
 	n->mtime++;
@@ -518,9 +522,8 @@ static long rig_answer(const struct fuse_in_header *h, const uint8_t *in, uint8_
 	case FUSE_ACCESS:
 	case FUSE_DESTROY:	return 0;
 	case FUSE_FALLOCATE:
-		rig_resize(rig_file(((const struct fuse_fallocate_in *)in)->fh),
-			   ((const struct fuse_fallocate_in *)in)->offset + ((const struct fuse_fallocate_in *)in)->length);
-		return 0;
+		return rig_resize(rig_file(((const struct fuse_fallocate_in *)in)->fh),
+				  ((const struct fuse_fallocate_in *)in)->offset + ((const struct fuse_fallocate_in *)in)->length);
 	}
 	return rig_name_op(h, in, out);
 }
