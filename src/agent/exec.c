@@ -124,7 +124,7 @@ static long open_remote(struct where *w, int *hold)
 	else if ((f->mode & S_IFMT) != S_IFREG)
 		r = -EACCES;
 	else
-		r = file_to_memfd(w->t, f, "exec", open_cloexec());
+		r = file_to_memfd(w->t, f, w->path, open_cloexec());
 	if (r >= 0 && hold && (*hold = hold_file(f)) >= 0)
 		file_put(f);
 	else
@@ -143,9 +143,9 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 	if (hold)
 		*hold = -1;
 	while (where_next(&w, &r)) {
-		bool real = w.fs == &real_fs;
-		r = real ? open_real(&w) : open_remote(&w, hold);
-		if (r >= 0 && !real)
+		bool remote = w.fs == &remote_fs;
+		r = remote ? open_remote(&w, hold) : w.fs == &real_fs ? open_real(&w) : -EACCES;
+		if (r >= 0 && remote)
 			text_format(virtual_path, UM_PATH_MAX, "%s", w.path);
 	}
 	return where_end(&w, r);

@@ -119,8 +119,9 @@ __attribute__((unused)) static uint32_t fw_mount(uint32_t kind, const char *path
 {
 	fw_paths[fw_nmounts] = strdup(path);
 	fw_targets[fw_nmounts] = strdup(target);
+	fw_next_id++;
 	fw_mounts[fw_nmounts++] = (struct um_mount) {
-		.id = ++fw_next_id, .kind = kind, .server = server, .is_dir = is_dir, .dev_minor = 100 + fw_next_id,
+		.id = fw_next_id, .kind = kind, .server = server, .is_dir = is_dir, .dev_minor = 100 + fw_next_id,
 	};
 	if (kind == UM_MOUNT_REMOTE)
 		fw_servers[server].head->mount_id = fw_next_id;
