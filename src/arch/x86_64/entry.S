@@ -246,14 +246,26 @@ last_interrupted:
 	ret
 	.cfi_endproc
 
-/* int guest_copy(dst, src, n): 0, or -EFAULT through copy_fault */
+/*
+ * int guest_copy(dst, src, n): 0, or -EFAULT through copy_fault.  Bytes, but words when dst lies 1..31 bytes
+ * further into its page than src: there AMD's Zen 3 moves bytes fifteen times slower.
+ */
 	.globl	guest_copy, copy_window, copy_window_end, copy_fault
 	.type	guest_copy, @function
 guest_copy:
 	.cfi_startproc
 	movq	%rdx, %rcx
+	leal	-1(%rdi), %eax
+	subl	%esi, %eax
+	andl	$4095, %eax
+	cmpl	$31, %eax
+	jae	1f
+	shrq	$3, %rcx
 copy_window:
-	rep movsb
+	rep movsq
+	movl	%edx, %ecx
+	andl	$7, %ecx
+1:	rep movsb
 copy_window_end:
 	xorl	%eax, %eax
 	ret
