@@ -324,6 +324,8 @@ static long rig_link(uint64_t dir, const uint8_t *in, uint8_t *out)
 
 	if (rig_find(dir, name))
 		return -EEXIST;
+	if (l->oldnodeid >= RIG_NODES)
+		return -EINVAL;
 	id = rig_new(dir, name, rig.node[l->oldnodeid].mode);
 	rig.node[id].link_to = l->oldnodeid;
 	rig.node[l->oldnodeid].nlink++;
