@@ -26,7 +26,8 @@ struct free_block {
 };
 
 static struct free_block *free_lists[CLASSES];
-static char first_piece[FIRST] __attribute__((aligned(16))) UM_LARGE;
+/* Placed by agent.ld behind the small variables: what is allocated first shares their page. */
+static char first_piece[FIRST] __attribute__((aligned(16), section(".bss.heap")));
 static char *piece = first_piece, *piece_end = first_piece + FIRST;
 struct lock heap_lock;
 

@@ -17,7 +17,7 @@
 #include "../arch/x86_64/offsets.h"
 #include <linux/mman.h>
 
-#define COUNTERS	256u
+#define COUNTERS	128u
 #define PAGES		64
 #define PAGE		4096ul
 #define STUBS_PER_PAGE	(PAGE / STUB_SIZE)
@@ -208,7 +208,7 @@ void patch_prepared(int fd, uint64_t bias)
 void patch_count(struct task *t, uint64_t site)
 {
 	uint32_t threshold = process.world ? process.world->patch_after : 0;
-	uint32_t i = (uint32_t)(site >> 1) * 2654435761u >> 24;
+	uint32_t i = (uint32_t)(site >> 1) * 2654435761u >> 25;
 
 	if (!threshold || !text_patching_possible())
 		return;
