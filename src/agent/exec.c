@@ -158,14 +158,6 @@ static void drop_hold(struct exec_buf *b)
 	b->hold_fd = -1;
 }
 
-static void path_of_real(int fd, char *buf)
-{
-	char link[32];
-	text_format(link, sizeof link, "/proc/self/fd/%d", fd);
-	long n = raw_syscall(__NR_readlink, link, buf, UM_PATH_MAX - 1);
-	buf[n < 0 ? 0 : n] = 0;
-}
-
 /* ---- scripts ------------------------------------------------------------------------------------------- */
 
 static char *skip_blanks(char *s)
@@ -249,7 +241,7 @@ static bool closes_on_exec(int dfd, const char *path)
 
 /*
  * Opens b->path (first as dfd, flags say), follows scripts, and leaves an ELF program in *e with its
- * descriptor.  b->exe becomes its canonical path.
+ * descriptor.  b->exe becomes its path if it is virtual, else NULL.
  */
 static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, struct exec_buf *b,
 			 struct elf_file *e)
@@ -281,9 +273,10 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 			flags = 0;
 			continue;
 		}
-		if (!*b->exe)
-			path_of_real(fd, b->exe);
-		keep(b, strlen(b->exe));
+		if (*b->exe)
+			keep(b, strlen(b->exe));
+		else
+			b->exe = NULL;
 		long r = n < 0 ? n : elf_open(e, fd, &why);
 		if (r) {
 			raw_syscall(__NR_close, fd);

@@ -16,7 +16,7 @@ struct boot {
 	bool sigsys_blocked;
 	int prog_fd, interp_fd;		/* -1 none */
 	int hold_fd;			/* carrier of the program's file: its mount is busy while it is open; -1 none */
-	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program */
+	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program if it is virtual */
 };
 
 /* Text "um1 key=value ..." with blanks and % in values as %XX.  Length or -E2BIG. */

@@ -202,7 +202,7 @@ void patch_prepared(int fd, uint64_t bias)
 	memcpy(text, (void *)lo, hi - lo);
 	for (uint32_t i = 0; i < p->count; i++)
 		prepare_site(bias + p->vaddr[i], lo, text, hi - lo);
-	text_write(lo, text, hi - lo);
+	text_store(lo, text, hi - lo);
 }
 
 void patch_count(struct task *t, uint64_t site)

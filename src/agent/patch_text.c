@@ -124,13 +124,3 @@ void text_store(uint64_t at, const uint8_t *bytes, size_t n)
 		memcpy((void *)at, bytes, n);
 	raw_syscall(__NR_mprotect, page, size, PROT_READ | PROT_EXEC);
 }
-
-void text_write(uint64_t at, const uint8_t *bytes, size_t n)
-{
-	long fd = raw_syscall(__NR_openat, -100, "/proc/self/mem", 02000002 /* O_RDWR | O_CLOEXEC */, 0);
-
-	if (fd < 0)
-		return;
-	raw_syscall(__NR_pwrite64, fd, bytes, n, at);
-	raw_syscall(__NR_close, fd);
-}

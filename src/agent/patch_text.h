@@ -12,11 +12,9 @@ int guest_code(uint64_t from, uint8_t *buf, size_t n);
  * are several threads? */
 bool text_may_store(uint64_t at, size_t n);
 
-/* Replaces n bytes, at most 16.  Whether it worked or not nothing is broken. */
+/* Replaces n bytes: by one store if they lie in one aligned block of 16.  Whether it worked or not nothing
+ * is broken. */
 void text_store(uint64_t at, const uint8_t *bytes, size_t n);
-
-/* Overwrites n bytes of code in a process that has one thread and has not run them. */
-void text_write(uint64_t at, const uint8_t *bytes, size_t n);
 
 /* gs is ours to use (the processor and the kernel allow rdgsbase). */
 bool text_patching_possible(void);

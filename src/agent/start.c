@@ -137,6 +137,6 @@ _Noreturn void agent_start(uint64_t *sp)
 	stack_drop_two(&s);
 	if (b.first)
 		exec_first(t, s.argv, s.envp);
-	process.exe = heap_strndup(b.exe ? b.exe : execfn, strlen(b.exe ? b.exe : execfn));
+	process.exe = b.exe ? heap_strndup(b.exe, strlen(b.exe)) : NULL;
 	load_run(&s, b.prog_fd, b.interp_fd, execfn);
 }

@@ -25,7 +25,7 @@ struct process {
 	int world_fd, image_fd;		/* the two descriptors we own, guarded */
 	struct um_world *world;		/* mapped read-write: header page */
 	const struct um_view_slot *views;	/* mapped read-only: header page of our view's span, then snapshots */
-	char *exe;			/* canonical path of the running program, for /proc/self/exe */
+	char *exe;			/* path of the running program if that is virtual, else NULL: fs/proc.c */
 	int exe_fd;			/* unused (-1) once loaded */
 };
 extern struct process process;

@@ -255,50 +255,22 @@ static long mapped_file(int pid, uint64_t address, char *buf, size_t size)
 	return (long)n;
 }
 
-static bool below_mount(const char *path)
-{
-	size_t n = strlen(path);
-	struct mount m;
-
-	while (n > 1) {
-		if (view_lookup_at(UINT32_MAX, path, n, &m) == VIEW_MOUNT)
-			return true;
-		while (--n && path[n] != '/')
-			;
-	}
-	return false;
-}
-
-/* Our program is no longer where it was started from: its new path, or the old one with " (deleted)", as
- * the kernel has it for its mapping.  0 if it is there still (or is virtual). */
-static long own_exe_moved(char *buf, size_t size)
-{
-	struct stat st;
-
-	if (!process.exe || raw_syscall(__NR_newfstatat, AT_FDCWD, process.exe, &st, 0) == 0 || below_mount(process.exe))
-		return 0;
-	uint64_t start = start_code(process.pid);
-	return start > 1 ? mapped_file(process.pid, start, buf, size) : 0;
-}
-
+/* process.exe is set for a program that runs from a copy; every other is found by its mapping, so that the
+ * path is the present one, with " (deleted)" where it must be. */
 long proc_exe(int pid, char *buf, size_t size)
 {
-	uint64_t start;
-	size_t n;
-
-	if (!pid) {
-		long moved = own_exe_moved(buf, size);
-		if (moved > 0)
-			return moved;
-		n = process.exe ? strlen(process.exe) : 0;
-		if (!n || n >= size)
+	if (!pid && process.exe) {
+		size_t n = strlen(process.exe);
+		if (n >= size)
 			return -ENOENT;
 		memcpy(buf, process.exe, n + 1);
 		return (long)n;
 	}
-	if (!runs_agent(pid))
+	if (pid && !runs_agent(pid))
 		return -ENOENT;
-	start = start_code(pid);
+	if (!pid)
+		pid = process.pid;
+	uint64_t start = start_code(pid);
 	return start > 1 ? mapped_file(pid, start, buf, size) : -EACCES;
 }
 
