@@ -5,7 +5,8 @@
 # usage: tools/check.sh [PART...]	(see parts, below; without: all)
 #
 # BUILD=build       where to build
-# WITH_CLANG=1      build with clang too (in $BUILD-clang); its warnings are errors as well
+# WITH_CLANG=1      also build with clang (in $BUILD-clang; its warnings are errors as well), run the threaded
+#                   servers under ThreadSanitizer and every fuzzer for some seconds: what CI does
 # V=1               show every result, not only what failed
 #
 # The guest programs, programs and scenarios run as an ordinary user: root drops its rights for them.
@@ -77,6 +78,39 @@ clang_build() {
 	fi
 }
 
+# The monitor's threads, and what serves guests, under ThreadSanitizer.
+threads() {
+	local n=0 bad=0 name
+	echo 1..2
+	if ! tools/build.sh "$build-tsan" -Dunit_tests=true -Dunit_sanitizer=thread tests/unit/unit-control_test \
+			tests/unit/unit-test_lock >"$results/threads.log" 2>&1; then
+		tail -n 20 "$results/threads.log" | sed 's/^/# /'
+	fi
+	for name in control_test test_lock; do
+		n=$((n + 1))
+		if "$build-tsan/tests/unit/unit-$name" >"$results/threads-$name.log" 2>&1; then
+			echo "ok $n - $name has no data race"
+		else
+			echo "not ok $n - $name has no data race"
+			tail -n 40 "$results/threads-$name.log" | sed 's/^/# /'
+			bad=1
+		fi
+	done
+	return $bad
+}
+
+# A short run of every fuzzer; `make fuzz` runs them for longer.
+fuzz() {
+	echo 1..1
+	if tools/fuzz.sh 5 >"$results/fuzz.log" 2>&1; then
+		echo "ok 1 - the fuzzers find nothing in 5 seconds each"
+	else
+		echo "not ok 1 - the fuzzers find nothing in 5 seconds each"
+		tail -n 60 "$results/fuzz.log" | sed 's/^/# /'
+		return 1
+	fi
+}
+
 demo() {
 	echo 1..1
 	if tools/demo.sh "$build/umview" >"$results/demo.log" 2>&1; then
@@ -117,6 +151,8 @@ for p in $parts; do
 done
 if [ -n "${WITH_CLANG-}" ]; then
 	part clang clang_build
+	part threads threads
+	part fuzz fuzz
 fi
 
 tests/lib/total "$results" >"$results/report"

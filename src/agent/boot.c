@@ -95,7 +95,7 @@ static long number(const char *s)
 	unsigned long v = 0;
 	for (s += minus; *s >= '0' && *s <= '9'; s++)
 		v = v * 10 + (*s - '0');
-	return minus ? -(long)v : (long)v;
+	return (long)(minus ? -v : v);
 }
 
 static void take(struct boot *b, const char *key, char *value)
