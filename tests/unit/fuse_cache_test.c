@@ -422,6 +422,18 @@ static void test_together(void)
 	is_int(memcmp(rig_slot(2)->data, "lo1", 3), 0, "get one piece each");
 	is_int(memcmp(rig_slot(3)->data, "122", 3), 0, "of it");
 
+	rig.mute = FUSE_OPEN;			/* a handle that is being opened is nobody's */
+	rig_path(rig_begin(1, UM_OP_OPEN), "dir/file");
+	rig_post(1);
+	rig_pump();
+	rig_begin(2, UM_OP_STAT)->req.base = 0;
+	rig_slot(2)->req.handle = (uint32_t)h + 1;
+	is_int(rig_call(2), -EBADF, "a number that was not told yet");
+	rig_reply(rig.muted, -EPERM, NULL, 0);
+	rig_pump();
+	is_int(rig_slot(1)->rep.error, -EPERM, "the open fails");
+	rig_slot(1)->state = UM_SLOT_IDLE;
+
 	rig.mute = FUSE_LOOKUP;			/* a LOOKUP that is answered after the name was removed */
 	rig_expire();
 	rig_path(rig_begin(1, UM_OP_STAT), "dir");

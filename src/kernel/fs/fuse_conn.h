@@ -111,6 +111,7 @@ struct fuse_handle {
 	bool is_dir;
 	bool unopened;			/* the server knows nothing of it: O_PATH, or it has no OPEN: no RELEASE */
 	bool mature;			/* its carrier was seen locked, or it was closed once */
+	bool opening;			/* its number has not been told to anybody yet */
 	bool dead;			/* to be released when nobody uses it */
 	bool at_end;			/* directory: the last READDIR said so */
 	uint32_t opener;		/* thread that opened it */

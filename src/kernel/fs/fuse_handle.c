@@ -28,6 +28,7 @@ struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n)
 	while (c->last_handle == UM_NO_HANDLE || c->last_handle == UM_HANDLE_DEVICE);
 	h->number = c->last_handle;
 	h->users = 1;
+	h->opening = true;
 	h->node = fuse_node_pin(n);
 	n->nopen++;
 	h->is_dir = fuse_node_is(n, S_IFDIR);
@@ -47,7 +48,7 @@ static struct fuse_handle *handle_find(struct fuse_conn *c, uint32_t number)
 
 	while (h && h->number != number)
 		h = h->chain;
-	return h && !h->dead ? h : NULL;
+	return h && !h->dead && !h->opening ? h : NULL;
 }
 
 struct fuse_handle *fuse_handle_get(struct fuse_job *j)

@@ -21,6 +21,7 @@ static uint32_t access_mask(uint32_t flags)
 
 static int opened(struct fuse_job *j, struct fuse_handle *h)
 {
+	h->opening = false;
 	j->rep.handle = h->number;
 	j->rep.open_reply = h->fopen;
 	fuse_attr_out(j, h->node);
