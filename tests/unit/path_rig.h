@@ -264,6 +264,7 @@ static void make_tree(void)
 	make_link("dir/", "dirslash");
 	make_link("/dev/fuse", "fusedev");
 	make_link("/proc/self/exe", "exelink");
+	make_link("/proc/self/mounts", "mtab");	/* as /etc/mtab is, where there is one */
 	make_link("mnt/new", "newinmnt");
 	make_link("newfile", "newreal");
 	for (size_t i = 0; tree1[i].path; i++)

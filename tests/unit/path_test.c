@@ -149,7 +149,7 @@ static const struct line proc_paths[] = {
 	{ "/proc/self/exe", 0, "s1:/a/f" }, { "/proc/self/exe", NF, "proc 2" }, { "/proc/thread-self/exe", 0, "s1:/a/f" },
 	{ "T/exelink", 0, "s1:/a/f" }, { "/proc/self/exe/", 0, "ENOTDIR" }, { "/proc/self/../self/exe", 0, "s1:/a/f" },
 	{ "/proc/mounts", 0, "proc 8" }, { "/proc/self/mounts", 0, "proc 8" }, { "/proc/self/mountinfo", 0, "proc 9" },
-	{ "/etc/mtab", 0, "proc 8" }, { "/proc/self/cwd", NF, "proc 3" }, { "/proc/self/cwd/f", 0, "s1:/a/f" },
+	{ "T/mtab", 0, "proc 8" }, { "/proc/self/cwd", NF, "proc 3" }, { "/proc/self/cwd/f", 0, "s1:/a/f" },
 	{ "/proc/self/cwd", 0, "s1:/a" }, { "/proc/self/cwd/..", 0, "s1:/" }, { "/proc/self/cwd/../../file", 0, "T/file" },
 	{ "/proc/1/root", NF, "/proc/1/root" }, { "/proc/self/root/tmp", 0, "/tmp" },
 	{ "/dev/fuse", 0, "fuse" }, { "T/fusedev", 0, "fuse" }, { "/dev/../dev/fuse", NF, "fuse" }, { "T/mnt/proc/none", 0, "ENOENT" },
