@@ -302,7 +302,7 @@ static long open_interp(struct task *t, const struct elf_file *e)
 	long fd = open_program(t, AT_FDCWD, (gaddr)e->interp, 0, path, NULL);
 	heap_free(path);
 	if (fd < 0)
-		return fd == -ENOENT ? -ENOENT : fd;
+		return fd;
 	long r = elf_open(&i, fd, &why);
 	if (r) {
 		raw_syscall(__NR_close, fd);

@@ -10,7 +10,7 @@
 #include "../arch/x86_64/offsets.h"
 #include <linux/mman.h>
 
-struct process process = { .pid = 0, .world_fd = -1, .image_fd = -1, .exe_fd = -1 };
+struct process process = { .pid = 0, .world_fd = -1, .image_fd = -1 };
 
 /* The first page of a region. */
 struct task_page {

@@ -26,7 +26,6 @@ struct process {
 	struct um_world *world;		/* mapped read-write: header page */
 	const struct um_view_slot *views;	/* mapped read-only: header page of our view's span, then snapshots */
 	char *exe;			/* path of the running program if that is virtual, else NULL: fs/proc.c */
-	int exe_fd;			/* unused (-1) once loaded */
 };
 extern struct process process;
 

@@ -45,7 +45,6 @@
 #define UM_LOCK_SERVER(off)	((uint32_t)((uint64_t)(off) >> 32) & 0x1fffffffu)
 #define UM_LOCK_HANDLE(off)	((uint32_t)(off))
 #define UM_HANDLE_DEVICE	0xffffffffu	/* the server's own descriptor of /dev/fuse */
-#define UM_LOCK_BRANCH(view)	((1ULL << 60) | (uint64_t)(view))	/* held by the launcher of a branch */
 
 /*
  * The system call sites of the dynamic linker that every program's start runs through, found once by the

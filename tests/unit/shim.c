@@ -22,7 +22,7 @@ unsigned shim_log_len;
 long shim_heap_live, shim_heap_fail_after = -1, shim_last_call = -1;
 long (*shim_kernel_call)(long nr, const long *args);
 
-WEAK struct process process = { .world_fd = -1, .image_fd = -1, .exe_fd = -1 };
+WEAK struct process process = { .world_fd = -1, .image_fd = -1 };
 
 /* ---- system calls --------------------------------------------------------------------------------- */
 

@@ -194,19 +194,24 @@ call_interrupted:
 	ret
 	.cfi_endproc
 
+/* The number and the six arguments of the guest's call, from its registers; task is not rdi. */
+	.macro	guest_call task
+	movq	TASK_REGS+REGS_RAX(\task), %rax
+	movq	TASK_REGS+REGS_RSI(\task), %rsi
+	movq	TASK_REGS+REGS_RDX(\task), %rdx
+	movq	TASK_REGS+REGS_R10(\task), %r10
+	movq	TASK_REGS+REGS_R8(\task), %r8
+	movq	TASK_REGS+REGS_R9(\task), %r9
+	movq	TASK_REGS+REGS_RDI(\task), %rdi
+	.endm
+
 /* long pass_through(task): the guest's call as it came, straight from its registers */
 	.globl	pass_through
 	.type	pass_through, @function
 pass_through:
 	.cfi_startproc
 	movq	%rdi, %r11
-	movq	TASK_REGS+REGS_RAX(%r11), %rax
-	movq	TASK_REGS+REGS_RSI(%r11), %rsi
-	movq	TASK_REGS+REGS_RDX(%r11), %rdx
-	movq	TASK_REGS+REGS_R10(%r11), %r10
-	movq	TASK_REGS+REGS_R8(%r11), %r8
-	movq	TASK_REGS+REGS_R9(%r11), %r9
-	movq	TASK_REGS+REGS_RDI(%r11), %rdi
+	guest_call %r11
 	jmp	call_window
 	.cfi_endproc
 
@@ -224,13 +229,7 @@ pass_last:
 	.cfi_adjust_cfa_offset 8
 	.cfi_rel_offset rbx, 0
 	movq	%rdi, %rbx
-	movq	TASK_REGS+REGS_RAX(%rbx), %rax
-	movq	TASK_REGS+REGS_RSI(%rbx), %rsi
-	movq	TASK_REGS+REGS_RDX(%rbx), %rdx
-	movq	TASK_REGS+REGS_R10(%rbx), %r10
-	movq	TASK_REGS+REGS_R8(%rbx), %r8
-	movq	TASK_REGS+REGS_R9(%rbx), %r9
-	movq	TASK_REGS+REGS_RDI(%rbx), %rdi
+	guest_call %rbx
 last_window:
 	cmpl	$0, TASK_PENDING(%rbx)
 	jne	last_interrupted
