@@ -55,7 +55,8 @@ static bool is_synchronous(int sig, const struct kernel_siginfo *info)
 
 static struct task *task_of_stack(void)
 {
-	return (struct task *)((uint64_t)__builtin_frame_address(0) & ~(uint64_t)(TASK_SPAN - 1));
+	uint64_t sp = (uint64_t)__builtin_frame_address(0);
+	return (struct task *)((sp & ~(uint64_t)(TASK_SPAN - 1)) + TASK_OFFSET);
 }
 
 static size_t fpstate_size(const char *fp)

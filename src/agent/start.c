@@ -57,10 +57,9 @@ static void map_world(const struct boot *b)
 	process.image_fd = b->image_fd;
 	process.world_fd = b->world_fd;
 	fd_own_start();
-	long r = own_map(4096, PROT_READ | PROT_WRITE, MAP_SHARED, b->world_fd, 0);
+	long r = view_map_world();
 	if (r < 0)
 		fail("the world cannot be mapped", r);
-	process.world = (struct um_world *)r;
 	if (process.world->magic != UM_WORLD_MAGIC || process.world->version != UM_WORLD_VERSION)
 		fail("the world has another version than this agent", -EINVAL);
 	if (process.world->trace)

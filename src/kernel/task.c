@@ -12,14 +12,14 @@
 
 struct process process = { .pid = 0, .world_fd = -1, .image_fd = -1 };
 
-/* The first page of a region. */
+/* What a region holds of its task. */
 struct task_page {
 	struct task task;
 	struct sigstate sig;
 	struct lifestate life;
 };
 
-_Static_assert(sizeof(struct task_page) <= TASK_FPSAVE, "task page");
+_Static_assert(sizeof(struct task_page) <= TASK_SIZE, "task page");
 _Static_assert(offsetof(struct task, self) == TASK_SELF, "offsets.h");
 _Static_assert(offsetof(struct task, pending) == TASK_PENDING, "offsets.h");
 _Static_assert(offsetof(struct task, busy) == TASK_BUSY, "offsets.h");
@@ -40,7 +40,7 @@ extern char first_task_region[];
 
 static struct task_page *region(uint32_t i)
 {
-	return (struct task_page *)(first_task_region + (uint64_t)i * TASK_SPAN);
+	return (struct task_page *)(first_task_region + (uint64_t)i * TASK_SPAN + TASK_OFFSET);
 }
 
 static struct task_page *region_find(void)
@@ -50,7 +50,7 @@ static struct task_page *region_find(void)
 			return region(i);
 	if (regions == REGIONS_MAX)
 		return NULL;
-	long r = raw_syscall(__NR_mmap, region(regions), TASK_SPAN, PROT_READ | PROT_WRITE,
+	long r = raw_syscall(__NR_mmap, (char *)region(regions) - TASK_OFFSET, TASK_SPAN, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	return r < 0 ? NULL : region(regions++);
 }

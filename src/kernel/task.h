@@ -3,8 +3,8 @@
  * struct task: everything the agent knows about one guest thread, and the pieces that threads share as
  * they do in the kernel (CLONE_FILES, CLONE_FS, CLONE_SIGHAND).
  *
- * A task lives at the low end of its own UM_TASK_SPAN-aligned region; the agent's stack for the thread
- * and its alternate signal stack are above it.  Only the thread itself touches its task, except where a
+ * A task lives in its own UM_TASK_SPAN-aligned region (arch/x86_64/offsets.h), between the agent's stack for
+ * the thread and its alternate signal stack.  Only the thread itself touches its task, except where a
  * field says otherwise.
  */
 #ifndef UM_KERNEL_TASK_H
@@ -23,8 +23,8 @@ struct sighand;		/* agent/signal.h: dispositions */
 struct process {
 	int pid;			/* changes at fork, by the only thread of the child */
 	int world_fd, image_fd;		/* the two descriptors we own, guarded */
-	struct um_world *world;		/* mapped read-write: header page */
-	const struct um_view_slot *views;	/* mapped read-only: header page of our view's span, then snapshots */
+	const struct um_world *world;	/* mapped read-only: header, then the first view */
+	const struct um_view_slot *views;	/* mapped read-only: our view's span, from its slot on */
 	char *exe;			/* path of the running program if that is virtual, else NULL: fs/proc.c */
 };
 extern struct process process;

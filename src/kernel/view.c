@@ -17,13 +17,15 @@ struct reader {
 	const char *base;	/* of the snapshot */
 	const struct um_snapshot *head;
 	uint64_t seq;
+	uint32_t limit;		/* bytes it may have */
 };
 
 static bool reader_begin(struct reader *r)
 {
-	uint32_t k = __atomic_load_n(&process.views->current, __ATOMIC_ACQUIRE) % UM_RING;
+	uint32_t k = __atomic_load_n(&process.views->current, __ATOMIC_ACQUIRE);
 
-	r->base = (const char *)process.views + (uint64_t)(k + 1) * UM_SNAPSHOT_SIZE;
+	r->base = (const char *)process.views + um_snapshot_at(k);
+	r->limit = um_snapshot_limit(k);
 	r->head = (const struct um_snapshot *)r->base;
 	r->seq = __atomic_load_n(&r->head->seq, __ATOMIC_ACQUIRE);
 	return !(r->seq & 1);
@@ -39,7 +41,7 @@ static const struct um_mount *mount_at(const struct reader *r, uint32_t index)
 {
 	uint64_t at = r->head->mounts + (uint64_t)index * sizeof(struct um_mount);
 
-	if (index >= r->head->nmounts || at & 3 || at + sizeof(struct um_mount) > UM_SNAPSHOT_SIZE)
+	if (index >= r->head->nmounts || at & 3 || at + sizeof(struct um_mount) > r->limit)
 		return NULL;
 	return (const struct um_mount *)(r->base + at);
 }
@@ -50,9 +52,9 @@ static const char *string_at(const struct reader *r, uint32_t offset, size_t *le
 	size_t n = 0;
 
 	*len = 0;
-	if (!offset || offset >= UM_SNAPSHOT_SIZE)
+	if (!offset || offset >= r->limit)
 		return "";
-	while (offset + n < UM_SNAPSHOT_SIZE && r->base[offset + n])
+	while (offset + n < r->limit && r->base[offset + n])
 		n++;
 	*len = n;
 	return r->base + offset;
@@ -63,14 +65,14 @@ static const struct um_hash *hash_find(const struct reader *r, const char *path,
 	uint32_t size = r->head->hash_size;
 	uint64_t table = r->head->hash;
 
-	if (size & (size - 1) || table & 3 || table + (uint64_t)size * sizeof(struct um_hash) > UM_SNAPSHOT_SIZE)
+	if (size & (size - 1) || table & 3 || table + (uint64_t)size * sizeof(struct um_hash) > r->limit)
 		return NULL;
 	for (uint32_t n = 0, i = key; n < size; n++, i++) {
 		const struct um_hash *h = (const struct um_hash *)(r->base + table) + (i & (size - 1));
 
 		if (!h->path)
 			return NULL;
-		if (h->key == key && h->path_len == len && (uint64_t)h->path + len <= UM_SNAPSHOT_SIZE &&
+		if (h->key == key && h->path_len == len && (uint64_t)h->path + len <= r->limit &&
 		    !memcmp(r->base + h->path, path, len))
 			return h;
 	}
@@ -80,7 +82,7 @@ static const struct um_hash *hash_find(const struct reader *r, const char *path,
 /* The newest mount from `index` (1 + index) downwards that a process with this epoch sees. */
 static const struct um_mount *visible(const struct reader *r, uint32_t index, uint32_t epoch)
 {
-	for (uint32_t n = 0; index && n < UM_SNAPSHOT_SIZE / sizeof(struct um_mount); n++) {
+	for (uint32_t n = 0; index && n < r->limit / sizeof(struct um_mount); n++) {
 		const struct um_mount *m = mount_at(r, index - 1);
 
 		if (!m || m->id < epoch)
@@ -112,7 +114,7 @@ static uint32_t lengths_of(const struct reader *r)
 	uint64_t table = r->head->hash, size = r->head->hash_size;
 	uint32_t lengths = 0;
 
-	if (table & 3 || table + size * sizeof(struct um_hash) > UM_SNAPSHOT_SIZE)
+	if (table & 3 || table + size * sizeof(struct um_hash) > r->limit)
 		return UINT32_MAX;
 	for (uint32_t i = 0; i < size; i++) {
 		const struct um_hash *h = (const struct um_hash *)(r->base + table) + i;
@@ -208,10 +210,31 @@ uint64_t view_generation(const struct task *t)
 	return g ? g : 1;
 }
 
+static struct um_world *writable;	/* the header once more, when it was first needed so */
+static void *separate;			/* the span of a view that is not the first */
+
+int view_map_world(void)
+{
+	long at = own_map(UM_OFF_VIEW(0) + UM_VIEW_SPAN, PROT_READ, MAP_SHARED, process.world_fd, 0);
+
+	if (at < 0)
+		return (int)at;
+	process.world = (const struct um_world *)at;
+	return 0;
+}
+
 void view_links_changed(const struct task *t)
 {
 	(void)t;
-	__atomic_fetch_add(&process.world->links, 1, __ATOMIC_ACQ_REL);
+	struct um_world *w = __atomic_load_n(&writable, __ATOMIC_ACQUIRE);
+	if (!w) {
+		long at = own_map(4096, PROT_READ | PROT_WRITE, MAP_SHARED, process.world_fd, 0);
+		if (at < 0)
+			agent_panic("the world's header cannot be mapped for writing (%ld)", -at);
+		w = (struct um_world *)at;
+		__atomic_store_n(&writable, w, __ATOMIC_RELEASE);	/* mapped twice by two threads: no harm */
+	}
+	__atomic_fetch_add(&w->links, 1, __ATOMIC_ACQ_REL);
 }
 
 int view_map(uint32_t view)
@@ -220,11 +243,16 @@ int view_map(uint32_t view)
 
 	if (view >= UM_VIEWS)
 		return -EINVAL;
-	at = own_map(UM_VIEW_SPAN, PROT_READ, MAP_SHARED, process.world_fd, UM_OFF_VIEW(view));
-	if (at < 0)
-		return (int)at;
-	if (process.views)
-		own_unmap((void *)process.views, UM_VIEW_SPAN);
+	if (view == 0 && process.world) {
+		at = (long)process.world + UM_OFF_VIEW(0);
+	} else {
+		at = own_map(UM_VIEW_SPAN, PROT_READ, MAP_SHARED, process.world_fd, UM_OFF_VIEW(view));
+		if (at < 0)
+			return (int)at;
+	}
+	if (separate)
+		own_unmap(separate, UM_VIEW_SPAN);
+	separate = view ? (void *)at : NULL;
 	process.views = (const struct um_view_slot *)at;
 	__atomic_store_n(&filter, 0, __ATOMIC_RELAXED);
 	return 0;

@@ -29,6 +29,9 @@ enum view_hit view_lookup_at(uint32_t epoch, const char *path, size_t len, struc
 /* The same by who knows um_path_hash(path, len) already (0: he does not). */
 enum view_hit view_lookup_key(uint32_t epoch, const char *path, size_t len, uint32_t key, struct mount *m);
 
+/* Maps the world's header and the first view, read-only (process.world): once, at start.  0 or -errno. */
+int view_map_world(void);
+
 /* Maps the span of a view read-only and makes it this process's (process.views): at start and after a
  * branch.  0 or -errno. */
 int view_map(uint32_t view);

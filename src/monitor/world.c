@@ -271,8 +271,8 @@ static int layout_hash(struct layout *l, const char *text, struct um_mount *m, c
 	return r < 0 ? r : hash_build(l, text, m, v->nmounts, l->used);
 }
 
-/* Writes the snapshot's body and says how big it is, or -ENOSPC (nothing that is valid was touched). */
-static int snapshot_write(struct um_snapshot *s, const struct view *v, struct layout *l)
+/* Writes the snapshot's body, at most `limit` bytes, or -ENOSPC (nothing that is valid was touched). */
+static int snapshot_write(struct um_snapshot *s, uint32_t limit, const struct view *v, struct layout *l)
 {
 	char *base = (char *)s;
 	struct um_mount *m = (struct um_mount *)(s + 1);
@@ -281,7 +281,7 @@ static int snapshot_write(struct um_snapshot *s, const struct view *v, struct la
 
 	for (uint32_t i = 0; i < v->nmounts; i++)
 		size += strings_of(v->mounts[i]);
-	if (size > UM_SNAPSHOT_SIZE)
+	if (size > limit)
 		return -ENOSPC;
 	for (uint32_t i = 0; i < v->nmounts; i++)
 		put_mount(base, &at, &m[i], v->mounts[i]);
@@ -289,7 +289,7 @@ static int snapshot_write(struct um_snapshot *s, const struct view *v, struct la
 	if (r < 0)
 		return r;
 	uint32_t hash = (at + 15) & ~15u;
-	if (hash + l->hash_size * sizeof(*l->hash) > UM_SNAPSHOT_SIZE)
+	if (hash + l->hash_size * sizeof(*l->hash) > limit)
 		return -ENOSPC;
 	if (l->hash_size)
 		memcpy(base + hash, l->hash, l->hash_size * sizeof(*l->hash));
@@ -302,22 +302,30 @@ static int snapshot_write(struct um_snapshot *s, const struct view *v, struct la
 	return 0;
 }
 
-static int view_publish(struct view *v)
+/* Writes and publishes the next snapshot of one ring: 0, or -ENOSPC when it is too small for the view. */
+static int publish_in(struct view *v, uint32_t ring)
 {
-	uint32_t k = (v->slot->current + 1) % UM_RING;
-	struct um_snapshot *s = (struct um_snapshot *)((char *)v->slot + (k + 1) * UM_SNAPSHOT_SIZE);
+	uint32_t k = ring + (v->published[ring != 0] + 1) % UM_RING;
+	struct um_snapshot *s = (struct um_snapshot *)((char *)v->slot + um_snapshot_at(k));
 	struct layout l = { 0 };
 
 	__atomic_store_n(&s->seq, 2 * v->version + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	int r = snapshot_write(s, v, &l);
+	int r = snapshot_write(s, um_snapshot_limit(k), v, &l);
 	free(l.hash);
 	if (r < 0)
 		return r;
+	v->published[ring != 0] = k - ring;
 	v->version++;
 	__atomic_store_n(&s->seq, 2 * v->version, __ATOMIC_RELEASE);
 	__atomic_store_n(&v->slot->current, k, __ATOMIC_RELEASE);
 	return 0;
+}
+
+static int view_publish(struct view *v)
+{
+	int r = publish_in(v, 0);
+	return r == -ENOSPC ? publish_in(v, UM_RING) : r;
 }
 
 /* ---- views ---------------------------------------------------------------------------------------- */
@@ -335,8 +343,9 @@ static int view_open(struct world *w, uint32_t v, uint32_t parent, const char *n
 	if (!slot)
 		return -errno;
 	/* A number that is used again goes on counting: a stale reader must not take new for old. */
-	old = (struct um_snapshot *)((char *)slot + (slot->current + 1) * UM_SNAPSHOT_SIZE);
+	old = (struct um_snapshot *)((char *)slot + um_snapshot_at(slot->current));
 	w->views[v].version = old->seq / 2;
+	w->views[v].published[slot->current >= UM_RING] = slot->current % UM_RING;
 	w->views[v].slot = slot;
 	slot->parent = parent;
 	slot->depth = v ? w->views[parent].slot->depth + 1 : 0;

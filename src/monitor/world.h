@@ -26,6 +26,7 @@ struct view {
 	struct mount_rec **mounts;	/* oldest first */
 	uint32_t nmounts, room;
 	uint64_t version;		/* of the last snapshot published */
+	uint32_t published[2];		/* which it was, in the ring of the small and of the large ones */
 };
 
 struct world {

@@ -6,13 +6,13 @@
  * needs.  It holds the views (mount tables), and one area per server (wire/channel.h).  Fixed-width
  * fields only; offsets are relative to what the comment says; nothing in it is a pointer.
  *
- *	offset 0		struct um_world			header, mapped read-write
+ *	offset 0		struct um_world			header
  *	UM_OFF_VIEW(v)		struct um_view_slot, then	written by the monitor only,
- *				UM_RING snapshots		mapped read-only in guests
+ *				two rings of snapshots		mapped read-only in guests
  *	UM_OFF_SERVER(s)	struct um_server, then slots	mapped by clients and by the server
  *
  * One writer: the monitor writes everything here but (a) `links`, a counter that guests only ever
- * increment, and (b) the words of a server's area whose owner wire/channel.h names.
+ * increment (they map the header once more for that, and most never do), and (b) the words of a server's area whose owner wire/channel.h names.
  *
  * The file is also what the carriers of virtual files are opened on (an open file description of its
  * own, see kernel/file.h): an OFD write lock at offset UM_LOCK(server, handle) lives exactly as long as
@@ -27,10 +27,14 @@
 #define UM_WORLD_VERSION	1u
 
 #define UM_VIEWS		256u		/* views (branches) of one monitor */
-#define UM_RING			8u		/* snapshots kept per view */
-#define UM_SNAPSHOT_SIZE	(512u << 10)
-#define UM_VIEW_SPAN		((uint64_t)(UM_RING + 1) * UM_SNAPSHOT_SIZE)
-#define UM_OFF_VIEWS		(1ULL << 20)
+#define UM_RING			8u		/* snapshots of a size kept per view */
+#define UM_SMALL_SIZE		(6u << 10)	/* of a snapshot in the first ring: a few mounts */
+#define UM_SNAPSHOT_SIZE	(512u << 10)	/* in the second */
+#define UM_SMALL_RING		4096u		/* offsets of the rings in a view's span */
+#define UM_LARGE_RING		(64u << 10)
+#define UM_VIEW_SPAN		(UM_LARGE_RING + (uint64_t)UM_RING * UM_SNAPSHOT_SIZE)
+#define UM_OFF_VIEWS		4096ULL		/* behind the header: the first view and it are one mapping, and */
+						/* what most processes read of both is one page fault */
 #define UM_OFF_VIEW(v)		(UM_OFF_VIEWS + (uint64_t)(v) * UM_VIEW_SPAN)
 
 #define UM_SERVERS		1024u		/* number 0 is the monitor itself */
@@ -77,14 +81,27 @@ _Static_assert(sizeof(struct um_world) <= 4096, "wire");
 /* ---- views -------------------------------------------------------------------------------------- */
 
 struct um_view_slot {
-	uint32_t current;	/* which of the UM_RING snapshots is valid; stored last, with release */
+	uint32_t current;	/* which of the UM_SNAPSHOTS is valid; stored last, with release */
 	uint32_t used;		/* 0 = this view does not exist */
 	uint32_t parent;	/* view this one was branched from; itself for view 0 */
 	uint32_t depth;
 	char	 name[64];
 };
 
-#define UM_OFF_SNAPSHOT(v, k)	(UM_OFF_VIEW(v) + (uint64_t)((k) + 1) * UM_SNAPSHOT_SIZE)
+/* Snapshot k of a view: its offset in the view's span, and how large it may be.  Any k is somewhere. */
+#define UM_SNAPSHOTS		(2 * UM_RING)
+static inline uint64_t um_snapshot_at(uint32_t k)
+{
+	k %= UM_SNAPSHOTS;
+	return k < UM_RING ? UM_SMALL_RING + k * UM_SMALL_SIZE
+			   : UM_LARGE_RING + (uint64_t)(k - UM_RING) * UM_SNAPSHOT_SIZE;
+}
+static inline uint32_t um_snapshot_limit(uint32_t k)
+{
+	return k % UM_SNAPSHOTS < UM_RING ? UM_SMALL_SIZE : UM_SNAPSHOT_SIZE;
+}
+_Static_assert(UM_SMALL_RING + UM_RING * UM_SMALL_SIZE <= UM_LARGE_RING, "wire");
+_Static_assert(UM_OFF_VIEW(UM_VIEWS) <= UM_OFF_SERVERS, "wire");
 
 /*
  * A snapshot: this header, the mounts (oldest first), the hash table, the strings.  All offsets are

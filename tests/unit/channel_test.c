@@ -221,10 +221,10 @@ static void test_death(void)
 	is_int(call(&task, 3, UM_OP_STAT, "d", &s), -ENOTCONN, "the server is gone and nobody says so");
 	ok(seconds() - start < 3, "we find out");
 	is_int(call(&task, 3, UM_OP_STAT, "d", &s), -ENOTCONN, "and remember it");
-	process.world->ended = 1;
+	fw_world->ended = 1;
 	is_int(call(&task, 0, UM_CTL_LOG, "x", &s), -ENOTCONN, "no monitor any more");
-	process.world->ended = 0;
-	process.world->monitor_pid = dead_thread();
+	fw_world->ended = 0;
+	fw_world->monitor_pid = dead_thread();
 	start = seconds();
 	is_int(call(&task, 0, UM_CTL_LOG, "x", &s), -ENOTCONN, "a monitor that was killed");
 	ok(seconds() - start < 3, "is noticed, too");

@@ -36,6 +36,7 @@ struct fw_server {
 };
 
 static struct fw_server fw_servers[32];
+static struct um_world *fw_world;	/* the header, writable */
 static char *fw_view;			/* view 0, writable */
 static struct um_mount fw_mounts[64];
 static const char *fw_paths[64], *fw_targets[64];
@@ -83,8 +84,8 @@ static void fw_enter(char *base, struct um_hash *h, uint32_t size, struct um_mou
 __attribute__((unused)) static void fw_publish(void)
 {
 	struct um_view_slot *slot = (struct um_view_slot *)fw_view;
-	uint32_t k = (slot->current + 1) % UM_RING, at, size = 1024;
-	char *base = fw_view + (k + 1) * UM_SNAPSHOT_SIZE;
+	uint32_t k = UM_RING + (slot->current + 1) % UM_RING, at, size = 1024;
+	char *base = fw_view + um_snapshot_at(k);
 	struct um_snapshot *s = (struct um_snapshot *)base;
 	struct um_mount *m = (struct um_mount *)(s + 1);
 	struct um_hash *h;
@@ -160,8 +161,10 @@ __attribute__((unused)) static void fw_create(void)
 	process.world_fd = (int)raw_syscall(__NR_memfd_create, "world", MFD_CLOEXEC);
 	raw_syscall(__NR_ftruncate, process.world_fd, UM_WORLD_SIZE);
 	process.pid = (int)raw_syscall(__NR_getpid);
-	process.world = fw_map(0, 4096);
-	process.world->monitor_pid = (uint32_t)process.pid;
+	fw_world = fw_map(0, 4096);
+	fw_world->monitor_pid = (uint32_t)process.pid;
+	if (view_map_world())
+		abort();
 	fw_view = fw_map(UM_OFF_VIEW(0), UM_VIEW_SPAN);
 	if (view_map(0))
 		abort();

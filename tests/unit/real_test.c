@@ -15,9 +15,11 @@
 #include "../../src/kernel/path.h"
 #include "../../src/kernel/fs/real.h"
 #include "../../src/wire/world.h"
+#include "../../src/kernel/view.h"
+#include <sys/mman.h>
 
 static struct task task;
-static struct um_world world;
+static struct um_world *world;
 static char dir[] = "/tmp/umview-real-XXXXXX";
 
 /* name in the test's directory, as the resolver gives it on the fast way */
@@ -41,9 +43,9 @@ static struct where *at(const char *name, unsigned flags)
 static uint64_t bumps(void)
 {
 	static uint64_t seen;
-	uint64_t n = world.links - seen;
+	uint64_t n = world->links - seen;
 
-	seen = world.links;
+	seen = world->links;
 	return n;
 }
 
@@ -148,7 +150,10 @@ static void script(const char *text)
 int main(void)
 {
 	plan(0);
-	process.world = &world;
+	process.world_fd = memfd_create("world", MFD_CLOEXEC);
+	if (process.world_fd < 0 || ftruncate(process.world_fd, UM_WORLD_SIZE) < 0 || view_map_world() < 0)
+		return 99;
+	world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED, process.world_fd, 0);
 	process.pid = getpid();
 	if (!mkdtemp(dir))
 		return 99;

@@ -9,6 +9,8 @@
 #include "shim.h"
 #include "sysnr.h"
 
+static struct um_world world;
+
 #define BAD_ADDRESS	0x1000ul
 
 static unsigned long seen[6];
@@ -77,9 +79,9 @@ static const char *traced(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint6
 
 	if (pipe(fd))
 		abort();
-	process.world->trace = (uint32_t)fd[1];
+	world.trace = (uint32_t)fd[1];
 	make(nr, a, b, c, d);
-	process.world->trace = 0;
+	world.trace = 0;
 	close(fd[1]);
 	n = read(fd[0], text, sizeof(text) - 1);
 	close(fd[0]);
@@ -129,7 +131,6 @@ static void test_trace(void)
 
 int main(void)
 {
-	static struct um_world world;
 
 	plan(0);
 	process.world = &world;

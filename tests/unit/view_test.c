@@ -87,7 +87,7 @@ static void test_generation(void)
 	task.epoch = 5;
 	ok(b != view_generation(&task), "and is another in another epoch");
 	task.epoch = UINT32_MAX;
-	process.world->links -= 1;
+	fw_world->links -= 1;
 	ok(a != view_generation(&task), "one change does not undo another");
 }
 

@@ -15,7 +15,7 @@ static const struct um_snapshot *snapshot(struct world *w, uint32_t v)
 {
 	const struct um_view_slot *slot = w->views[v].slot;
 
-	return (const struct um_snapshot *)((const char *)slot + (slot->current + 1) * UM_SNAPSHOT_SIZE);
+	return (const struct um_snapshot *)((const char *)slot + um_snapshot_at(slot->current));
 }
 
 static const struct um_mount *mount_of(const struct um_snapshot *s, uint32_t index)

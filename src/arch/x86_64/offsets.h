@@ -19,13 +19,16 @@
 #define TASK_BUSY		12
 #define TASK_REGS		16
 
-/* a task's region: task, saved vector state, agent's stack, alternate signal stack */
-#define TASK_FPSAVE		0x1000
-#define TASK_FPSAVE_SIZE	0x3000
-#define TASK_STACK_TOP		0x14000
-#define TASK_ALTSTACK		0x14000
-#define TASK_ALTSTACK_SIZE	0xc000
+/* a task's region: saved vector state, agent's stack, task, alternate signal stack.  The task stands right
+ * above the stack's top, so that a short call touches one page.  All but the first two count from the task. */
 #define TASK_SPAN		0x20000
+#define TASK_OFFSET		0x13800		/* of the task in its region */
+#define TASK_SIZE		0x800		/* it and what belongs to it */
+#define TASK_FPSAVE		(-TASK_OFFSET)
+#define TASK_FPSAVE_SIZE	0x3000
+#define TASK_STACK_TOP		0
+#define TASK_ALTSTACK		TASK_SIZE
+#define TASK_ALTSTACK_SIZE	(TASK_SPAN - TASK_OFFSET - TASK_SIZE)
 
 /* struct regs, from its start */
 #define REGS_R15	0

@@ -25,13 +25,13 @@
 static struct um_snapshot *snapshot_copy(uint32_t *size)
 {
 	for (int n = 0; n < SNAPSHOT_TRIES; n++) {
-		uint32_t k = __atomic_load_n(&process.views->current, __ATOMIC_ACQUIRE) % UM_RING;
+		uint32_t k = __atomic_load_n(&process.views->current, __ATOMIC_ACQUIRE);
 		const struct um_snapshot *s = (const struct um_snapshot *)
-			((const char *)process.views + (uint64_t)(k + 1) * UM_SNAPSHOT_SIZE);
+			((const char *)process.views + um_snapshot_at(k));
 		uint64_t seq = __atomic_load_n(&s->seq, __ATOMIC_ACQUIRE);
 		uint32_t used = s->size > sizeof *s ? s->size : sizeof *s;
 
-		if (seq & 1 || used > UM_SNAPSHOT_SIZE)
+		if (seq & 1 || used > um_snapshot_limit(k))
 			continue;
 		struct um_snapshot *copy = heap_alloc(used + 8);
 		if (!copy)
