@@ -34,6 +34,7 @@ struct exec_buf {
 	char *boot, *execfn, *exe, *fds, *cwd;
 	char *path;			/* of the file being looked at */
 	int hold_fd;			/* keeps the program's mount busy, or -1 */
+	struct elf_head head;		/* of the file being looked at */
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
@@ -246,7 +247,6 @@ static bool closes_on_exec(int dfd, const char *path)
 static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, struct exec_buf *b,
 			 struct elf_file *e)
 {
-	char line[SCRIPT_LINE + 1];
 	const char *why;
 
 	for (int depth = 0; ; depth++) {
@@ -254,9 +254,10 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 		long fd = open_program(t, dfd, path, flags, b->exe, &b->hold_fd);
 		if (fd < 0)
 			return fd;
-		long n = raw_syscall(__NR_pread64, fd, line, SCRIPT_LINE, 0);
-		if (n >= 2 && line[0] == '#' && line[1] == '!') {
-			char *next;
+		elf_read_head(&b->head, fd);
+		if (b->head.size >= 2 && b->head.data[0] == '#' && b->head.data[1] == '!') {
+			char *next, *line = (char *)b->head.data;
+			long n = b->head.size < SCRIPT_LINE ? b->head.size : SCRIPT_LINE;
 			raw_syscall(__NR_close, fd);
 			drop_hold(b);
 			if (depth >= SCRIPT_DEPTH)
@@ -277,7 +278,7 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 			keep(b, strlen(b->exe));
 		else
 			b->exe = NULL;
-		long r = n < 0 ? n : elf_open(e, fd, &why);
+		long r = elf_open(e, fd, &b->head, &why);
 		if (r) {
 			raw_syscall(__NR_close, fd);
 			drop_hold(b);
@@ -288,7 +289,7 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 	}
 }
 
-static long open_interp(struct task *t, const struct elf_file *e)
+static long open_interp(struct task *t, struct exec_buf *b, const struct elf_file *e)
 {
 	struct elf_file i;
 	const char *why;
@@ -303,7 +304,8 @@ static long open_interp(struct task *t, const struct elf_file *e)
 	heap_free(path);
 	if (fd < 0)
 		return fd;
-	long r = elf_open(&i, fd, &why);
+	elf_read_head(&b->head, fd);
+	long r = elf_open(&i, fd, &b->head, &why);
 	if (r) {
 		raw_syscall(__NR_close, fd);
 		return r == -ENOEXEC ? -ELIBBAD : r;
@@ -478,7 +480,7 @@ static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, g
 	long r = find_program(t, dfd, path, where, b, &e);
 	if (r < 0)
 		return r;
-	long interp_fd = open_interp(t, &e);
+	long interp_fd = open_interp(t, b, &e);
 	r = interp_fd < -1 ? interp_fd : execute_image(t, b, argv, envp, &e, interp_fd);
 	if (interp_fd >= 0)
 		raw_syscall(__NR_close, interp_fd);

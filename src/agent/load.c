@@ -9,7 +9,7 @@
  */
 #include "load.h"
 #include "agent.h"
-#include "patch.h"
+#include "prepared.h"
 #include <linux/auxvec.h>
 #include <linux/mman.h>
 #include <linux/personality.h>
@@ -49,18 +49,22 @@ static const char *check_header(const Elf64_Ehdr *eh)
 	return NULL;
 }
 
-/* The start of the file holds, usually, all that is looked at: one read. */
-struct head { uint8_t data[1024]; size_t size; };
-
-static int part(const struct head *h, int fd, void *buf, size_t n, uint64_t at)
+void elf_read_head(struct elf_head *h, int fd)
 {
-	if (at > h->size || n > h->size - at)
+	h->size = raw_syscall(__NR_pread64, fd, h->data, sizeof h->data, 0);
+}
+
+static int part(const struct elf_head *h, int fd, void *buf, size_t n, uint64_t at)
+{
+	uint64_t size = h->size;
+
+	if (at > size || n > size - at)
 		return read_at(fd, buf, n, at);
 	memcpy(buf, h->data + at, n);
 	return 0;
 }
 
-static int read_interp(struct elf_file *e, const struct head *h, const Elf64_Phdr *ph)
+static int read_interp(struct elf_file *e, const struct elf_head *h, const Elf64_Phdr *ph)
 {
 	if (ph->p_filesz < 2 || ph->p_filesz > 4096)
 		return -ENOEXEC;
@@ -71,19 +75,16 @@ static int read_interp(struct elf_file *e, const struct head *h, const Elf64_Phd
 	return r ? r : e->interp[ph->p_filesz - 1] ? -ENOEXEC : 0;
 }
 
-int elf_open(struct elf_file *e, int fd, const char **why)
+int elf_open(struct elf_file *e, int fd, const struct elf_head *h, const char **why)
 {
-	struct head h;
-	long n = raw_syscall(__NR_pread64, fd, h.data, sizeof h.data, 0);
 	int r;
 
 	memset(e, 0, sizeof *e);
 	e->fd = fd;
-	h.size = n < 0 ? 0 : n;
 	*why = "too short for an ELF file";
-	if (n < (long)sizeof e->eh)
-		return n < 0 ? n : -ENOEXEC;
-	memcpy(&e->eh, h.data, sizeof e->eh);
+	if (h->size < (long)sizeof e->eh)
+		return h->size < 0 ? h->size : -ENOEXEC;
+	memcpy(&e->eh, h->data, sizeof e->eh);
 	*why = check_header(&e->eh);
 	if (*why)
 		return -ENOEXEC;
@@ -92,10 +93,10 @@ int elf_open(struct elf_file *e, int fd, const char **why)
 	e->ph = heap_alloc(size);
 	if (!e->ph)
 		return -ENOMEM;
-	r = part(&h, fd, e->ph, size, e->eh.e_phoff);
+	r = part(h, fd, e->ph, size, e->eh.e_phoff);
 	for (int i = 0; r == 0 && i < e->eh.e_phnum; i++) {
 		if (e->ph[i].p_type == PT_INTERP && !e->interp)
-			r = read_interp(e, &h, &e->ph[i]);
+			r = read_interp(e, h, &e->ph[i]);
 		else if (e->ph[i].p_type == PT_GNU_STACK)
 			e->exec_stack = e->ph[i].p_flags & PF_X;
 	}
@@ -116,6 +117,7 @@ void elf_close(struct elf_file *e)
 
 /* Where one file came to lie. */
 struct placed {
+	const struct um_prepared *prepared;	/* text to take in place of the file's own, or NULL */
 	uint64_t bias;			/* address minus p_vaddr */
 	uint64_t entry, phdr;
 	uint64_t start_code, end_code, start_data, end_data, brk;
@@ -146,7 +148,7 @@ static void extent(const struct elf_file *e, uint64_t *low, uint64_t *high, uint
 	*align = PAGE;
 	for (int i = 0; i < e->eh.e_phnum; i++) {
 		const Elf64_Phdr *p = &e->ph[i];
-		if (p->p_type != PT_LOAD)
+		if (p->p_type != PT_LOAD || !p->p_memsz)
 			continue;
 		if (page_down(p->p_vaddr) < *low)
 			*low = page_down(p->p_vaddr);
@@ -159,37 +161,45 @@ static void extent(const struct elf_file *e, uint64_t *low, uint64_t *high, uint
 		die("no loadable segment", -ENOEXEC);
 }
 
-static uint64_t random_pages(int bits)
+/* Two random numbers, or zeros where the user wants none: one of a program's place, one of its heap's. */
+static struct { uint64_t place, heap; } randomness;
+
+static void randomise(void)
 {
-	uint64_t r = 0;
-	if (raw_syscall(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE)
-		return 0;
-	raw_syscall(__NR_getrandom, &r, sizeof r, 0);
-	return (r & ((1ul << bits) - 1)) * PAGE;
+	if (!(raw_syscall(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE))
+		raw_syscall(__NR_getrandom, &randomness, sizeof randomness, 0);
+}
+
+static uint64_t pie_place(void)
+{
+	return PIE_BASE + (randomness.place & ((1ul << PIE_RANDOM) - 1)) * PAGE;
 }
 
 /*
- * A range for a shared object: at PIE_BASE + random, or where the kernel likes; aligned.  It is mapped
- * whole from the file's start, as the kernel does it: the segments are then mapped over that.
+ * Maps a range of `size` bytes for a shared object with one call: the first segment where it is to be, and the same
+ * file on to the end of the last, over which the others are mapped then, as the kernel does it.  At PIE_BASE +
+ * random, or where the kernel likes; aligned.
  */
-static uint64_t choose_base(uint64_t size, uint64_t align, bool pie, int fd)
+static uint64_t map_range(const Elf64_Phdr *first, uint64_t size, uint64_t align, bool pie, int fd)
 {
+	uint64_t offset = page_down(first->p_offset);
+	int prot = prot_of(first);
 	long at;
 
 	for (int i = 0; pie && i < 64; i++) {
-		uint64_t want = (PIE_BASE + random_pages(PIE_RANDOM)) & ~(align - 1);
-		at = raw_syscall(__NR_mmap, want, size, PROT_READ,
-				 MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
+		at = raw_syscall(__NR_mmap, pie_place() & ~(align - 1), size, prot,
+				 MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, offset);
 		if (at >= 0)
 			return at;
+		raw_syscall(__NR_getrandom, &randomness.place, sizeof randomness.place, 0);
 	}
-	at = raw_syscall(__NR_mmap, 0, size + align - PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	at = raw_syscall(__NR_mmap, 0, size + align - PAGE, prot, MAP_PRIVATE, fd, offset);
 	if (at < 0)
 		die("no room for the program", at);
 	uint64_t base = (at + align - 1) & ~(align - 1);
 	if (align > PAGE) {
 		raw_syscall(__NR_munmap, at, size + align - PAGE);
-		at = raw_syscall(__NR_mmap, base, size, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
+		at = raw_syscall(__NR_mmap, base, size, prot, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, offset);
 		if (at < 0)
 			die("no room for the program", at);
 	}
@@ -240,23 +250,61 @@ static void note_segment(struct placed *l, const Elf64_Phdr *p)
 		l->brk = mem;
 }
 
-static void map_file(struct placed *l, const struct elf_file *e, bool pie)
+/* The first PT_LOAD that takes memory: extent() has seen that there is one. */
+static const Elf64_Phdr *first_segment(const struct elf_file *e)
 {
-	uint64_t low, high, align, end;
-	int fixed = e->eh.e_type == ET_DYN ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+	const Elf64_Phdr *p = e->ph;
+
+	while (p->p_type != PT_LOAD || !p->p_memsz)
+		p++;
+	return p;
+}
+
+/* A segment, its text from where it is prepared, if it is. */
+static void map_or_take(const struct placed *l, const Elf64_Phdr *p, int fd, int fixed)
+{
+	if (l->prepared && (p->p_flags & PF_X))
+		map_fixed(l->bias + l->prepared->text_vaddr, l->prepared->text_size, PROT_READ | PROT_EXEC, fixed,
+			  process.world_fd, l->prepared->copy);
+	else
+		map_segment(p, l->bias, fd, fixed);
+}
+
+/* The range of a shared object.  true: its first segment is mapped with that. */
+static bool place(struct placed *l, const struct elf_file *e, bool pie)
+{
+	const Elf64_Phdr *first = first_segment(e);
+	uint64_t low, high, align;
 
 	extent(e, &low, &high, &align);
-	*l = (struct placed){ .start_code = ~0ul };
+	if (l->prepared)
+		high += l->prepared->stub_pages * PAGE;
+	l->bias = map_range(first, high - low, align, pie, e->fd) - low;
+	if (l->prepared && !prepared_stubs(l->prepared, l->bias))
+		l->prepared = NULL;
+	return page_down(first->p_vaddr) == low && first->p_memsz == first->p_filesz;
+}
+
+static void map_file(struct placed *l, const struct elf_file *e, bool pie)
+{
+	int fixed = e->eh.e_type == ET_DYN ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+	uint64_t low, high, align;
+	bool done = false;
+
+	extent(e, &low, &high, &align);
+	l->start_code = ~0ul;
 	if (e->eh.e_type == ET_DYN)
-		l->bias = choose_base(high - low, align, pie, e->fd) - low;
-	end = l->bias + low;
+		done = place(l, e, pie);
+	uint64_t end = l->bias + low;
 	for (int i = 0; i < e->eh.e_phnum; i++) {
 		const Elf64_Phdr *p = &e->ph[i];
 		if (p->p_type != PT_LOAD || !p->p_memsz)
 			continue;
 		if (fixed == MAP_FIXED && page_down(l->bias + p->p_vaddr) > end)
 			raw_syscall(__NR_munmap, end, page_down(l->bias + p->p_vaddr) - end);
-		map_segment(p, l->bias, e->fd, fixed);
+		if (!done)
+			map_or_take(l, p, e->fd, fixed);
+		done = false;
 		end = page_up(l->bias + p->p_vaddr + p->p_memsz);
 		note_segment(l, p);
 		if (p->p_offset <= e->eh.e_phoff && e->eh.e_phoff < p->p_offset + p->p_filesz)
@@ -331,15 +379,11 @@ static void tell_kernel(struct start_stack *s, const struct placed *l, uint64_t 
 
 static uint64_t heap_start(const struct elf_file *e, const struct placed *l)
 {
-	uint64_t end = page_up(l->brk), shift = 0;
+	uint64_t end = page_up(l->brk);
 
 	if (e->eh.e_type == ET_DYN && !e->interp)
-		end = PIE_BASE + random_pages(PIE_RANDOM);
-	if (!(raw_syscall(__NR_personality, 0xffffffff) & ADDR_NO_RANDOMIZE)) {
-		raw_syscall(__NR_getrandom, &shift, sizeof shift, 0);
-		shift = page_down(shift % HEAP_RANDOM);
-	}
-	return end + shift;
+		end = pie_place();
+	return end + page_down(randomness.heap % HEAP_RANDOM);
 }
 
 static void set_name(const char *execfn)
@@ -351,21 +395,25 @@ static void set_name(const char *execfn)
 _Noreturn void load_run(struct start_stack *s, int prog_fd, int interp_fd, const char *execfn)
 {
 	struct elf_file prog, interp;
-	struct placed pl, il = { 0 };
+	struct placed pl = { 0 }, il = { 0 };
+	struct elf_head h;
 	const char *why;
 	long r;
 
-	r = elf_open(&prog, prog_fd, &why);
+	randomise();
+	elf_read_head(&h, prog_fd);
+	r = elf_open(&prog, prog_fd, &h, &why);
 	if (r)
 		die(why, r);
 	map_file(&pl, &prog, prog.interp != NULL);
 	if (interp_fd >= 0) {
-		r = elf_open(&interp, interp_fd, &why);
+		elf_read_head(&h, interp_fd);
+		r = elf_open(&interp, interp_fd, &h, &why);
 		if (r)
 			die(why, r);
+		il.prepared = prepared_find(interp_fd, 0);
 		map_file(&il, &interp, false);
 		elf_close(&interp);
-		patch_prepared(interp_fd, il.bias);
 		raw_syscall(__NR_close, interp_fd);
 	}
 	raw_syscall(__NR_close, prog_fd);

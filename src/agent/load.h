@@ -15,11 +15,15 @@ struct elf_file {
 	bool exec_stack;
 };
 
+/* The start of a file: it holds, usually, all that is looked at. */
+struct elf_head { uint8_t data[1024]; long size; };	/* size: bytes read, or -errno */
+void elf_read_head(struct elf_head *h, int fd);
+
 /*
- * Reads and checks the headers.  0; -ENOEXEC (not a 64-bit x86 executable or shared object: *why says
+ * Reads and checks the headers, of which h is the start.  0; -ENOEXEC (not a 64-bit x86 executable or shared object: *why says
  * what), -ENOMEM, -EIO.  elf_close() frees what it allocated and leaves the descriptor alone.
  */
-int elf_open(struct elf_file *e, int fd, const char **why);
+int elf_open(struct elf_file *e, int fd, const struct elf_head *h, const char **why);
 void elf_close(struct elf_file *e);
 
 struct auxv { uint64_t type, value; };

@@ -18,7 +18,7 @@
 #include <linux/mman.h>
 
 #define COUNTERS	128u
-#define PAGES		64
+#define AREAS		64
 #define PAGE		4096ul
 #define STUBS_PER_PAGE	(PAGE / STUB_SIZE)
 #define NEAR		0x7f000000l
@@ -27,8 +27,8 @@
 void stub_entry(void);
 
 static struct { uint32_t site, count; } counters[COUNTERS];	/* low half of the address */
-static struct { uint64_t base; uint32_t used; } pages[PAGES];
-static int npages;
+static struct { uint64_t base; uint32_t size, used; } areas[AREAS];	/* of stubs; bytes */
+static int nareas;
 struct lock patch_lock;
 
 /* ---- stub pages -------------------------------------------------------------------------------------- */
@@ -72,33 +72,47 @@ static long map_near(uint64_t site)
 	return -ENOMEM;
 }
 
+static bool area_add(uint64_t base, uint32_t size, uint32_t used)
+{
+	if (nareas == AREAS)
+		return false;
+	areas[nareas].base = base;
+	areas[nareas].size = size;
+	areas[nareas].used = used;
+	__atomic_store_n(&nareas, nareas + 1, __ATOMIC_RELEASE);
+	return true;
+}
+
 /* Room for one stub near the site, or 0. */
 static uint64_t stub_place(uint64_t site)
 {
 	uint64_t entry = (uint64_t)stub_entry;
 
-	for (int i = 0; i < npages; i++)
-		if (is_near(pages[i].base, site) && pages[i].used < STUBS_PER_PAGE)
-			return pages[i].base + pages[i].used++ * STUB_SIZE;
-	if (npages == PAGES)
+	for (int i = 0; i < nareas; i++)
+		if (is_near(areas[i].base, site) && areas[i].used < areas[i].size) {
+			areas[i].used += STUB_SIZE;
+			return areas[i].base + areas[i].used - STUB_SIZE;
+		}
+	if (nareas == AREAS)
 		return 0;
 	long at = map_near(site);
 	if (at < 0)
 		return 0;
 	memcpy((void *)(at + PAGE - 8), &entry, 8);
-	pages[npages].base = at;
-	pages[npages].used = 1;
-	__atomic_store_n(&npages, npages + 1, __ATOMIC_RELEASE);
+	area_add(at, STUBS_PER_PAGE * STUB_SIZE, STUB_SIZE);
 	return at;
 }
 
-/* The stub that rip lies in, or 0. */
+/* The stub that rip lies in, or 0.  In an area of several pages, each page starts anew (its last bytes are not
+ * a stub's). */
 static uint64_t stub_of(uint64_t rip)
 {
-	int n = __atomic_load_n(&npages, __ATOMIC_ACQUIRE);
-	for (int i = 0; i < n; i++)
-		if (rip - pages[i].base < STUBS_PER_PAGE * STUB_SIZE)
-			return rip - (rip - pages[i].base) % STUB_SIZE;
+	int n = __atomic_load_n(&nareas, __ATOMIC_ACQUIRE);
+	for (int i = 0; i < n; i++) {
+		uint64_t in = rip - areas[i].base;
+		if (in < areas[i].size)
+			return rip - in % PAGE % STUB_SIZE;
+	}
 	return 0;
 }
 
@@ -106,7 +120,24 @@ static uint64_t stub_word(uint64_t stub, int offset)
 {
 	uint64_t v;
 	memcpy(&v, (void *)(stub + STUB_TAIL + offset), 8);
-	return v;
+	return stub + STUB_TAIL + v;
+}
+
+bool patch_adopt(uint64_t base, uint64_t size)
+{
+	lock_acquire(&patch_lock);
+	bool added = area_add(base, size, size);
+	lock_release(&patch_lock);
+	return added;
+}
+
+bool patch_is_adopted(uint64_t base)
+{
+	int n = __atomic_load_n(&nareas, __ATOMIC_ACQUIRE);
+	for (int i = 0; i < n; i++)
+		if (areas[i].base == base)
+			return true;
+	return false;
 }
 
 uint64_t patch_site_of_trap(uint64_t rip)
@@ -165,44 +196,6 @@ static void patch_site(struct task *t, uint64_t site)
 	hop[1] = place - (start + 2);
 	if (hops)
 		text_store(start, hop, sizeof hop);
-}
-
-/* The jump of one prepared site, into text (a copy of the page's part from `lo`), and its stub. */
-static void prepare_site(uint64_t site, uint64_t lo, uint8_t *text, int n)
-{
-	uint8_t stub_code[STUB_SIZE];
-	struct patch_shape s;
-
-	if (!patch_recognise(text, n, site - lo, &s) || s.start != s.jump)
-		return;
-	uint64_t start = lo + s.start, stub = stub_place(site);
-	if (!stub)
-		return;
-	patch_write_stub(stub_code, stub, start, &s);
-	memcpy((void *)stub, stub_code, sizeof stub_code);
-	uint32_t rel = (uint32_t)(stub - (start + 5));
-	text[s.start] = 0xe9;
-	memcpy(text + s.start + 1, &rel, 4);
-}
-
-void patch_prepared(int fd, uint64_t bias)
-{
-	const struct um_prepared *p = &process.world->prepared;
-	struct stat st;
-
-	if (!p->count || p->count > UM_PREPARED_MAX || !process.world->patch_after || !text_patching_possible() ||
-	    raw_syscall(__NR_fstat, fd, &st) < 0 || st.st_dev != p->dev || st.st_ino != p->ino ||
-	    (uint64_t)st.st_size != p->size ||
-	    (uint64_t)st.st_mtime * 1000000000u + st.st_mtime_nsec != p->mtime_ns)
-		return;
-	uint64_t lo = bias + p->vaddr[0] - 9, hi = bias + p->vaddr[p->count - 1] + 2;
-	uint8_t text[PAGE];
-	if (hi - lo > sizeof text)
-		return;
-	memcpy(text, (void *)lo, hi - lo);
-	for (uint32_t i = 0; i < p->count; i++)
-		prepare_site(bias + p->vaddr[i], lo, text, hi - lo);
-	text_store(lo, text, hi - lo);
 }
 
 void patch_count(struct task *t, uint64_t site)

@@ -12,9 +12,10 @@
  * code has a shape we know. */
 void patch_count(struct task *t, uint64_t site);
 
-/* Patches the sites that the monitor found in the dynamic linker (struct um_prepared), which is the file fd,
- * mapped at bias.  Before the program has run; what cannot be done is left to trap. */
-void patch_prepared(int fd, uint64_t bias);
+/* Stubs that somebody else has made at [base, base + size), in a page or whole pages: they are known from now on.
+ * false: too many. */
+bool patch_adopt(uint64_t base, uint64_t size);
+bool patch_is_adopted(uint64_t base);
 
 /* The address to execute again for a trap that will return to `rip`: the instruction before it, or the
  * patched site if the trap came from a stub's own syscall. */

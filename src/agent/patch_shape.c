@@ -6,6 +6,8 @@
  *	48 c7 c0 imm32 0f 05		mov $nr,%rax; syscall	likewise
  *	31 c0 0f 05 48 3d 00 f0 ff ff	xor %eax,%eax; syscall; cmp $-4096,%rax (glibc's read): the xor becomes
  *					a short jump to e9 rel32 in padding behind a near `cmp; ja; ret`
+ *	mov %esi,%eax; syscall		in glibc's _exit, whole, where esi is 231: a short jump to the nop
+ *					in front of its loop
  *
  * rt_sigreturn is never patched: unwinders know its bytes.  Pure functions, tested by tests/golden.
  */
@@ -72,6 +74,20 @@ static bool is_read(const uint8_t *p, int n, int at)
 	       !memcmp(p + at + 2, compare, 6);
 }
 
+/*
+ * glibc's _exit up to its exit_group: mov $231,%esi; mov $60,%edx; jmp 1f; nopl; 2: mov %edx,%eax; syscall;
+ * cmp $-4096,%rax; ja; hlt; 1: mov %esi,%eax.  (It loops back to 2.)
+ */
+static const uint8_t exit_code[] =
+	"\xbe\xe7\0\0\0\xba\x3c\0\0\0\xeb\x12\x0f\x1f\x44\0\0\x89\xd0\x0f\x05\x48\x3d\0\xf0\xff\xff\x77\x1c\xf4\x89\xf0";
+#define EXIT_LENGTH	((int)sizeof(exit_code) - 1)
+#define EXIT_NOP	12
+
+static bool is_exit(const uint8_t *p, int at)
+{
+	return at >= EXIT_LENGTH && !memcmp(p + at - EXIT_LENGTH, exit_code, EXIT_LENGTH);
+}
+
 bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *s)
 {
 	*s = (struct patch_shape){ 0 };
@@ -83,6 +99,8 @@ bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *s)
 		*s = (struct patch_shape){ at - 5, at - 5, 7, read32(p + at - 4) };
 	else if (is_read(p, n, at) && find_padding(p, n, at - 2) >= 0)
 		*s = (struct patch_shape){ at - 2, find_padding(p, n, at - 2), 4, 0 };
+	else if (is_exit(p, at))
+		*s = (struct patch_shape){ at - 2, at - EXIT_LENGTH + EXIT_NOP, 4, __NR_exit_group };
 	return s->length && s->nr != __NR_rt_sigreturn;
 }
 
@@ -104,6 +122,8 @@ void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct p
 	buf[STUB_TAIL] = 0xe9;					/* jmp resume */
 	rel = (uint32_t)(resume - (stub + STUB_TAIL + 5));
 	memcpy(buf + STUB_TAIL + 1, &rel, 4);
+	site -= stub + STUB_TAIL;
+	resume -= stub + STUB_TAIL;
 	memcpy(buf + STUB_TAIL + STUB_SITE, &site, 8);
 	memcpy(buf + STUB_TAIL + STUB_RESUME, &resume, 8);
 }

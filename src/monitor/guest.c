@@ -189,7 +189,8 @@ static int own_begin(struct life *l)
 	head->trace = p.trace < 0 ? 0 : (uint32_t)p.trace;
 	head->log = p.log < 0 ? 0 : (uint32_t)p.log;
 	head->patch_after = l->o->patch_after;
-	prepare_linker(&head->prepared);
+	prepare(&l->m->w, PREPARED_LINKER);
+	prepare(&l->m->w, PREPARED_LIBC);
 	return monitor_start(l->m);
 }
 

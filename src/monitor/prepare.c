@@ -1,103 +1,282 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Finds the system call sites of the dynamic linker, so that the loader can patch them in every new
- * process at once (struct um_prepared in wire/world.h).  A program's start makes some fifteen calls there, each
- * of which would trap.  They lie in one page, that of its mmap; only those are taken.
+ * Prepared text: copies of the executable segments of the dynamic linker and the C library in the world file, with
+ * every system call site patched that has a shape we know (agent/patch_shape.c) and a call that the filter does not
+ * let through by its number anyway.  Guests map them in place of the files' own (agent/prepared.c).
+ *
+ * The stubs lie in the rest of the text's last page if they fit there, else in pages of their own, which will lie
+ * behind the whole file in memory.  A stub goes to the agent through a word at the end of its page.
  *
  * Everything here is optional: what is not understood is left to trap.
  */
 #include <elf.h>
 #include <fcntl.h>
+#include <link.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "agent/patch_shape.h"
+#include "arch/x86_64/offsets.h"
+#include "classes.h"
 #include "prepare.h"
+#include "straighten.h"
 
-#define LINKER	"/lib64/ld-linux-x86-64.so.2"
-#define PAGE	4096u
+#define PAGE		4096ul
+#define AROUND		128ul		/* bytes that patch_recognise() may want to see */
+#define PER_PAGE	((PAGE - 8) / STUB_SIZE)
 
-/* The executable segment, checked against the file's size. */
-static const Elf64_Phdr *text_of(const uint8_t *file, size_t size)
+extern const uint8_t um_agent_image[];
+
+/* A file in memory, and its copy being made. */
+struct job {
+	const uint8_t *file;
+	size_t size;
+	const Elf64_Phdr *text;
+	uint64_t end;			/* of the file in memory, from its start */
+	uint8_t *copy;			/* UM_PREPARED_SPAN bytes: the text in whole pages, then pages of stubs */
+	uint64_t entry;			/* where stubs lead */
+	struct um_prepared *p;
+	uint32_t stubs;
+};
+
+static uint64_t page_up(uint64_t n)
+{
+	return (n + PAGE - 1) & ~(PAGE - 1);
+}
+
+/* ---- the file ------------------------------------------------------------------------------------- */
+
+/* Its program headers, checked against its size, or NULL. */
+static const Elf64_Phdr *headers_of(const uint8_t *file, size_t size, int *n)
 {
 	const Elf64_Ehdr *eh = (const void *)file;
 
 	if (size < sizeof(*eh) || memcmp(file, ELFMAG, SELFMAG) || eh->e_ident[EI_CLASS] != ELFCLASS64 ||
-	    eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phoff > size ||
+	    eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phoff > size || eh->e_phoff & 7 ||
 	    eh->e_phnum > (size - eh->e_phoff) / sizeof(Elf64_Phdr))
 		return NULL;
-	const Elf64_Phdr *ph = (const void *)(file + eh->e_phoff);
-	for (int i = 0; i < eh->e_phnum; i++)
-		if (ph[i].p_type == PT_LOAD && ph[i].p_flags == (PF_R | PF_X) && ph[i].p_offset <= size &&
-		    ph[i].p_filesz <= size - ph[i].p_offset)
-			return &ph[i];
-	return NULL;
+	*n = eh->e_phnum;
+	return (const void *)(file + eh->e_phoff);
 }
 
-/* Calls fn for every patchable site in the text. */
-static void each_site(const uint8_t *file, const Elf64_Phdr *text,
-		      void (*fn)(uint64_t vaddr, int nr, void *arg), void *arg)
+/*
+ * Finds the one executable segment of a shared object that begins with its own first byte at address 0, and
+ * where it ends in memory.
+ */
+static bool find_text(struct job *j)
 {
-	const uint8_t *code = file + text->p_offset;
-	struct patch_shape s;
+	int n = 0;
+	const Elf64_Phdr *ph = headers_of(j->file, j->size, &n), *first = NULL;
 
-	for (size_t at = 0; at + 1 < text->p_filesz; at++) {
+	j->text = NULL;
+	j->end = 0;
+	for (int i = 0; i < n; i++) {
+		if (ph[i].p_type != PT_LOAD)
+			continue;
+		if (!first)
+			first = &ph[i];
+		if (ph[i].p_vaddr < j->end || ph[i].p_memsz > UM_PREPARED_SPAN || ph[i].p_vaddr > UM_PREPARED_SPAN)
+			return false;
+		j->end = ph[i].p_vaddr + ph[i].p_memsz;
+		if (!(ph[i].p_flags & PF_X))
+			continue;
+		if (j->text || ph[i].p_flags & PF_W || ph[i].p_filesz != ph[i].p_memsz ||
+		    (ph[i].p_offset | ph[i].p_vaddr) & (PAGE - 1) ||
+		    ph[i].p_offset > j->size || ph[i].p_filesz > j->size - ph[i].p_offset)
+			return false;
+		j->text = &ph[i];
+	}
+	return j->text && !first->p_vaddr && !first->p_offset && first != j->text;
+}
+
+/* ---- sites ---------------------------------------------------------------------------------------- */
+
+/* What is known of the site whose syscall instruction is code[at]; false: leave it alone. */
+static bool recognise(const uint8_t *code, size_t n, size_t at, struct patch_shape *s)
+{
+	size_t from = at > AROUND ? at - AROUND : 0, to = at + AROUND < n ? at + AROUND : n;
+
+	if (code[at] != 0x0f || code[at + 1] != 0x05 ||
+	    !patch_recognise(code + from, (int)(to - from), (int)(at - from), s))
+		return false;
+	s->start += (int)from;
+	s->jump += (int)from;
+	return (unsigned)s->nr <= UM_NR_MAX && um_classes[s->nr] >= UM_CLASS_TEST;
+}
+
+/* Makes of as many sites as possible some that will be recognised; returns how many those are in the end. */
+static uint32_t count_sites(uint8_t *code, size_t n)
+{
+	struct patch_shape s;
+	uint32_t sites = 0;
+
+	for (size_t at = 0; at + 1 < n; at++) {
 		if (code[at] != 0x0f || code[at + 1] != 0x05)
 			continue;
-		size_t from = at > 128 ? at - 128 : 0, to = at + 128 < text->p_filesz ? at + 128 : text->p_filesz;
-		if (patch_recognise(code + from, (int)(to - from), (int)(at - from), &s) &&
-		    s.start == s.jump)
-			fn(text->p_vaddr + at, s.nr, arg);
+		sites += recognise(code, n, at, &s) || (straighten(code, n, at) && recognise(code, n, at, &s));
+	}
+	return sites;
+}
+
+/* Where the next stub will be in the copy. */
+static size_t stub_place(const struct job *j)
+{
+	size_t base = j->p->stubs_vaddr - j->p->text_vaddr;
+
+	if (j->p->stub_pages)
+		return j->p->text_size + j->stubs / PER_PAGE * PAGE + j->stubs % PER_PAGE * STUB_SIZE;
+	return base + j->stubs * STUB_SIZE;
+}
+
+static void patch_site(struct job *j, const struct patch_shape *s)
+{
+	const struct um_prepared *p = j->p;
+	size_t at = stub_place(j);
+	/* in memory, the pages of stubs lie behind the whole file, not behind the text */
+	uint64_t stub = p->stub_pages ? p->stubs_vaddr + at - p->text_size : p->text_vaddr + at;
+	uint32_t rel = (uint32_t)(stub - (p->text_vaddr + (uint64_t)s->jump + 5));
+
+	patch_write_stub(j->copy + at, stub, p->text_vaddr + (uint64_t)s->start, s);
+	memcpy(j->copy + (at & ~(PAGE - 1)) + PAGE - 8, &j->entry, 8);
+	j->copy[s->jump] = 0xe9;
+	memcpy(j->copy + s->jump + 1, &rel, 4);
+	if (s->start != s->jump) {
+		j->copy[s->start] = 0xeb;
+		j->copy[s->start + 1] = (uint8_t)(s->jump - (s->start + 2));
+	}
+	j->stubs++;
+}
+
+/* Stubs go into the last page of the text, or behind the file. */
+static void place_stubs(struct job *j, uint32_t sites)
+{
+	struct um_prepared *p = j->p;
+	uint64_t free = (j->text->p_filesz + 15) & ~15ul;
+
+	if (free + sites * STUB_SIZE + 8 <= p->text_size && (free & ~(PAGE - 1)) == p->text_size - PAGE) {
+		p->stub_pages = 0;
+		p->stubs_vaddr = p->text_vaddr + free;
+		p->stubs_size = (uint64_t)sites * STUB_SIZE;
+	} else {
+		p->stub_pages = (sites + PER_PAGE - 1) / PER_PAGE;
+		p->stubs_vaddr = page_up(j->end);
+		p->stubs_size = p->stub_pages * PAGE;
 	}
 }
 
-struct collect { struct um_prepared *p; uint64_t page; };
-
-static void find_mmap(uint64_t vaddr, int nr, void *arg)
+static bool patch_all(struct job *j)
 {
-	struct collect *c = arg;
+	struct patch_shape s;
+	size_t n = j->text->p_filesz;
 
-	if (nr == SYS_mmap)
-		c->page = vaddr & ~(uint64_t)(PAGE - 1);
+	for (size_t at = 0; at + 1 < n; at++)
+		if (recognise(j->copy, n, at, &s))
+			patch_site(j, &s);
+	return j->stubs > 0;
 }
 
-static void take(uint64_t vaddr, int nr, void *arg)
-{
-	struct collect *c = arg;
+/* ---- the world ------------------------------------------------------------------------------------ */
 
-	(void)nr;
-	/* the jump in front of it must lie in the page, too */
-	if (vaddr - 9 >= c->page && vaddr + 2 <= c->page + PAGE && c->p->count < UM_PREPARED_MAX)
-		c->p->vaddr[c->p->count++] = (uint32_t)vaddr;
+/* The word before the agent's first instruction (arch/x86_64/entry.S). */
+static uint64_t stub_entry(void)
+{
+	const Elf64_Ehdr *eh = (const void *)um_agent_image;
+	const Elf64_Phdr *ph = (const void *)(um_agent_image + eh->e_phoff);
+	uint64_t v = 0;
+
+	for (int i = 0; i < eh->e_phnum; i++)
+		if (ph[i].p_type == PT_LOAD && eh->e_entry - ph[i].p_vaddr < ph[i].p_filesz)
+			memcpy(&v, um_agent_image + ph[i].p_offset + (eh->e_entry - ph[i].p_vaddr) - 8, 8);
+	return v;
 }
 
-void prepare_linker(struct um_prepared *p)
+static void describe(struct um_prepared *p, const struct job *j, const struct stat *st, const char *path)
 {
-	int fd = open(LINKER, O_RDONLY | O_CLOEXEC);
+	p->dev = st->st_dev;
+	p->ino = st->st_ino;
+	p->size = (uint64_t)st->st_size;
+	p->ctime_ns = (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec;
+	p->map_length = j->end;
+	p->text_offset = j->text->p_offset;
+	p->text_size = page_up(j->text->p_filesz);
+	p->text_vaddr = j->text->p_vaddr;
+	memcpy(p->path, path, strlen(path) + 1);
+}
+
+/* Memory files may be on a mount that nothing can be executed from. */
+static bool world_is_executable(const struct world *w)
+{
+	void *at = mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, w->fd, 0);
+
+	if (at == MAP_FAILED)
+		return false;
+	munmap(at, PAGE);
+	return true;
+}
+
+static void prepare_file(struct world *w, int which, struct job *j, const struct stat *st, const char *path)
+{
+	struct um_prepared p = { 0 };
+
+	j->p = &p;
+	j->entry = stub_entry();
+	if (!j->entry || !find_text(j))
+		return;
+	describe(&p, j, st, path);
+	p.copy = UM_OFF_PREPARED + (uint64_t)which * UM_PREPARED_SPAN;
+	j->copy = world_map(w, p.copy, UM_PREPARED_SPAN);
+	if (!j->copy)
+		return;
+	memcpy(j->copy, j->file + j->text->p_offset, j->text->p_filesz);
+	place_stubs(j, count_sites(j->copy, j->text->p_filesz));
+	if (p.text_size + p.stub_pages * PAGE <= UM_PREPARED_SPAN && patch_all(j)) {
+		w->head->prepared[which] = p;
+		__atomic_store_n(&w->head->prepared[which].ready, 1, __ATOMIC_RELEASE);
+	}
+	munmap(j->copy, UM_PREPARED_SPAN);
+}
+
+/* ---- which files ---------------------------------------------------------------------------------- */
+
+struct wanted { const char *name; char path[sizeof(((struct um_prepared *)0)->path)]; };
+
+static int by_name(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct wanted *want = arg;
+	const char *base = strrchr(info->dlpi_name, '/');
+	char *real;
+
+	(void)size;
+	if (!base || strncmp(base + 1, want->name, strlen(want->name)))
+		return 0;
+	real = realpath(info->dlpi_name, NULL);
+	if (real && strlen(real) < sizeof(want->path))
+		strcpy(want->path, real);
+	free(real);
+	return 1;
+}
+
+void prepare(struct world *w, int which)
+{
+	struct wanted want = { which == PREPARED_LINKER ? "ld-linux-x86-64.so." : "libc.so.", "" };
+	struct job j = { 0 };
 	struct stat st;
 
-	memset(p, 0, sizeof(*p));
+	dl_iterate_phdr(by_name, &want);
+	if (!want.path[0] || !world_is_executable(w))
+		return;
+	int fd = open(want.path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (fstat(fd, &st) == 0 && st.st_size > 0) {
-		uint8_t *file = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		const Elf64_Phdr *text = file == MAP_FAILED ? NULL : text_of(file, (size_t)st.st_size);
-		struct collect c = { p, 0 };
-
-		if (text)
-			each_site(file, text, find_mmap, &c);
-		if (c.page)
-			each_site(file, text, take, &c);
-		if (p->count) {
-			p->dev = st.st_dev;
-			p->ino = st.st_ino;
-			p->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-			p->size = (uint64_t)st.st_size;
+	if (fstat(fd, &st) == 0 && st.st_size > 0 && faccessat(AT_FDCWD, want.path, X_OK, AT_EACCESS) == 0) {
+		j.size = (size_t)st.st_size;
+		j.file = mmap(NULL, j.size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (j.file != MAP_FAILED) {
+			prepare_file(w, which, &j, &st, want.path);
+			munmap((void *)j.file, j.size);
 		}
-		if (file != MAP_FAILED)
-			munmap(file, (size_t)st.st_size);
 	}
 	close(fd);
 }

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The dynamic linker's system call sites, for the loader: prepare.c. */
+/* Text of common libraries with its system call sites patched: prepare.c. */
 #ifndef UM_MONITOR_PREPARE_H
 #define UM_MONITOR_PREPARE_H
 
-#include "wire/world.h"
+#include "world.h"
 
-/* Fills *p; count 0 and size 0 if there is nothing to prepare. */
-void prepare_linker(struct um_prepared *p);
+/* Where in the world what is prepared of which file lies. */
+enum { PREPARED_LINKER, PREPARED_LIBC };
+
+/*
+ * Prepares the dynamic linker or the C library that this very program uses: fills w->head->prepared[which], and the
+ * text in the world file.  What cannot be prepared is left to trap: there are no errors.
+ */
+void prepare(struct world *w, int which);
 
 #endif

@@ -9,6 +9,7 @@
  *	offset 0		struct um_world			header
  *	UM_OFF_VIEW(v)		struct um_view_slot, then	written by the monitor only,
  *				two rings of snapshots		mapped read-only in guests
+ *	UM_OFF_PREPARED		text of common libraries	written by the monitor before it is ready
  *	UM_OFF_SERVER(s)	struct um_server, then slots	mapped by clients and by the server
  *
  * One writer: the monitor writes everything here but (a) `links`, a counter that guests only ever
@@ -51,14 +52,25 @@
 #define UM_HANDLE_DEVICE	0xffffffffu	/* the server's own descriptor of /dev/fuse */
 
 /*
- * The system call sites of the dynamic linker that every program's start runs through, found once by the
- * monitor: the loader patches them before the first has trapped (agent/patch.c).  All in one page.
+ * Prepared text: the executable segment of a file that nearly every program maps (the dynamic linker, the C
+ * library) with its system call sites patched, made once by the monitor and mapped by guests in place of the
+ * file's own (agent/prepared.c).  Addresses are the file's own, as in its program headers.
  */
-#define UM_PREPARED_MAX	48u
+#define UM_PREPARED		2u
+#define UM_OFF_PREPARED		(2ULL << 30)
+#define UM_PREPARED_SPAN	(16ULL << 20)
 struct um_prepared {
-	uint64_t dev, ino, size, mtime_ns;	/* of the file meant; size 0 = nothing prepared */
-	uint32_t count;
-	uint32_t vaddr[UM_PREPARED_MAX];	/* of the syscall instructions, as in the file's program headers */
+	uint32_t ready;			/* stored last, with release: all else is valid and never changes */
+	uint32_t stub_pages;		/* pages of stubs that follow the text in the world file and lie behind
+					   the whole file in memory; 0: they fitted into the text's last page */
+	uint64_t dev, ino, size, ctime_ns;	/* of the file meant */
+	uint64_t map_length;		/* from its first to its last byte in memory */
+	uint64_t text_offset;		/* of the segment in the file, page-aligned */
+	uint64_t text_size;		/* in whole pages */
+	uint64_t text_vaddr;
+	uint64_t stubs_vaddr, stubs_size;
+	uint64_t copy;			/* of the text in the world file */
+	char	 path[128];		/* of the file: for those who look at a process's mappings */
 };
 
 struct um_world {
@@ -74,7 +86,7 @@ struct um_world {
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
 	uint64_t boot_ns;	/* CLOCK_MONOTONIC at creation: a name for this world, with monitor_pid */
 	char	 umview_path[256];	/* the umview binary: what an exec of fusermount in the view runs */
-	struct um_prepared prepared;
+	struct um_prepared prepared[UM_PREPARED];
 };
 _Static_assert(sizeof(struct um_world) <= 4096, "wire");
 
@@ -101,7 +113,8 @@ static inline uint32_t um_snapshot_limit(uint32_t k)
 	return k % UM_SNAPSHOTS < UM_RING ? UM_SMALL_SIZE : UM_SNAPSHOT_SIZE;
 }
 _Static_assert(UM_SMALL_RING + UM_RING * UM_SMALL_SIZE <= UM_LARGE_RING, "wire");
-_Static_assert(UM_OFF_VIEW(UM_VIEWS) <= UM_OFF_SERVERS, "wire");
+_Static_assert(UM_OFF_VIEW(UM_VIEWS) <= UM_OFF_PREPARED, "wire");
+_Static_assert(UM_OFF_PREPARED + UM_PREPARED * UM_PREPARED_SPAN <= UM_OFF_SERVERS, "wire");
 
 /*
  * A snapshot: this header, the mounts (oldest first), the hash table, the strings.  All offsets are

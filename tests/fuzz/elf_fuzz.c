@@ -4,6 +4,14 @@
 #include "../unit/shim.h"
 #include "agent/load.h"
 
+static int open_file(struct elf_file *e, int fd, const char **why)
+{
+	struct elf_head h;
+
+	elf_read_head(&h, fd);
+	return elf_open(e, fd, &h, why);
+}
+
 /* The loader's way into the program is not taken here. */
 _Noreturn void load_jump(uint64_t entry, uint64_t sp);
 _Noreturn void load_jump(uint64_t entry, uint64_t sp)
@@ -22,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (raw_syscall(__NR_write, fd, data, size) != (long)size)
 		abort();
-	r = elf_open(&e, (int)fd, &why);
+	r = open_file(&e, (int)fd, &why);
 	if (r == 0)
 		elf_close(&e);
 	else if (r != -ENOEXEC && r != -ENOMEM && r != -EIO)

@@ -6,6 +6,14 @@
 #include <linux/fcntl.h>
 #include <stdlib.h>
 
+static int open_file(struct elf_file *e, int fd, const char **why)
+{
+	struct elf_head h;
+
+	elf_read_head(&h, fd);
+	return elf_open(e, fd, &h, why);
+}
+
 /* The loader's ways into the program are not taken here. */
 _Noreturn void load_jump(uint64_t entry, uint64_t sp);
 _Noreturn void load_jump(uint64_t entry, uint64_t sp)
@@ -33,7 +41,7 @@ static int open_bytes(const void *bytes, size_t n, struct elf_file *e, const cha
 
 	if (raw_syscall(__NR_write, fd, bytes, n) != (long)n)
 		return -1;
-	int r = elf_open(e, fd, why);
+	int r = open_file(e, fd, why);
 	raw_syscall(__NR_close, fd);
 	return r;
 }
@@ -44,7 +52,7 @@ static void real_files(void)
 	const char *why;
 	long fd = raw_syscall(__NR_openat, AT_FDCWD, "/bin/sh", O_RDONLY);
 
-	is_int(elf_open(&e, fd, &why), 0, "/bin/sh");
+	is_int(open_file(&e, fd, &why), 0, "/bin/sh");
 	ok(e.interp && strstr(e.interp, "ld-linux"), "its interpreter");
 	ok(!e.exec_stack, "no executable stack");
 	elf_close(&e);
@@ -79,7 +87,7 @@ static void made_files(void)
 	BAD(b.ph[0].p_filesz = 9, "program header", "interpreter without a NUL");
 	is_int(open_bytes("\177ELF", 4, &e, &why), -ENOEXEC, "four bytes");
 	is_int(open_bytes("", 0, &e, &why), -ENOEXEC, "an empty file");
-	is_int(elf_open(&e, -1, &why), -EBADF, "no descriptor");
+	is_int(open_file(&e, -1, &why), -EBADF, "no descriptor");
 	is_int(shim_heap_live, 0, "nothing is left on the heap");
 }
 

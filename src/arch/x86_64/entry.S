@@ -18,7 +18,9 @@
 
 	.text
 
-/* The kernel starts us here: argc, argv, envp, auxv on the stack. */
+/* The kernel starts us here: argc, argv, envp, auxv on the stack.  The word before it tells the monitor where
+ * the stubs of prepared text lead (monitor/prepare.c). */
+	.quad	stub_entry
 	.globl	_start
 	.type	_start, @function
 _start:
@@ -62,6 +64,7 @@ stub_entry:
 	popq	TASK_REGS+REGS_RFLAGS(%r11)
 	movq	%rax, TASK_REGS+REGS_RIP(%r11)
 	movq	STUB_SITE(%rax), %rcx
+	addq	%rax, %rcx
 	movq	%rcx, TASK_REGS+REGS_SITE(%r11)
 	movl	STUB_NR(%rax), %eax
 	movq	%rax, TASK_REGS+REGS_RAX(%r11)

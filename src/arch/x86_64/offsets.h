@@ -52,8 +52,8 @@
 /* a stub (agent/patch.c writes them), from its tail: where the guest goes on */
 #define STUB_NR		(-6)	/* the number, in `mov $nr,%eax` of the trapping way */
 #define STUB_TRAP	(-7)	/* that mov and a syscall that traps */
-#define STUB_SITE	12	/* address of the patched site */
-#define STUB_RESUME	20	/* address behind it */
+#define STUB_SITE	12	/* the patched site, counted from the tail */
+#define STUB_RESUME	20	/* behind it, likewise */
 #define STUB_TAIL	20	/* offset of the tail in the stub */
 #define STUB_SIZE	48
 

@@ -6,6 +6,7 @@
 #include "handlers.h"
 #include "../fd.h"
 #include "../fs/remote.h"
+#include "../../agent/prepared.h"
 #include "../../arch/x86_64/offsets.h"
 #include <linux/mman.h>
 
@@ -67,8 +68,11 @@ long sys_mmap(struct task *t, gaddr addr, size_t len, int prot, int flags, int f
 		addr = 0;		/* only a hint: somewhere else, then */
 	}
 	if ((flags & MAP_ANONYMOUS) || !(f = fd_hold(t, fd))) {
+		long r;
 		if (!(flags & MAP_ANONYMOUS) && fd_is_ours(fd))
 			return -EBADF;
+		if (!(flags & MAP_ANONYMOUS) && prepared_mmap(addr, len, prot, flags, fd, off, &r))
+			return r;
 		return raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
 	}
 	long r = may_map(f, prot, flags);
