@@ -25,6 +25,7 @@
 
 #define PAGE		4096ul
 #define AROUND		128ul		/* bytes that patch_recognise() may want to see */
+#define SITES		4096u
 #define PER_PAGE	((PAGE - 8) / STUB_SIZE)
 
 extern const uint8_t um_agent_image[];
@@ -39,6 +40,7 @@ struct job {
 	uint64_t entry;			/* where stubs lead */
 	struct um_prepared *p;
 	uint32_t stubs;
+	uint32_t nsites, sites[SITES];	/* syscall instructions, from the text's start */
 };
 
 static uint64_t page_up(uint64_t n)
@@ -98,26 +100,28 @@ static bool recognise(const uint8_t *code, size_t n, size_t at, struct patch_sha
 {
 	size_t from = at > AROUND ? at - AROUND : 0, to = at + AROUND < n ? at + AROUND : n;
 
-	if (code[at] != 0x0f || code[at + 1] != 0x05 ||
-	    !patch_recognise(code + from, (int)(to - from), (int)(at - from), s))
+	if (!patch_recognise(code + from, (int)(to - from), (int)(at - from), s))
 		return false;
 	s->start += (int)from;
 	s->jump += (int)from;
 	return (unsigned)s->nr <= UM_NR_MAX && um_classes[s->nr] >= UM_CLASS_TEST;
 }
 
-/* Makes of as many sites as possible some that will be recognised; returns how many those are in the end. */
-static uint32_t count_sites(uint8_t *code, size_t n)
+/*
+ * Finds the syscall instructions that can be patched, having made of as many as possible some that can, and
+ * notes where they are.
+ */
+static void find_sites(struct job *j)
 {
+	size_t n = j->text->p_filesz;
+	const uint8_t *p = j->copy;
 	struct patch_shape s;
-	uint32_t sites = 0;
 
-	for (size_t at = 0; at + 1 < n; at++) {
-		if (code[at] != 0x0f || code[at + 1] != 0x05)
-			continue;
-		sites += recognise(code, n, at, &s) || (straighten(code, n, at) && recognise(code, n, at, &s));
+	while (j->nsites < SITES && (p = memmem(p, n - (size_t)(p - j->copy), "\x0f\x05", 2))) {
+		size_t at = (size_t)(p++ - j->copy);
+		if (recognise(j->copy, n, at, &s) || (straighten(j->copy, n, at) && recognise(j->copy, n, at, &s)))
+			j->sites[j->nsites++] = (uint32_t)at;
 	}
-	return sites;
 }
 
 /* Where the next stub will be in the copy. */
@@ -166,15 +170,13 @@ static void place_stubs(struct job *j, uint32_t sites)
 	}
 }
 
-static bool patch_all(struct job *j)
+static void patch_all(struct job *j)
 {
 	struct patch_shape s;
-	size_t n = j->text->p_filesz;
 
-	for (size_t at = 0; at + 1 < n; at++)
-		if (recognise(j->copy, n, at, &s))
+	for (uint32_t i = 0; i < j->nsites; i++)
+		if (recognise(j->copy, j->text->p_filesz, j->sites[i], &s))
 			patch_site(j, &s);
-	return j->stubs > 0;
 }
 
 /* ---- the world ------------------------------------------------------------------------------------ */
@@ -230,8 +232,10 @@ static void prepare_file(struct world *w, int which, struct job *j, const struct
 	if (!j->copy)
 		return;
 	memcpy(j->copy, j->file + j->text->p_offset, j->text->p_filesz);
-	place_stubs(j, count_sites(j->copy, j->text->p_filesz));
-	if (p.text_size + p.stub_pages * PAGE <= UM_PREPARED_SPAN && patch_all(j)) {
+	find_sites(j);
+	place_stubs(j, j->nsites);
+	if (j->nsites && p.text_size + p.stub_pages * PAGE <= UM_PREPARED_SPAN) {
+		patch_all(j);
 		w->head->prepared[which] = p;
 		__atomic_store_n(&w->head->prepared[which].ready, 1, __ATOMIC_RELEASE);
 	}
@@ -258,10 +262,11 @@ static int by_name(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
-void prepare(struct world *w, int which)
+void prepare_text(struct world *w, int which)
 {
 	struct wanted want = { which == PREPARED_LINKER ? "ld-linux-x86-64.so." : "libc.so.", "" };
-	struct job j = { 0 };
+	static struct job jobs[UM_PREPARED];	/* large, and a thread's stack is small */
+	struct job *j = &jobs[which];
 	struct stat st;
 
 	dl_iterate_phdr(by_name, &want);
@@ -271,11 +276,11 @@ void prepare(struct world *w, int which)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && st.st_size > 0 && faccessat(AT_FDCWD, want.path, X_OK, AT_EACCESS) == 0) {
-		j.size = (size_t)st.st_size;
-		j.file = mmap(NULL, j.size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (j.file != MAP_FAILED) {
-			prepare_file(w, which, &j, &st, want.path);
-			munmap((void *)j.file, j.size);
+		j->size = (size_t)st.st_size;
+		j->file = mmap(NULL, j->size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (j->file != MAP_FAILED) {
+			prepare_file(w, which, j, &st, want.path);
+			munmap((void *)j->file, j->size);
 		}
 	}
 	close(fd);

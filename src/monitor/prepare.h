@@ -9,9 +9,9 @@
 enum { PREPARED_LINKER, PREPARED_LIBC };
 
 /*
- * Prepares the dynamic linker or the C library that this very program uses: fills w->head->prepared[which], and the
+ * Prepares the dynamic linker or the C library that this very program uses, once each: fills w->head->prepared[which], and the
  * text in the world file.  What cannot be prepared is left to trap: there are no errors.
  */
-void prepare(struct world *w, int which);
+void prepare_text(struct world *w, int which);
 
 #endif

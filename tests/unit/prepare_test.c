@@ -48,7 +48,7 @@ static void real_file(int which, const char *name, int least)
 	const struct um_prepared *p = &w.head->prepared[which];
 	int good = 0, bad = 0, foreign = 0;
 
-	prepare(&w, which);
+	prepare_text(&w, which);
 	if (!p->ready) {		/* another C library, or a sanitizer's world */
 		skip("no prepared text of this machine's %s", name);
 		return;
@@ -82,7 +82,9 @@ static void broken_files(void)
 	static _Alignas(8) uint8_t file[4 * 8192];
 	Elf64_Ehdr *eh = (void *)file;
 	Elf64_Phdr *ph = (void *)(file + sizeof(*eh));
-	struct job j = { .file = file, .size = 10 };
+	static struct job j = { .size = 10 };
+
+	j.file = file;
 
 	ok(!find_text(&j), "ten bytes");
 	j.size = sizeof(file);
