@@ -56,6 +56,7 @@ long boot_write(const struct boot *b, char *buf, size_t size)
 	put_number(&w, "view", b->view);
 	put_number(&w, "epoch", b->epoch);
 	put_number(&w, "server", b->server);
+	put_number(&w, "umask", b->umask);
 	put_number(&w, "ignored", (long)b->ignored);
 	put_number(&w, "sigsys", b->sigsys_blocked);
 	put_number(&w, "prog", b->prog_fd);
@@ -112,6 +113,8 @@ static void take(struct boot *b, const char *key, char *value)
 		b->epoch = number(value);
 	else if (!strcmp(key, "server"))
 		b->server = number(value);
+	else if (!strcmp(key, "umask"))
+		b->umask = number(value);
 	else if (!strcmp(key, "ignored"))
 		b->ignored = number(value);
 	else if (!strcmp(key, "sigsys"))

@@ -293,15 +293,10 @@ static long open_interp(struct task *t, struct exec_buf *b, const struct elf_fil
 {
 	struct elf_file i;
 	const char *why;
-	char *path;
 
 	if (!e->interp)
 		return -1;
-	path = heap_alloc(UM_PATH_MAX);
-	if (!path)
-		return -ENOMEM;
-	long fd = open_program(t, AT_FDCWD, (gaddr)e->interp, 0, path, NULL);
-	heap_free(path);
+	long fd = open_program(t, AT_FDCWD, (gaddr)e->interp, 0, b->tip /* its path: nobody asks */, NULL);
 	if (fd < 0)
 		return fd;
 	elf_read_head(&b->head, fd);
@@ -432,7 +427,7 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 	struct boot boot = {
 		.image_fd = process.image_fd, .world_fd = process.world_fd,
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
-		.ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
+		.umask = t->fs->umask, .ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
 		.prog_fd = prog_fd, .interp_fd = interp_fd, .hold_fd = b->hold_fd,
 		.fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};

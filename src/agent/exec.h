@@ -12,6 +12,7 @@ struct boot {
 	bool first;			/* started by the monitor: install the filter, find the program in PATH */
 	int image_fd, world_fd;
 	uint32_t view, epoch, server;
+	uint32_t umask;			/* (the first image asks the kernel) */
 	uint64_t ignored;		/* signals ignored, bit by number */
 	bool sigsys_blocked;
 	int prog_fd, interp_fd;		/* -1 none */

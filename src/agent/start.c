@@ -83,6 +83,14 @@ static uint64_t ignored_now(void)
 	return mask;
 }
 
+static uint32_t umask_now(void)
+{
+	uint32_t mask = raw_syscall(__NR_umask, 077);
+
+	raw_syscall(__NR_umask, mask);
+	return mask;
+}
+
 static struct task *first_task(const struct boot *b)
 {
 	struct task *t = task_first();
@@ -92,7 +100,7 @@ static struct task *first_task(const struct boot *b)
 	t->is_server = b->server;
 	t->tid = t->pid = process.pid = raw_syscall(__NR_getpid);
 	t->files = files_new();
-	t->fs = fsinfo_new();
+	t->fs = fsinfo_new(b->first ? umask_now() : b->umask);
 	t->sighand = sighand_copy(NULL);
 	if (!t->files || !t->fs || !t->sighand)
 		fail("no memory for a task", -ENOMEM);

@@ -18,7 +18,7 @@
 #include "path.h"
 #include "path_walk.h"
 
-struct fsinfo *fsinfo_new(void)
+struct fsinfo *fsinfo_new(uint32_t umask)
 {
 	struct fsinfo *fs = heap_alloc(sizeof(*fs));
 
@@ -26,8 +26,7 @@ struct fsinfo *fsinfo_new(void)
 		return NULL;
 	fs->refs = 1;
 	fs->cwd_fd = -1;
-	fs->umask = (uint32_t)raw_syscall(__NR_umask, 077);
-	raw_syscall(__NR_umask, fs->umask);
+	fs->umask = umask;
 	return fs;
 }
 

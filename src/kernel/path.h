@@ -119,7 +119,7 @@ long path_of_cwd(struct task *t, char *buf, size_t size);
  * may be missing. */
 long path_canonical(struct task *t, int dfd, const char *path, unsigned flags, char *buf, size_t size);
 
-struct fsinfo *fsinfo_new(void);
+struct fsinfo *fsinfo_new(uint32_t umask);
 struct fsinfo *fsinfo_copy(struct fsinfo *);
 void fsinfo_put(struct fsinfo *);
 int fsinfo_describe(struct fsinfo *, char *buf, size_t size);	/* for exec, as files_describe */

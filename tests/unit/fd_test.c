@@ -267,7 +267,7 @@ static void test_cwd(struct fw_server *v)
 	ok(fd_is_ours(fd), "and takes nothing away when it ends");
 	ok(fsinfo_describe(task.fs, text, sizeof(text)) > 0, "exec: %s", text);
 	ok(!strchr(text, ' ') && !strchr(text, ','), "one word");
-	task.fs = fsinfo_new();
+	task.fs = fsinfo_new(022);
 	is_int(fsinfo_restore(&task, text), 0, "read back");
 	is_int(task.fs->cwd_fd, fd, "the same descriptor");
 	is_str(task.fs->cwd->path, "/mnt/d ir,%", "the same path");
@@ -290,7 +290,7 @@ int main(void)
 	task.tid = process.pid;
 	task.epoch = UINT32_MAX;
 	task.files = files_new();
-	task.fs = fsinfo_new();
+	task.fs = fsinfo_new(022);
 	v = fw_serve(1, tree);
 	fw_mount(UM_MOUNT_REMOTE, "/mnt", 1, 1, "");
 	test_table();

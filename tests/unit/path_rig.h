@@ -343,7 +343,7 @@ static void rig_begin(void)
 	task.tid = process.pid;
 	task.epoch = UINT32_MAX;
 	task.files = files_new();
-	task.fs = fsinfo_new();
+	task.fs = fsinfo_new(022);
 	process.exe = strdup(in_t("dir/file"));
 }
 

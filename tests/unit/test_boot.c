@@ -9,7 +9,7 @@ static void round_trip(void)
 	char text[UM_BOOT_MAX];
 	struct boot a = {
 		.first = true, .image_fd = 1023, .world_fd = 1022, .view = 7, .epoch = UINT32_MAX, .server = 1,
-		.ignored = 1ull << 63 | 5, .sigsys_blocked = true, .prog_fd = 3, .interp_fd = -1, .hold_fd = 1001,
+		.umask = 0277, .ignored = 1ull << 63 | 5, .sigsys_blocked = true, .prog_fd = 3, .interp_fd = -1, .hold_fd = 1001,
 		.fds = "4:2:17:x", .cwd = "/a b/100%\n\tend", .exe = "/usr/bin/with space=and equal",
 	}, b;
 
@@ -24,6 +24,7 @@ static void round_trip(void)
 	is_int(b.server, 1, "server");
 	ok(b.ignored == a.ignored, "ignored signals, the 64th too");
 	ok(b.sigsys_blocked, "SIGSYS blocked");
+	is_int(b.umask, 0277, "the umask");
 	is_int(b.prog_fd, 3, "program");
 	is_int(b.interp_fd, -1, "no interpreter");
 	is_int(b.hold_fd, 1001, "what keeps the mount busy");
