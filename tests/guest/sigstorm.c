@@ -35,7 +35,9 @@ static void calm(void)
 
 static bool going(long start)
 {
-	return now_ms() - start < 600;
+	long gone = now_ms() - start;
+
+	return gone < 600 || (rings <= 20 && gone < 20000);	/* a busy machine is slow to ring */
 }
 
 TEST(files, "open, read, write, stat, close under a storm")
