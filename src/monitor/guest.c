@@ -180,13 +180,6 @@ static void own_exec(struct life *l, const char *file, char **argv)
 
 /* ---- the view of our own -------------------------------------------------------------------------- */
 
-/* It is large: COMMAND need not wait for it. */
-static void *prepare_libc(void *world)
-{
-	prepare_text(world, PREPARED_LIBC);
-	return NULL;
-}
-
 static int own_begin(struct life *l)
 {
 	struct parked p = parked_numbers(l);
@@ -196,11 +189,11 @@ static int own_begin(struct life *l)
 	head->trace = p.trace < 0 ? 0 : (uint32_t)p.trace;
 	head->log = p.log < 0 ? 0 : (uint32_t)p.log;
 	head->patch_after = l->o->patch_after;
-	prepare_text(&l->m->w, PREPARED_LINKER);
-	int r = monitor_start(l->m);
-	if (r >= 0 && head->patch_after)
-		thread_start(prepare_libc, &l->m->w);	/* or not: it is not needed */
-	return r;
+	if (head->patch_after) {
+		prepare_text(&l->m->w, PREPARED_LINKER);
+		prepare_text(&l->m->w, PREPARED_LIBC);
+	}
+	return monitor_start(l->m);
 }
 
 static int own_servants(struct life *l, pid_t *pids, int max)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/patch_shape.h"
@@ -107,21 +108,42 @@ static bool recognise(const uint8_t *code, size_t n, size_t at, struct patch_sha
 	return (unsigned)s->nr <= UM_NR_MAX && um_classes[s->nr] >= UM_CLASS_TEST;
 }
 
+#define BLOCK	64
+
+/* Is there a syscall instruction that begins in the BLOCK bytes at p?  Written so that the compiler can look at
+ * many bytes at once: this is most of what preparing costs. */
+static bool block_has_site(const uint8_t *p)
+{
+	uint8_t hit = 0;
+
+	for (int i = 0; i < BLOCK; i++)
+		hit |= (uint8_t)((p[i] == 0x0f) & (p[i + 1] == 0x05));
+	return hit;
+}
+
+static void note_site(struct job *j, size_t at)
+{
+	size_t n = j->text->p_filesz;
+	struct patch_shape s;
+
+	if (j->copy[at] == 0x0f && j->copy[at + 1] == 0x05 && j->nsites < SITES &&
+	    (recognise(j->copy, n, at, &s) || (straighten(j->copy, n, at) && recognise(j->copy, n, at, &s))))
+		j->sites[j->nsites++] = (uint32_t)at;
+}
+
 /*
  * Finds the syscall instructions that can be patched, having made of as many as possible some that can, and
  * notes where they are.
  */
 static void find_sites(struct job *j)
 {
-	size_t n = j->text->p_filesz;
-	const uint8_t *p = j->copy;
-	struct patch_shape s;
+	size_t n = j->text->p_filesz, at = 0;
 
-	while (j->nsites < SITES && (p = memmem(p, n - (size_t)(p - j->copy), "\x0f\x05", 2))) {
-		size_t at = (size_t)(p++ - j->copy);
-		if (recognise(j->copy, n, at, &s) || (straighten(j->copy, n, at) && recognise(j->copy, n, at, &s)))
-			j->sites[j->nsites++] = (uint32_t)at;
-	}
+	for (; at + BLOCK < n; at += BLOCK)
+		for (size_t i = 0; i < BLOCK && (i || block_has_site(j->copy + at)); i++)
+			note_site(j, at + i);
+	for (; at + 1 < n; at++)
+		note_site(j, at);
 }
 
 /* Where the next stub will be in the copy. */
@@ -218,7 +240,24 @@ static bool world_is_executable(const struct world *w)
 	return true;
 }
 
-static void prepare_file(struct world *w, int which, struct job *j, const struct stat *st, const char *path)
+/* The text as it is, into the world file: without a page fault for every page. */
+static bool copy_text(const struct world *w, int fd, uint64_t to, uint64_t from, size_t n)
+{
+	off_t in = (off_t)from;
+	int out = world_reopen(w);		/* with an offset of its own */
+	bool good = out >= 0 && lseek(out, (off_t)to, SEEK_SET) >= 0;
+
+	while (good && n) {
+		ssize_t r = sendfile(out, fd, &in, n);
+		good = r > 0;
+		n -= good ? (size_t)r : 0;
+	}
+	if (out >= 0)
+		close(out);
+	return good;
+}
+
+static void prepare_file(struct world *w, int which, struct job *j, int fd, const struct stat *st, const char *path)
 {
 	struct um_prepared p = { 0 };
 
@@ -228,10 +267,11 @@ static void prepare_file(struct world *w, int which, struct job *j, const struct
 		return;
 	describe(&p, j, st, path);
 	p.copy = UM_OFF_PREPARED + (uint64_t)which * UM_PREPARED_SPAN;
+	if (!copy_text(w, fd, p.copy, j->text->p_offset, j->text->p_filesz))
+		return;
 	j->copy = world_map(w, p.copy, UM_PREPARED_SPAN);
 	if (!j->copy)
 		return;
-	memcpy(j->copy, j->file + j->text->p_offset, j->text->p_filesz);
 	find_sites(j);
 	place_stubs(j, j->nsites);
 	if (j->nsites && p.text_size + p.stub_pages * PAGE <= UM_PREPARED_SPAN) {
@@ -265,23 +305,22 @@ static int by_name(struct dl_phdr_info *info, size_t size, void *arg)
 void prepare_text(struct world *w, int which)
 {
 	struct wanted want = { which == PREPARED_LINKER ? "ld-linux-x86-64.so." : "libc.so.", "" };
-	static struct job jobs[UM_PREPARED];	/* large, and a thread's stack is small */
-	struct job *j = &jobs[which];
+	struct job *j = calloc(1, sizeof(*j));
 	struct stat st;
+	int fd = -1;
 
 	dl_iterate_phdr(by_name, &want);
-	if (!want.path[0] || !world_is_executable(w))
-		return;
-	int fd = open(want.path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (fstat(fd, &st) == 0 && st.st_size > 0 && faccessat(AT_FDCWD, want.path, X_OK, AT_EACCESS) == 0) {
+	if (j && want.path[0] && world_is_executable(w))
+		fd = open(want.path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && faccessat(AT_FDCWD, want.path, X_OK, AT_EACCESS) == 0) {
 		j->size = (size_t)st.st_size;
 		j->file = mmap(NULL, j->size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (j->file != MAP_FAILED) {
-			prepare_file(w, which, j, &st, want.path);
+			prepare_file(w, which, j, fd, &st, want.path);
 			munmap((void *)j->file, j->size);
 		}
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	free(j);
 }
