@@ -64,6 +64,15 @@ static void op_write1(void)
 		die("write");
 }
 
+/* To the start of a file again and again: it shall not grow. */
+static void op_write4k(void)
+{
+	static int n;
+
+	if (write(fd, page, 4096) != 4096 || (++n % 256 == 0 && lseek(fd, 0, SEEK_SET) < 0))
+		die("write");
+}
+
 static void op_stat(void)
 {
 	struct stat st;
@@ -100,6 +109,7 @@ static const struct op {
 	{ "read1",	   op_read1,	     O_RDONLY, 2000 },
 	{ "write1",	   op_write1,	     O_WRONLY, 2000 },
 	{ "pread4k",	   op_pread4k,	     O_RDONLY, 2000 },
+	{ "write4k",	   op_write4k,	     O_RDWR,   2000 },
 	{ "stat",	   op_stat,	     -1,       500 },
 	{ "openclose",	   op_openclose,     -1,       500 },
 	{ "openreadclose", op_openreadclose, -1,       200 },
@@ -259,7 +269,8 @@ int main(int argc, char **argv)
 			repeat(&ops[i]);
 			return 0;
 		}
-	fprintf(stderr, "usage: calls OPERATION [ARGUMENT...]: getppid read1 write1 pread4k stat openclose openreadclose\n"
+	fprintf(stderr, "usage: calls OPERATION [ARGUMENT...]: getppid read1 write1 pread4k write4k stat\n"
+		"       openclose openreadclose\n"
 		"       time N COMMAND..., forkexec [N], read FILE [MIB], write FILE [MIB], create DIRECTORY\n");
 	return 2;
 }

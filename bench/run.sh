@@ -34,11 +34,19 @@ if [ "${KFUSE-1}" != 0 ] && [ "$(id -u)" = 0 ] && [ -w /dev/fuse ]; then
 	kfuse=kfuse
 fi
 
-# in_world WORLD COMMAND...: `view` and `native` and so on, without any mount
+# Options of a view with N mounts that have nothing to do with what is measured.
+binds() {
+	local i
+	for i in $(seq "$1"); do printf -- '--bind\n%s\n%s\n' "$dir/tree" "$dir/binds/of/$((i % 10))/$i"; done
+}
+
+# in_world WORLD COMMAND...: `view` and `native` and so on, without any mount; `view-N` with N of them
 in_world() {
-	local world=$1
+	local world=$1 options
 	shift
 	case $world in
+	view-*)	mapfile -t options < <(binds "${world#view-}")
+		"$UMVIEW" "${options[@]}" -- "$@" ;;
 	native)	"$@" ;;
 	view)	"$UMVIEW" -- "$@" ;;
 	proot)	proot "$@" ;;
@@ -94,12 +102,23 @@ mounted() {	# mounted ROW COMMAND...
 	done
 }
 
+# The private memory of a process that sleeps, in bytes, as seen from outside.
+private_memory() {
+	local pid
+	in_world "$1" sh -c "echo \$\$ >$dir/pid; exec sleep 2" &
+	sleep 1
+	pid=$(cat "$dir/pid")
+	awk '/^Anonymous/ { print $2 * 1024 }' "/proc/$pid/smaps_rollup"
+	wait
+}
+
 fixtures() {
 	local i
 	mkdir -p "$dir/tree/small" "$dir/src" "$dir/repo"
 	for i in $(seq 300); do head -c 3000 /dev/urandom >"$dir/tree/small/f$i"; done
 	head -c 67108864 /dev/zero >"$dir/tree/64m"
 	head -c 4096 /dev/urandom >"$dir/tree/4k"
+	head -c 1048576 /dev/zero >"$dir/tree/w4k"
 	cp -r "$dir/tree/." "$dir/host"
 	tar cf "$dir/untar.tar" -C /usr/include linux asm-generic
 	for i in image image.k; do
@@ -119,8 +138,21 @@ one_round() {
 	plain read1 99 "$calls" read1 /dev/zero
 	plain write1 99 "$calls" write1 /dev/null
 	plain pread4k 99 "$calls" pread4k "$dir/host/4k"
+	plain write4k 99 "$calls" write4k "$dir/host/w4k"
 	plain stat 99 "$calls" stat "$dir/host/4k"
 	plain openclose 99 "$calls" openclose "$dir/host/4k"
+	if is_wanted mounts; then
+		for n in 1 1000; do
+			record "stat-$n" native "$calls" stat "$dir/host/4k"
+			record "stat-$n" view in_world view-$n "$calls" stat "$dir/host/4k"
+			record "openclose-$n" native "$calls" openclose "$dir/host/4k"
+			record "openclose-$n" view in_world view-$n "$calls" openclose "$dir/host/4k"
+		done
+	fi
+	if is_wanted memory; then
+		record memory native private_memory native
+		record memory view private_memory view
+	fi
 	plain forkexec 99 "$calls" forkexec 300
 	plain find 1 "$calls" time 1 find /usr -xdev
 	plain git 2 "$calls" time 3 git -C "$dir/repo" status

@@ -16,7 +16,7 @@
  *
  *  3. The last name may be a link that leads anywhere.  So the operation is made in its NOFOLLOW form
  *     (where.fast), and if it meets a link, the path is walked.  Paths that were walked and may be followed
- *     by the kernel are remembered as such, too.  Not so where the directory part has links in it: the
+ *     by the kernel are remembered as such, and are then not walked again.  Not so where the directory part has links in it: the
  *     NOFOLLOW form of open knows only "no links at all", so there the last name is looked at beforehand.
  *
  * What is remembered is true for one generation: as long as no mount changes and no process of the view
@@ -145,12 +145,22 @@ static bool last_name(struct where *w, uint64_t key, uint64_t generation, const 
 {
 	if (s->last == s->end || !follows(w->flags))
 		return true;
-	if (cache_find(CACHE_WHOLE(key), w->path, s->end, generation))
-		return true;
 	if (known & CACHE_LINKS || w->flags & WHERE_VERIFY)
-		return look_at_last(w, key, generation, s->end) == 0;
+		return cache_find(CACHE_WHOLE(key), w->path, s->end, generation) ||
+		       look_at_last(w, key, generation, s->end) == 0;
 	w->fast = true;
 	return true;
+}
+
+/* An operation has met a link on the fast way: may the kernel follow it? */
+static bool whole_is_known(const struct where *w)
+{
+	struct split s = split_text(w->path, w->len, false);
+	uint64_t generation = view_generation(w->t);
+	struct base b = { .key = BASE_ROOT };
+
+	return (w->path[0] == '/' || !base_find(w->t, w->dfd, generation, &b)) &&
+	       cache_find(CACHE_WHOLE(b.key), w->path, s.end, generation);
 }
 
 static bool fast_way(struct where *w)
@@ -240,6 +250,10 @@ __attribute__((noinline)) static long again(struct where *w)
 
 	w->fast = w->below_plain = false;
 	if (w->state == STATE_RAW) {
+		if (whole_is_known(w)) {
+			where_native(w);
+			return 0;
+		}
 		w->links = 0;
 		r = begin_text(&k, w, NULL);
 		k.verify = true;

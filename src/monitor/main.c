@@ -60,7 +60,7 @@ static bool is_fusermount(const char *name)
 
 int main(int argc, char **argv)
 {
-	struct options o;
+	static struct options o;	/* never freed: it lives as long as we do */
 
 	if (argc > 0 && is_fusermount(argv[0]))
 		return cmd_fusermount(argc, argv);

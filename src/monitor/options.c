@@ -84,6 +84,8 @@ char *opts_without(const char *list, const char *word)
 
 /* ---- start options -------------------------------------------------------------------------------- */
 
+#define STEP_WORDS	3	/* of the command line, at least, make a step */
+
 struct parser {
 	struct options *o;
 	const char *opts;	/* of --mount-opts, until a mount takes it */
@@ -94,8 +96,6 @@ static int add_step(struct parser *p, enum step_kind kind, const char *type, con
 {
 	struct options *o = p->o;
 
-	if (o->nsteps == MAX_STEPS)
-		return fail(o->error, "more than %d mounts on the command line", MAX_STEPS);
 	if (!*src || !*dst)
 		return fail(o->error, "an empty path; give SRC and DST");
 	o->steps[o->nsteps++] = (struct step) { kind, type, kind == STEP_MOUNT ? p->opts : NULL, src, dst };
@@ -295,6 +295,12 @@ static int take_command(struct parser *p, int argc, char **argv, bool dashes)
 	return 0;
 }
 
+void options_free(struct options *o)
+{
+	free(o->steps);
+	o->steps = NULL;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	struct parser p = { .o = o };
@@ -302,6 +308,9 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	memset(o, 0, sizeof(*o));
 	o->patch_after = 30;
+	o->steps = calloc((size_t)argc / STEP_WORDS + 1, sizeof(*o->steps));
+	if (!o->steps)
+		return fail(o->error, "out of memory");
 	while (i < argc && argv[i][0] == '-' && argv[i][1] && strcmp(argv[i], "--")) {
 		int n = take_option(&p, argc - i, argv + i);
 		if (n < 0)

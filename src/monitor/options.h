@@ -26,11 +26,9 @@ struct step {
 	const char *src, *dst;
 };
 
-#define MAX_STEPS	64
-
 struct options {
 	enum action action;
-	struct step steps[MAX_STEPS];
+	struct step *steps;		/* allocated */
 	int nsteps;
 	const char *chdir;
 	bool trace, log;
@@ -43,7 +41,8 @@ struct options {
 	char error[256];		/* why options_parse() failed */
 };
 
-int options_parse(struct options *o, int argc, char **argv);	/* 0 or -1 */
+int options_parse(struct options *o, int argc, char **argv);	/* 0 or -1; options_free() after both */
+void options_free(struct options *o);
 
 /* Options of `umview mount` and `umview umount`. */
 struct mount_options {

@@ -29,12 +29,14 @@ static void start_words(int argc, char **argv)
 	if (options_parse(&o, argc, argv) < 0) {
 		if (!o.error[0])
 			abort();
+		options_free(&o);
 		return;
 	}
-	if (o.argc < 0 || o.argc >= argc || o.nsteps > MAX_STEPS)
+	if (o.argc < 0 || o.argc >= argc || o.nsteps * 3 > argc)
 		abort();
 	for (int i = 0; i < o.nsteps; i++)
 		free(opts_without(o.steps[i].opts, "ro"));
+	options_free(&o);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -65,6 +65,7 @@ static void test_good(void)
 		is_int(o.argc, good[i].argc, "... its command's words");
 		if (good[i].argv0)
 			is_str(o.argv[0], good[i].argv0, "... its command");
+		options_free(&o);
 	}
 }
 
@@ -95,6 +96,7 @@ static void test_bad(void)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		is_int(parse(&o, bad[i].words), -1, "bad line %zu is refused", i);
 		is_str(o.error, bad[i].says, "... and why");
+		options_free(&o);
 	}
 }
 
@@ -112,12 +114,30 @@ static void test_values(void)
 	is_str(o.steps[0].opts, "ro", "options go to the next mount");
 	ok(!o.steps[1].opts && !o.steps[1].type, "... and only to that");
 	is_str(o.steps[1].dst, "f", "the second mount's DST");
+	options_free(&o);
 	parse(&o, trace);
 	ok(o.trace && o.log && o.kill_on_exit, "flags");
 	is_str(o.trace_file, "/tmp/t", "--trace=FILE");
 	ok(!o.log_file, "--log without a file");
 	is_int(o.patch_after, 0, "--patch-after=0");
 	is_str(o.argv[0], "sh", "--log takes no word");
+	options_free(&o);
+}
+
+/* There is no limit but the command line's own. */
+static void test_many(void)
+{
+	const char *words[3 * 1000 + 2] = { "umview" };
+	struct options o;
+
+	for (int i = 0; i < 1000; i++) {
+		words[1 + 3 * i] = "--bind";
+		words[2 + 3 * i] = "/src";
+		words[3 + 3 * i] = "/dst";
+	}
+	is_int(options_parse(&o, 3001, (char **)words), 0, "a thousand mounts");
+	is_int(o.nsteps, 1000, "all of them");
+	options_free(&o);
 }
 
 static void test_mount(void)
@@ -166,6 +186,7 @@ int main(void)
 	test_good();
 	test_bad();
 	test_values();
+	test_many();
 	test_mount();
 	test_opts();
 	return done();
