@@ -5,9 +5,10 @@
  * entry.S comes here with the registers saved, by a patched site or by SIGSYS alike.  The number selects a
  * wrapper of the generated table (src/syscalls.tbl), the wrapper gives the arguments their types and calls
  * the handler; what comes back goes into rax.  Then entry.S does the edge: pending signals, and back to the
- * guest.  rt_sigreturn, exit and a successful execve never come back here.
+ * guest.  rt_sigreturn, exit and a successful execve never come back here.  A call that is traced, or that a
+ * filter of the guest's own may forbid, goes a longer way (process.watch).
  */
-#include "../kernel/task.h"
+#include "../kernel/guard.h"
 #include "sysnr.h"
 #include "trace.h"
 
@@ -21,23 +22,36 @@ static syscall_fn find(uint32_t nr)
 	return nr == UM_NR_CALL ? um_dispatch_private : NULL;
 }
 
+static long watched(struct task *t, syscall_fn handler, const unsigned long *args)
+{
+	const uint32_t nr = t->nr;
+	const bool traced = trace_on();
+	long result = -ENOSYS;
+
+	if (traced)
+		trace_before(t, nr, args);
+	if ((!(process.watch & WATCH_GUARD) || guard_passes(t, args, &result)) && handler)
+		result = handler(t, args);
+	if (traced)
+		trace_after(t, nr, args, result);
+	return result;
+}
+
 /* The number as the kernel takes it: the low half of rax. */
 void agent_syscall(struct task *t)
 {
 	struct regs *r = &t->regs;
 	const unsigned long args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
 	const uint64_t rax = r->rax;
-	const bool traced = trace_on();
 	syscall_fn handler;
 	long result;
 
 	t->nr = (uint32_t)rax;
 	handler = find(t->nr);
-	if (traced)
-		trace_before(t, (uint32_t)rax, args);
-	result = handler ? handler(t, args) : -ENOSYS;
-	if (traced)
-		trace_after(t, (uint32_t)rax, args, result);
+	if (__builtin_expect(process.watch, 0))
+		result = watched(t, handler, args);
+	else
+		result = handler ? handler(t, args) : -ENOSYS;
 	if (result == -UM_ERESTART) {		/* the guest makes the call again */
 		r->rax = rax;
 		r->rip = r->site;

@@ -12,6 +12,7 @@
 #include "load.h"
 #include "signal.h"
 #include "../kernel/fd.h"
+#include "../kernel/guard.h"
 #include "../kernel/path.h"
 #include "../kernel/fs/remote.h"
 #include <linux/fcntl.h>
@@ -35,6 +36,7 @@ struct exec_buf {
 	char *path;			/* of the file being looked at */
 	int hold_fd;			/* keeps the program's mount busy, or -1 */
 	struct elf_head head;		/* of the file being looked at */
+	int guard_fd;			/* the guest's own filters, or -1 */
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
@@ -372,7 +374,7 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	b->nargs = n > 0 ? n - 1 : 0;
 	b->nfront = 1;
 	b->exe = b->fds = b->cwd = NULL;
-	b->hold_fd = -1;
+	b->hold_fd = b->guard_fd = -1;
 	b->front[0] = "";
 	if (n > 0) {
 		uint64_t first;
@@ -424,11 +426,15 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 	b->cwd = nc >= 0 ? keep(b, nc) : NULL;
 	if (nc < 0)
 		return -E2BIG;
+	b->guard_fd = guard_file(t);
+	if (b->guard_fd < -1)
+		return b->guard_fd;
 	struct boot boot = {
 		.image_fd = process.image_fd, .world_fd = process.world_fd,
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
 		.umask = t->fs->umask, .ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
 		.prog_fd = prog_fd, .interp_fd = interp_fd, .hold_fd = b->hold_fd,
+		.guard = guard_word(t), .guard_fd = b->guard_fd,
 		.fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};
 	b->boot = b->tip;
@@ -452,6 +458,8 @@ static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr 
 		return r;
 	keep_open(e->fd, true);
 	keep_open(interp_fd, true);
+	if (b->guard_fd >= 0)
+		raw_syscall(__NR_fcntl, b->guard_fd, F_SETFD, 0);
 	signal_before_exec(t);
 	r = raw_syscall(__NR_execveat, process.image_fd, "", b->argv, envp, AT_EMPTY_PATH);
 	signal_after_failed_exec(t);
@@ -480,6 +488,8 @@ static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, g
 	if (interp_fd >= 0)
 		raw_syscall(__NR_close, interp_fd);
 	raw_syscall(__NR_close, e.fd);
+	if (b->guard_fd >= 0)
+		raw_syscall(__NR_close, b->guard_fd);
 	drop_hold(b);
 	elf_close(&e);
 	return r;

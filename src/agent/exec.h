@@ -17,6 +17,8 @@ struct boot {
 	bool sigsys_blocked;
 	int prog_fd, interp_fd;		/* -1 none */
 	int hold_fd;			/* carrier of the program's file: its mount is busy while it is open; -1 none */
+	unsigned guard;			/* kernel/guard.h: guard_word() */
+	int guard_fd;			/* the guest's own filters; -1 none */
 	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program if it is virtual */
 };
 

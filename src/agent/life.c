@@ -7,6 +7,7 @@
  * a copy and comes out of life_clone like its parent.  Lock order around fork: as registered (life.h).
  */
 #include "life.h"
+#include "catch.h"
 #include "channel.h"
 #include "exec.h"
 #include "heap.h"
@@ -14,8 +15,10 @@
 #include "signal.h"
 #include "../arch/x86_64/offsets.h"
 #include "../kernel/fd.h"
+#include "../kernel/guard.h"
 #include "../kernel/path.h"
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <asm/prctl.h>
 
 long life_clone_vm(long nr, long a, long b, long c, long d, long e, struct task *child);
@@ -91,6 +94,7 @@ static void release(struct task *t)
 		fsinfo_put(t->fs);
 	sighand_put(t->sighand);
 	t->life->released = true;
+	guard_release(t);
 }
 
 static void discard(struct task *nt)
@@ -123,6 +127,7 @@ static struct task *prepare_child(struct task *t, const struct um_clone_args *a,
 	nt->life->own_process = !(a->flags & CLONE_THREAD);
 	nt->life->vfork = a->flags & CLONE_VFORK;
 	nt->pid = t->pid;
+	guard_inherit(t, nt);
 	if (!share(t, nt, a->flags)) {
 		discard(nt);
 		return NULL;
@@ -184,6 +189,8 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 	t->tid = raw_syscall(__NR_gettid);
 	t->pid = process.pid = raw_syscall(__NR_getpid);
 	t->life->own_process = false;
+	if (process.watch)
+		guard_forked(t);
 	t->regs.rax = 0;
 	if (a->stack)
 		t->regs.rsp = a->stack + a->stack_size;
@@ -240,14 +247,26 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size)
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
-_Noreturn void life_end(struct task *t, int code, bool group)
+static bool is_last(struct task *t)
+{
+	return life_threads() == 1 || t->life->own_process;
+}
+
+/* Tells those who must know that this thread, or process, is no more. */
+static void farewell(struct task *t, bool group)
 {
 	signal_block_all();
-	bool last = life_threads() == 1 || t->life->own_process;
-
-	if (group || last)
+	if (group || is_last(t))
 		files_exit(t);
 	channel_task_exit(t);
+}
+
+/* action: what seccomp shall make of the thread's last call. */
+_Noreturn static void finish(struct task *t, int code, bool group, uint32_t action)
+{
+	farewell(t, group);
+	if (action != SECCOMP_RET_ALLOW)
+		catch_death(action);
 	if (group && !t->life->own_process)
 		for (;;)
 			raw_syscall(__NR_exit_group, code);
@@ -257,4 +276,23 @@ _Noreturn void life_end(struct task *t, int code, bool group)
 		for (;;)
 			raw_syscall(__NR_exit, code);
 	life_exit(t, code);
+}
+
+_Noreturn void life_end(struct task *t, int code, bool group)
+{
+	finish(t, code, group, SECCOMP_RET_ALLOW);
+}
+
+_Noreturn void life_kill(struct task *t, uint32_t action)
+{
+	finish(t, 31 /* SIGSYS */, action == SECCOMP_RET_KILL_PROCESS, action);
+}
+
+_Noreturn void life_die(struct task *t, int sig)
+{
+	farewell(t, true);
+	signal_default(sig);
+	signal_set_mask(~SIGBIT(sig));
+	for (;;)
+		raw_syscall(__NR_tgkill, t->pid, t->tid, sig);
 }

@@ -35,6 +35,14 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size);
 /* Ends this thread (group == false) or process. */
 _Noreturn void life_end(struct task *t, int code, bool group);
 
+/*
+ * The same by force, when a guest's own filter says so: by the kernel's seccomp, with `action`
+ * SECCOMP_RET_KILL_THREAD or _KILL_PROCESS; by signal sig (SIGKILL, or one whose action becomes the default),
+ * the whole process.
+ */
+_Noreturn void life_kill(struct task *t, uint32_t action);
+_Noreturn void life_die(struct task *t, int sig);
+
 /* Threads that share this memory, as far as known (never too few). */
 int life_threads(void);
 

@@ -10,7 +10,9 @@
 #include "signal.h"
 #include "trap.h"
 #include "patch.h"
+#include "life.h"
 #include "../arch/x86_64/offsets.h"
+#include <linux/seccomp.h>
 #include <asm/signal.h>
 #include <asm/prctl.h>
 
@@ -21,6 +23,7 @@
 #define EFLAGS_DF		0x400ull
 #define EFLAGS_RF		0x10000ull
 #define REDZONE			128
+#define FORCED_CODE		(-0x756d)	/* of the SIGSYS we send ourselves; guests cannot see it */
 /* What stays deliverable while we are busy: faults of our own copies, and trapped calls (none). */
 #define NEVER_BLOCKED	(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGSYS))
 #define BUSY_MASK	(~NEVER_BLOCKED)
@@ -28,6 +31,7 @@
 extern char agent_text_start[], agent_text_end[];
 extern char call_window[], call_syscall[], call_interrupted[];
 extern char last_window[], last_syscall[], last_interrupted[];
+extern char notify_window[], notify_syscall[];
 extern char edge_window[], edge_window_end[];
 extern char copy_window[], copy_window_end[], copy_fault[];
 extern char string_window[], string_window_end[];
@@ -98,7 +102,7 @@ int signal_install(int sig, const struct kernel_sigaction *guest)
 	return raw_syscall(__NR_rt_sigaction, sig, &k, NULL, 8);
 }
 
-static void install_default(int sig)
+void signal_default(int sig)
 {
 	struct kernel_sigaction k = { .handler = (uint64_t)SIG_DFL, .flags = SA_RESTORER,
 				      .restorer = (uint64_t)signal_restorer };
@@ -212,7 +216,7 @@ static struct kernel_sigaction take_action(struct task *t, int sig)
 /* The default action of sig shall happen to the guest when it goes on with context uc. */
 static void die_of(struct task *t, int sig, const struct kernel_siginfo *info, struct kernel_ucontext *uc)
 {
-	install_default(sig);
+	signal_default(sig);
 	if (!is_synchronous(sig, info))
 		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, sig, info);
 	uc->mask &= ~SIGBIT(sig);
@@ -233,7 +237,7 @@ static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 	if (!enter_handler(t, sig, info, uc, fp, &act)) {
 		struct kernel_siginfo segv = { .signo = SIGSEGV, .code = 0x80 };
 		t->sighand->act[SIGSEGV].handler = (uint64_t)SIG_DFL;
-		install_default(SIGSEGV);
+		signal_default(SIGSEGV);
 		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSEGV, &segv);
 		uc->mask &= ~SIGBIT(SIGSEGV);
 	}
@@ -265,7 +269,8 @@ static void leave_window(struct task *t, struct kernel_ucontext *uc)
 {
 	uint64_t ip = uc->mc.rip;
 
-	if (ip >= (uint64_t)call_window && ip <= (uint64_t)call_syscall)
+	if ((ip >= (uint64_t)call_window && ip <= (uint64_t)call_syscall) ||
+	    (ip >= (uint64_t)notify_window && ip <= (uint64_t)notify_syscall))
 		uc->mc.rip = (uint64_t)call_interrupted;
 	if (ip >= (uint64_t)last_window && ip <= (uint64_t)last_syscall)
 		uc->mc.rip = (uint64_t)last_interrupted;
@@ -301,6 +306,18 @@ static bool hold_virtual_sigsys(struct task *t, int sig, const struct kernel_sig
 	return true;
 }
 
+/* Our own, sent by signal_force_sigsys(): from here on it is what it stands for. */
+static bool take_forced(struct task *t, int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
+{
+	struct sigstate *s = t->sig;
+
+	if (sig != SIGSYS || info->code != FORCED_CODE || info->kill.pid != t->pid || !s->forced.signo)
+		return false;
+	queue(t, &s->forced, uc);
+	s->forced.signo = 0;
+	return true;
+}
+
 void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
 {
 	struct task *t = task_of_stack();
@@ -309,6 +326,8 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 		trap_call(t, info, uc);
 		return;
 	}
+	if (take_forced(t, sig, info, uc))
+		return;
 	if (hold_virtual_sigsys(t, sig, info)) {
 		leave_window(t, uc);
 		return;
@@ -370,6 +389,29 @@ void agent_edge(struct task *t)
 	frame.uc.mc.fpstate = (uint64_t)t + TASK_FPSAVE;
 	deliver(t, first.signo, &first, &frame.uc, (char *)t + TASK_FPSAVE);
 	signal_leave(t, &frame.uc);
+}
+
+/*
+ * The frame that the edge builds needs the vector state, which is saved by the kernel for a signal: so one is
+ * sent.  All others are blocked meanwhile; if one has come before, it is delivered and the call made again.
+ */
+long signal_force_sigsys(struct task *t, const struct kernel_siginfo *info)
+{
+	const struct kernel_sigaction *act = &t->sighand->act[SIGSYS];
+	struct kernel_siginfo carrier = { .signo = SIGSYS, .code = FORCED_CODE, .kill = { .pid = t->pid } };
+	uint64_t mask = signal_block_all();
+	long result = (long)t->regs.rax;
+
+	if (t->pending) {
+		result = -UM_ERESTART;
+	} else if (act->handler <= (uint64_t)SIG_IGN || t->sig->mask & SIGBIT(SIGSYS)) {
+		life_kill(t, SECCOMP_RET_KILL_PROCESS);
+	} else {
+		t->sig->forced = *info;
+		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSYS, &carrier);
+	}
+	signal_set_mask(mask);
+	return result;
 }
 
 /* ---- start and exec ----------------------------------------------------------------------------------- */

@@ -79,6 +79,7 @@ struct sigstate {
 	struct kernel_ucontext uc;	/* of the first of them: mask to go back to, flags, segments */
 	bool sys_pending;		/* a SIGSYS of the guest's own waits behind its virtual mask */
 	struct kernel_siginfo sys_info;
+	struct kernel_siginfo forced;	/* signo != 0: what the SIGSYS that signal_force_sigsys() sends means */
 };
 
 _Static_assert(sizeof(struct kernel_mcontext) == 256, "sigcontext");
@@ -95,6 +96,14 @@ uint64_t signal_ignored(struct task *t);
 /* Around exec: give the kernel the guest's own idea of SIGSEGV, SIGBUS, SIGSYS; and take it back. */
 void signal_before_exec(struct task *t);
 void signal_after_failed_exec(struct task *t);
+
+/*
+ * The call being served is answered by a signal that cannot be held back (the kernel's force_sig): info is
+ * for the guest's handler of SIGSYS, which sees the registers as they were before the call.  The value is the
+ * call's result.  Without a handler, or while SIGSYS is blocked, the process ends here.
+ */
+long signal_force_sigsys(struct task *t, const struct kernel_siginfo *info);
+void signal_default(int sig);			/* the kernel's own action, for what shall kill */
 
 /* Every handler of the guest's becomes the default action; what is ignored stays ignored. */
 void signal_clear_handlers(struct task *t);

@@ -13,6 +13,7 @@
 #include "patch_text.h"
 #include "signal.h"
 #include "../kernel/fd.h"
+#include "../kernel/guard.h"
 #include "../kernel/path.h"
 #include <linux/auxvec.h>
 #include <linux/fcntl.h>
@@ -62,8 +63,10 @@ static void map_world(const struct boot *b)
 		fail("the world cannot be mapped", r);
 	if (process.world->magic != UM_WORLD_MAGIC || process.world->version != UM_WORLD_VERSION)
 		fail("the world has another version than this agent", -EINVAL);
-	if (process.world->trace)
+	if (process.world->trace) {
 		fd_own(process.world->trace);
+		process.watch = WATCH_TRACE;
+	}
 	if (process.world->log)
 		fd_own(process.world->log);
 	r = view_map(b->view);
@@ -129,8 +132,12 @@ _Noreturn void agent_start(uint64_t *sp)
 	signal_start(t, b.first ? ignored_now() : b.ignored);
 	if (b.sigsys_blocked)
 		t->sig->mask |= SIGBIT(31 /* SIGSYS */);
-	if (b.first)
+	if (guard_start(t, b.guard, b.guard_fd) < 0)
+		fail("the program's own filters got lost", -EINVAL);
+	if (b.first) {
+		guard_first(t);
 		install_filter();
+	}
 	if (b.fds)
 		files_restore(t->files, b.fds);
 	if (b.cwd)

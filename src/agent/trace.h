@@ -9,7 +9,7 @@
 
 static inline bool trace_on(void)
 {
-	return __builtin_expect(process.world && process.world->trace, 0);
+	return __builtin_expect(process.watch & WATCH_TRACE, 0);
 }
 
 /* A line now, with "?" as result, for calls that may not return; nothing for others. */

@@ -8,6 +8,7 @@
  */
 #include "trap.h"
 #include "patch.h"
+#include "../kernel/guard.h"
 #include "../arch/x86_64/offsets.h"
 #include <linux/audit.h>
 
@@ -26,8 +27,12 @@ void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_uconte
 	struct kernel_mcontext *mc = &uc->mc;
 
 	if (info->sys.arch != AUDIT_ARCH_X86_64) {
-		mc->rax = (uint64_t)-ENOSYS;
-		return;
+		if (!(process.watch & WATCH_GUARD)) {
+			mc->rax = (uint64_t)-ENOSYS;
+			return;
+		}
+		t->guard->foreign = info->sys.arch;	/* the guest's own filters look at it first */
+		t->guard->foreign_cx = (uint32_t)mc->rcx;
 	}
 	save_registers(&t->regs, mc);
 	t->regs.rax = (uint32_t)info->sys.nr;

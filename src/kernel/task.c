@@ -5,6 +5,7 @@
  * the last instruction of the thread that used it.
  */
 #include "task.h"
+#include "guard.h"
 #include "../agent/signal.h"
 #include "../agent/life.h"
 #include "../arch/x86_64/offsets.h"
@@ -17,6 +18,7 @@ struct task_page {
 	struct task task;
 	struct sigstate sig;
 	struct lifestate life;
+	struct guard guard;
 };
 
 _Static_assert(sizeof(struct task_page) <= TASK_SIZE, "task page");
@@ -61,6 +63,7 @@ static struct task *task_in(struct task_page *p)
 	p->task.busy = 1;
 	p->task.sig = &p->sig;
 	p->task.life = &p->life;
+	p->task.guard = &p->guard;
 	return &p->task;
 }
 
@@ -70,15 +73,25 @@ struct task *task_new(void)
 	struct task_page *p = region_find();
 	if (p) {
 		memset(p, 0, sizeof *p);
-		p->task.busy = 1;
+		task_in(p);
 	}
 	lock_release(&tasks_lock);
-	return p ? task_in(p) : NULL;
+	return p ? &p->task : NULL;
 }
 
 struct task *task_first(void)
 {
 	return task_in(region(0));
+}
+
+struct task *task_next(struct task *t)
+{
+	uint32_t i = t ? (uint32_t)(((char *)t - first_task_region) / TASK_SPAN) + 1 : 0;
+
+	for (; i < regions; i++)
+		if (__atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
+			return &region(i)->task;
+	return NULL;
 }
 
 void task_only(struct task *t)

@@ -25,9 +25,12 @@ struct process {
 	int world_fd, image_fd;		/* the two descriptors we own, guarded */
 	const struct um_world *world;	/* mapped read-only: header, then the first view */
 	const struct um_view_slot *views;	/* mapped read-only: our view's span, from its slot on */
+	uint32_t watch;			/* why calls go the long way in dispatch.c: WATCH_*; only ever set */
 	char *exe;			/* path of the running program if that is virtual, else NULL: fs/proc.c */
 };
 extern struct process process;
+
+enum { WATCH_TRACE = 1, WATCH_GUARD = 2 };
 
 struct task {
 	/* the offsets of the first four fields are known to entry.S (arch/x86_64/offsets.h) */
@@ -46,6 +49,7 @@ struct task {
 	struct sighand *sighand;	/* shared with CLONE_SIGHAND */
 	struct sigstate *sig;		/* agent/signal.h: queue, masks, guest's altstack */
 	struct lifestate *life;		/* agent/life.h */
+	struct guard *guard;		/* kernel/guard.h: the guest's own filters */
 
 	struct slot_ref *slots;		/* agent/channel.h: our slot at each server used so far */
 	uint32_t nr;			/* system call being served, for restart and trace */
@@ -57,6 +61,9 @@ struct task {
 struct task *task_new(void);
 struct task *task_first(void);	/* of a new image: the region that is part of it, still zero */
 extern struct lock tasks_lock;
+
+/* Tasks in use, one after the other; NULL: the first, or no more.  The caller holds tasks_lock. */
+struct task *task_next(struct task *t);
 
 /* In the child of a fork: all other threads are gone, their regions are free. */
 void task_only(struct task *t);

@@ -34,6 +34,7 @@ DISPATCH_HEAD = """\
  * one it is a case of; what is refused, or only for real descriptors, needs no handler at all.
  */
 #include <asm/signal.h>
+#include <linux/bpf.h>
 #include <linux/fadvise.h>
 #include <linux/sched.h>
 #include "arch/x86_64/offsets.h"
@@ -164,7 +165,8 @@ def body(row):
         args = ", ".join(["t"] + [f"({a.ctype})a[{i}]" for i, a in enumerate(row.args)])
         return [f"\treturn sys_{row.name}({args});"]
     if row.kind == "refuse":
-        return [f"\treturn -{row.errno};"]
+        free = [f"\tif ({' && '.join(condition(test) for test in row.tests)})", "\t\treturn pass_through(t);"]
+        return (free if row.tests else []) + [f"\treturn -{row.errno};"]
     if row.kind == "pass":
         return passed(row)
     if row.kind == "realfd":

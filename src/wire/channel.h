@@ -196,6 +196,10 @@ struct um_ctl_mount {
  * number is beyond any the kernel has: outside a view it is a plain ENOSYS.
  */
 #define UM_NR_CALL	0x756du
+
+/* What a seccomp listener in a view answers for "go on": the waiting guest's agent makes the call. */
+#define UM_NOTIF_CONTINUE	0x756d5ec0c0470011l
+
 enum um_call {
 	UM_CALL_INFO,		/* (struct um_info *, size): fills it, returns its size */
 	UM_CALL_BRANCH,		/* (name): this process and its later children get a view of their own -> view number */

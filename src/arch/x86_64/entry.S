@@ -2,10 +2,11 @@
 /*
  * The ways into and out of the agent.
  *
- * Five stretches of this file are windows that the signal handler (agent/signal.c) knows by their
+ * Six stretches of this file are windows that the signal handler (agent/signal.c) knows by their
  * labels: when it interrupts one of them it moves the instruction pointer:
  *	call_window .. call_syscall	a guest's call is about to enter the kernel -> call_interrupted
  *	last_window .. last_syscall	likewise -> last_interrupted
+ *	notify_window .. notify_syscall	likewise -> call_interrupted
  *	edge_window .. edge_window_end	the guest's registers are being restored -> edge_window, again
  *	copy_window .. copy_window_end	guest memory is being touched: a fault there -> copy_fault
  *	string_window .. string_window_end	likewise -> copy_fault
@@ -245,6 +246,22 @@ last_interrupted:
 	popq	%rbx
 	.cfi_adjust_cfa_offset -8
 	movq	$-UM_ERESTART_NR, %rax
+	ret
+	.cfi_endproc
+
+/* long notify_call(task): pass_through() at a place of its own, known to the filter of agent/catch.c */
+	.globl	notify_call, notify_window, notify_syscall, notify_behind
+	.type	notify_call, @function
+notify_call:
+	.cfi_startproc
+	movq	%rdi, %r11
+	guest_call %r11
+notify_window:
+	cmpl	$0, TASK_PENDING(%r11)
+	jne	call_interrupted
+notify_syscall:
+	syscall
+notify_behind:
 	ret
 	.cfi_endproc
 

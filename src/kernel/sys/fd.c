@@ -11,6 +11,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/resource.h>
+#include <linux/seccomp.h>
 
 /* ---- dup -------------------------------------------------------------------------------------------- */
 
@@ -281,6 +282,22 @@ static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, 
 	}
 }
 
+/*
+ * The listener of some guest's seccomp filter answers.  "Go on" is not for the kernel to do, but for the
+ * agent of the guest that waits (kernel/guard.c), which takes this value for it.
+ */
+static long notif_send(struct task *t, int fd, gaddr arg)
+{
+	struct seccomp_notif_resp resp;
+
+	if (copy_from_guest(t, &resp, arg, sizeof resp) || resp.flags != SECCOMP_USER_NOTIF_FLAG_CONTINUE ||
+	    resp.error || resp.val)
+		return real_call(t, __NR_ioctl, fd, SECCOMP_IOCTL_NOTIF_SEND, arg);
+	resp.flags = 0;
+	resp.val = UM_NOTIF_CONTINUE;
+	return real_call(t, __NR_ioctl, fd, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+}
+
 long sys_ioctl(struct task *t, int fd, unsigned cmd, gaddr arg)
 {
 	struct file *f;
@@ -289,6 +306,8 @@ long sys_ioctl(struct task *t, int fd, unsigned cmd, gaddr arg)
 	if (!fd_is_virtual(t, fd)) {
 		if (cmd == FICLONE && fd_is_virtual(t, (int)arg))
 			return -EXDEV;
+		if (cmd == SECCOMP_IOCTL_NOTIF_SEND)
+			return notif_send(t, fd, arg);
 		return real_call(t, __NR_ioctl, fd, cmd, arg);
 	}
 	f = fd_hold(t, fd);

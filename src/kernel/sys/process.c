@@ -8,9 +8,10 @@
 #include "../../agent/signal.h"
 #include "../fd.h"
 #include "../path.h"
+#include "seccomp.h"
+#include "../guard.h"
 #include <linux/sched.h>
 #include <linux/prctl.h>
-#include <linux/seccomp.h>
 #include <asm/prctl.h>
 
 long sys_clone(struct task *t, unsigned long flags, gaddr stack, gaddr ptid, gaddr ctid, unsigned long tls)
@@ -79,13 +80,16 @@ long sys_unshare(struct task *t, unsigned long flags)
 
 long sys_prctl(struct task *t, int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
-	(void)a; (void)b; (void)c; (void)d;
 	switch (option) {
 	case PR_GET_SECCOMP:			/* ours does not count */
-		return SECCOMP_MODE_DISABLED;
-	case PR_SET_SECCOMP:			/* as a kernel without it: src/syscalls.tbl, seccomp */
+		return guard_mode(t);
+	case PR_SET_SECCOMP:
+		return prctl_set_seccomp(t, a, b);
+	case PR_SET_NO_NEW_PRIVS:
+	case PR_GET_NO_NEW_PRIVS:
+		return prctl_no_new_privs(t, option == PR_SET_NO_NEW_PRIVS, a, b || c || d);
 	case PR_SET_SYSCALL_USER_DISPATCH:
-		return -EINVAL;
+		return prctl_dispatch(t, a, b, c, d);
 	default:
 		return pass_through(t);
 	}
