@@ -10,6 +10,7 @@ static void round_trip(void)
 	struct boot a = {
 		.first = true, .image_fd = 1023, .world_fd = 1022, .view = 7, .epoch = UINT32_MAX, .server = 1,
 		.umask = 0277, .ignored = 1ull << 63 | 5, .sigsys_blocked = true, .prog_fd = 3, .interp_fd = -1, .hold_fd = 1001,
+		.guard = 5, .guard_fd = 9,
 		.fds = "4:2:17:x", .cwd = "/a b/100%\n\tend", .exe = "/usr/bin/with space=and equal",
 	}, b;
 
@@ -28,6 +29,8 @@ static void round_trip(void)
 	is_int(b.prog_fd, 3, "program");
 	is_int(b.interp_fd, -1, "no interpreter");
 	is_int(b.hold_fd, 1001, "what keeps the mount busy");
+	is_int(b.guard, 5, "what there is of filters");
+	is_int(b.guard_fd, 9, "the filters");
 	is_str(b.fds, a.fds, "descriptors");
 	is_str(b.cwd, a.cwd, "a directory with blanks, percent, newline");
 	is_str(b.exe, a.exe, "a program with a blank and an equals sign");

@@ -80,7 +80,9 @@ static const char *traced(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint6
 	if (pipe(fd))
 		abort();
 	world.trace = (uint32_t)fd[1];
+	process.watch = WATCH_TRACE;
 	make(nr, a, b, c, d);
+	process.watch = 0;
 	world.trace = 0;
 	close(fd[1]);
 	n = read(fd[0], text, sizeof(text) - 1);
