@@ -159,7 +159,7 @@ static void write_line(struct line *l)
 {
 	if (l->text[l->len - 1] != '\n')	/* it was cut */
 		l->text[l->len - 1] = '\n';
-	raw_syscall(__NR_write, process.world->trace, l->text, l->len);
+	own_write((int)process.world->trace, l->text, l->len);
 }
 
 static bool may_not_return(uint32_t nr)
