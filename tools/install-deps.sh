@@ -15,7 +15,7 @@ check='bats perl git tar clang libclang-rt-14-dev
 e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage fusefat dosfstools ntfs-3g fdisk
 libfuse-dev libfuse3-dev
 sshfs archivemount zip
-procps busybox-static dash sqlite3 strace file golang-go default-jre-headless nodejs'
+man-db procps busybox-static dash sqlite3 strace file golang-go default-jre-headless nodejs'
 bench='procps proot strace hyperfine git perl e2fsprogs fuse2fs'
 
 print=no

@@ -122,8 +122,8 @@ long text_number(const char **s);
 /* One line (no newline needed) to the log of the view.  Never fails, never blocks on the guest. */
 void agent_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Writes to a descriptor of ours (log, trace); what goes wrong is no concern of the guest's. */
-void own_write(int fd, const char *text, size_t n);
+/* Writes to a descriptor of ours.  As write(2), but no signal comes of what goes wrong. */
+long own_write(int fd, const void *data, size_t n);
 
 /* An inner contradiction: says so on the log and on stderr, and ends the process with SIGKILL. */
 _Noreturn void agent_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -86,18 +86,19 @@ static int line_format(char *line, int size, const char *prefix, const char *fmt
  * A sandboxed guest may have set RLIMIT_FSIZE to 0, or nobody may be listening any more: the signal that
  * comes of that is not the guest's.  It is this thread's, and comes before the write returns.
  */
-void own_write(int fd, const char *text, size_t n)
+long own_write(int fd, const void *data, size_t n)
 {
 	const uint64_t ours = 1ull << (SIGXFSZ - 1) | 1ull << (SIGPIPE - 1);
 	const struct timespec64 now = { 0, 0 };
 	uint64_t mask = 0;
 
 	raw_syscall(__NR_rt_sigprocmask, SIG_BLOCK, &ours, &mask, 8);
-	long r = raw_syscall(__NR_write, fd, text, n);
+	long r = raw_syscall(__NR_write, fd, data, n);
 	if (r == -EFBIG || r == -EPIPE)
 		raw_syscall(__NR_rt_sigtimedwait, &ours, NULL, &now, 8);
 	mask = ours & ~mask;
 	raw_syscall(__NR_rt_sigprocmask, SIG_UNBLOCK, &mask, NULL, 8);
+	return r;
 }
 
 /*

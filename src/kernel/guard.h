@@ -48,8 +48,8 @@ void guard_inherit(struct task *t, struct task *child);	/* a thread, or a proces
 void guard_forked(struct task *t);			/* in the child of a fork */
 void guard_release(struct task *t);
 
-/* Over exec travel a word, in the boot text, and, if there are filters, a descriptor of a file with them
- * (-1: none; -errno).  The next image gives both to guard_start(), which closes the descriptor. */
+/* Over exec travel a word, in the boot text, and, if there are filters, a descriptor to read them
+ * from (-1: none; or -ENOMEM).  The next image gives both to guard_start(), which closes the descriptor. */
 unsigned guard_word(const struct task *t);
 int guard_file(const struct task *t);
 int guard_start(struct task *t, unsigned word, int fd);

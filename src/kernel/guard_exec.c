@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest's filters over exec: a word in the boot text and, only if there are filters, a file in memory that
- * lists them, oldest first, each as struct item and its code.  (As long as a thread's filters may be, they
- * fit neither in the boot text nor among the arguments.)  What is read is checked again: it comes from
- * memory that the guest could write to.
+ * A guest's filters over exec: a word in the boot text and, only if there are filters, a file in memory (or
+ * a pipe) that lists them, newest first, each as struct item and its code.  (As long as a thread's filters may
+ * be, they fit neither in the boot text nor among the arguments.)  What is read is checked again: it comes
+ * from memory that the guest could write to.
  */
 #include "guard.h"
 #include "cbpf.h"
+#include <linux/fcntl.h>
 #include <linux/memfd.h>
 #include <linux/prctl.h>
 
 enum { WORD_NO_NEW_PRIVS = 1, WORD_FILTER = 2, WORD_CAUGHT = 4 };
 
 struct item { uint32_t len, log, listener; };
-
-static struct item item_of(const struct guest_filter *f)
-{
-	return (struct item){ .len = f->len, .log = f->log, .listener = f->listener };
-}
 
 unsigned guard_word(const struct task *t)
 {
@@ -27,46 +23,81 @@ unsigned guard_word(const struct task *t)
 	       (g->caught ? WORD_CAUGHT : 0);
 }
 
-/* Writes f and those before it so that f's item ends at `end`. */
-static bool write_filters(int fd, const struct guest_filter *f, uint64_t end)
+/* f and those before it, as they are written; *size bytes, to be freed.  NULL: no memory. */
+static char *list(const struct guest_filter *f, size_t *size)
 {
-	for (; f; f = f->prev) {
-		struct item item = item_of(f);
-		size_t size = f->len * sizeof f->code[0];
+	char *all, *p;
 
-		end -= sizeof item + size;
-		if (raw_syscall(__NR_pwrite64, fd, &item, sizeof item, end) != sizeof item ||
-		    raw_syscall(__NR_pwrite64, fd, f->code, size, end + sizeof item) != (long)size)
-			return false;
+	*size = 0;
+	for (const struct guest_filter *g = f; g; g = g->prev)
+		*size += sizeof(struct item) + g->len * sizeof g->code[0];
+	all = p = heap_alloc(*size);
+	for (; p && f; f = f->prev) {
+		struct item item = { .len = f->len, .log = f->log, .listener = f->listener };
+
+		memcpy(p, &item, sizeof item);
+		memcpy(p + sizeof item, f->code, f->len * sizeof f->code[0]);
+		p += sizeof item + f->len * sizeof f->code[0];
 	}
-	return true;
+	return all;
+}
+
+/* A file in memory with what is given, or -errno. */
+static long in_file(const char *all, size_t size)
+{
+	long fd = raw_syscall(__NR_memfd_create, "filters", MFD_CLOEXEC), r = fd;
+
+	if (fd >= 0)
+		r = own_write((int)fd, all, size);
+	if (r == (long)size && raw_syscall(__NR_lseek, fd, 0, 0 /* SEEK_SET */) == 0)
+		return fd;
+	if (fd >= 0)
+		raw_syscall(__NR_close, fd);
+	return r < 0 ? r : -ENOMEM;
+}
+
+static long in_pipe(const char *all, size_t size)
+{
+	int fd[2];
+	long r = raw_syscall(__NR_pipe2, fd, O_CLOEXEC | O_NONBLOCK);
+
+	if (r < 0)
+		return r;
+	raw_syscall(__NR_fcntl, fd[1], F_SETPIPE_SZ, size);
+	r = own_write(fd[1], all, size);
+	raw_syscall(__NR_close, fd[1]);
+	if (r == (long)size)
+		return fd[0];
+	raw_syscall(__NR_close, fd[0]);
+	return -ENOMEM;
 }
 
 int guard_file(const struct task *t)
 {
-	const struct guest_filter *f = t->guard->filter;
-	uint64_t size = 0;
+	size_t size;
+	char *all;
+	long r;
 
-	if (!f)
+	if (!t->guard->filter)
 		return -1;
-	for (; f; f = f->prev)
-		size += sizeof(struct item) + f->len * sizeof f->code[0];
-	long fd = raw_syscall(__NR_memfd_create, "filters", MFD_CLOEXEC);
-	if (fd >= 0 && !write_filters((int)fd, t->guard->filter, size)) {
-		raw_syscall(__NR_close, fd);
+	all = list(t->guard->filter, &size);
+	if (!all)
 		return -ENOMEM;
-	}
-	return (int)fd;
+	r = in_file(all, size);
+	if (r == -EFBIG)		/* RLIMIT_FSIZE, which does not concern pipes */
+		r = in_pipe(all, size);
+	heap_free(all);
+	return r < 0 ? -ENOMEM : (int)r;	/* -EPERM would be -1 */
 }
 
-/* The filter at `pos`, which moves behind it; *f is NULL at the end.  0 or -errno. */
-static int read_filter(int fd, uint64_t *pos, struct guest_filter **f)
+/* The next filter; *f is NULL at the end.  0 or -errno. */
+static int read_filter(int fd, struct guest_filter **f)
 {
 	struct item item;
-	size_t size;
+	long size;
 
 	*f = NULL;
-	if (raw_syscall(__NR_pread64, fd, &item, sizeof item, *pos) != sizeof item)
+	if (raw_syscall(__NR_read, fd, &item, sizeof item) != sizeof item)
 		return 0;
 	if (!item.len || item.len > BPF_MAXINSNS)
 		return -EINVAL;
@@ -78,28 +109,22 @@ static int read_filter(int fd, uint64_t *pos, struct guest_filter **f)
 	(*f)->len = item.len;
 	(*f)->log = item.log;
 	(*f)->listener = item.listener;
-	if (raw_syscall(__NR_pread64, fd, (*f)->code, size, *pos + sizeof item) != (long)size)
-		return -EINVAL;
-	*pos += sizeof item + size;
-	return cbpf_check((*f)->code, (*f)->len);
+	return raw_syscall(__NR_read, fd, (*f)->code, size) == size ? cbpf_check((*f)->code, (*f)->len) : -EINVAL;
 }
 
 int guard_start(struct task *t, unsigned word, int fd)
 {
 	struct guard *g = t->guard;
-	struct guest_filter *f;
-	uint64_t pos = 0;
-	int r = 0;
+	struct guest_filter **at = &g->filter;
+	int r;
 
 	g->no_new_privs = word & WORD_NO_NEW_PRIVS;
 	g->mode = word & WORD_FILTER ? SECCOMP_MODE_FILTER : SECCOMP_MODE_DISABLED;
 	g->caught = word & WORD_CAUGHT;
 	if (fd < 0)
 		return 0;
-	while ((r = read_filter(fd, &pos, &f)) == 0 && f) {
-		f->prev = g->filter;
-		g->filter = f;
-	}
+	while ((r = read_filter(fd, at)) == 0 && *at)
+		at = &(*at)->prev;
 	process.watch |= WATCH_GUARD;
 	raw_syscall(__NR_close, fd);
 	return r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A program's own seccomp filters: what is accepted, each action, filters on filters, arguments, strict mode.
+ * A program's own seccomp filters: what is accepted, each action, filters on filters, arguments.
  * GUEST_WORLDS: view
  */
 #include "filter.h"
@@ -8,10 +8,11 @@
 #include <ucontext.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
+#include <sys/time.h>
 
 #define NOWHERE	1000		/* no system call */
 
-static volatile int caught;
+static volatile int caught, trapped_calls;
 static siginfo_t info;
 static ucontext_t context;
 
@@ -21,6 +22,7 @@ static void note(int sig, siginfo_t *si, void *uc)
 	info = *si;
 	memcpy(&context, uc, offsetof(ucontext_t, __fpregs_mem));
 	caught++;
+	trapped_calls++;
 	((ucontext_t *)uc)->uc_mcontext.gregs[REG_RAX] = 4711;
 }
 
@@ -494,6 +496,30 @@ TEST(signals, "signals, sleeping and restarted calls under a filter")
 	EXITED(status, 0);
 }
 
+TEST(storm, "trapped calls while signals rain down: each is answered once")
+{
+	struct sigaction sa = { .sa_handler = interrupt };
+	int n;
+
+	OK(sigaction(SIGALRM, &sa, NULL));
+	OK(sigaction(SIGVTALRM, &sa, NULL));
+	handle(SIGSYS, 0);
+	forbid(SYS_getppid, SECCOMP_RET_TRAP | 7);
+	MUST(answer(0, SYS_getpgrp, ERRNO(EXDEV)));
+	ualarm(300, 300);
+	OK(setitimer(ITIMER_VIRTUAL, &(struct itimerval){ { 0, 1000 }, { 0, 1000 } }, NULL));
+	for (n = 0; n < 3000; n++) {
+		int before = trapped_calls;
+
+		EQ(getppid(), 4711);
+		EQ(trapped_calls, before + 1);
+		EQ(info.si_errno, 7);
+		FAILS(syscall(SYS_getpgrp), EXDEV);
+	}
+	ualarm(0, 0);
+	TRUE(caught > 20);
+}
+
 TEST(memory, "memory calls that a view looks at work under a filter as well")
 {
 	char *p;
@@ -514,71 +540,4 @@ TEST(memory, "memory calls that a view looks at work under a filter as well")
 	REQUIRE(p != (void *)-1);
 	p[1] = 1;
 	OK(shmdt(p));
-}
-
-/* ---- strict mode ---------------------------------------------------------------------------------------- */
-
-enum { BY_PRCTL, BY_SECCOMP };
-
-static void be_strict(long by)
-{
-	if (by == BY_PRCTL)
-		MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
-	else
-		MUST(seccomp(SECCOMP_SET_MODE_STRICT, 0, NULL));
-}
-
-static void strict_good(void *by)
-{
-	int fd[2];
-	char c;
-
-	handle(SIGSEGV, 0);
-	MUST(pipe(fd));
-	be_strict((long)by);
-	for (int i = 0; i < 50; i++)
-		if (write(fd[1], "y", 1) != 1 || read(fd[0], &c, 1) != 1 || c != 'y')
-			syscall(SYS_exit, 9);
-	syscall(SYS_exit, 5);
-}
-
-static void strict_bad(void *nr)
-{
-	be_strict(BY_SECCOMP);
-	syscall((long)nr, 0, 0, 0);
-	syscall(SYS_exit, 3);
-}
-
-TEST(strict, "strict mode: read, write and exit go on, everything else is SIGKILL")
-{
-	EXITED(in_child(strict_good, (void *)BY_PRCTL), 5);
-	EXITED(in_child(strict_good, (void *)BY_SECCOMP), 5);
-	SIGNALED(in_child(strict_bad, (void *)SYS_getpid), SIGKILL);
-	SIGNALED(in_child(strict_bad, (void *)SYS_close), SIGKILL);
-	SIGNALED(in_child(strict_bad, (void *)SYS_exit_group), SIGKILL);
-	SIGNALED(in_child(strict_bad, (void *)SYS_prctl), SIGKILL);
-	SIGNALED(in_child(strict_bad, (void *)SYS_seccomp), SIGKILL);
-}
-
-TEST(strict_after, "strict mode cannot follow a filter")
-{
-	forbid(SYS_getppid, ERRNO(1));
-	FAILS(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT), EINVAL);
-	FAILS(seccomp(SECCOMP_SET_MODE_STRICT, 0, NULL), EINVAL);
-}
-
-static void strict_signal(void *unused)
-{
-	(void)unused;
-	handle(SIGALRM, 0);
-	ualarm(20000, 0);
-	be_strict(BY_PRCTL);
-	while (!caught)
-		;
-	syscall(SYS_exit, 6);
-}
-
-TEST(strict_handler, "a handler runs in strict mode and returns")
-{
-	EXITED(in_child(strict_signal, NULL), 6);
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <spawn.h>
+#include <sys/resource.h>
 
 static volatile int running, stop;
 static sem_t ready, go;
@@ -119,6 +120,19 @@ static void many(void *unused)
 TEST(large_over_exec, "filters of eight thousand instructions go over exec")
 {
 	EXITED(in_child(many, NULL), 0);
+}
+
+static void limited(void *unused)
+{
+	static const struct rlimit none = { 0, 0 };
+
+	OK(setrlimit(RLIMIT_FSIZE, &none));
+	many(unused);
+}
+
+TEST(exec_under_limit, "the same when files may not grow")
+{
+	EXITED(in_child(limited, NULL), 0);
 }
 
 TEST(failed_exec, "an exec that fails changes nothing, and leaves no descriptor")

@@ -157,9 +157,9 @@ void shim_log_clear(void)
 	shim_log[0] = 0;
 }
 
-WEAK void own_write(int fd, const char *text, size_t n)
+WEAK long own_write(int fd, const void *data, size_t n)
 {
-	raw_syscall(__NR_write, fd, text, n);
+	return raw_syscall(__NR_write, fd, data, n);
 }
 
 WEAK void agent_log(const char *fmt, ...)
