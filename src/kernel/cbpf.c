@@ -8,6 +8,7 @@
  * (tests/unit/cbpf_test.c, tests/fuzz/cbpf_fuzz.c).
  */
 #include "cbpf.h"
+#include <linux/audit.h>
 
 #define OP(op)		case BPF_ALU | BPF_##op | BPF_K: case BPF_ALU | BPF_##op | BPF_X
 #define JUMP(op)	case BPF_JMP | BPF_##op | BPF_K: case BPF_JMP | BPF_##op | BPF_X
@@ -176,6 +177,40 @@ uint32_t cbpf_run(const struct sock_filter *f, const struct seccomp_data *data)
 				x = a;
 			else
 				a = x;
+		}
+	}
+}
+
+bool cbpf_always_allows(const struct sock_filter *f, uint32_t nr)
+{
+	uint32_t a = 0;
+
+	for (;; f++) {
+		switch (f->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			if (f->k == offsetof(struct seccomp_data, nr))
+				a = nr;
+			else if (f->k == offsetof(struct seccomp_data, arch))
+				a = AUDIT_ARCH_X86_64;
+			else
+				return false;
+			break;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= f->k;
+			break;
+		case BPF_JMP | BPF_JA:
+			f += f->k;
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+		case BPF_JMP | BPF_JGT | BPF_K:
+		case BPF_JMP | BPF_JGE | BPF_K:
+		case BPF_JMP | BPF_JSET | BPF_K:
+			f += holds(BPF_OP(f->code), a, f->k) ? f->jt : f->jf;
+			break;
+		case BPF_RET | BPF_K:
+			return (f->k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ALLOW;
+		default:
+			return false;
 		}
 	}
 }

@@ -15,6 +15,9 @@ int cbpf_check(const struct sock_filter *prog, unsigned len);
 /* What a program that has passed the check returns. */
 uint32_t cbpf_run(const struct sock_filter *prog, const struct seccomp_data *data);
 
+/* Does it allow call nr of our architecture, whatever the arguments, wherever it is made?  (false: not known.) */
+bool cbpf_always_allows(const struct sock_filter *prog, uint32_t nr);
+
 /* Its length once the kernel has translated it to its own machine: that is what its limit counts. */
 unsigned cbpf_translated(const struct sock_filter *prog, unsigned len);
 

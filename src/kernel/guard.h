@@ -11,12 +11,15 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#define GUARD_NUMBERS	512	/* call numbers for which the answer of the filters can be remembered */
+
 /* One filter.  Immutable but for refs; those before it are shared by all that have been added to them. */
 struct guest_filter {
 	uint32_t refs;			/* atomic: guards and filters that point here */
 	uint32_t len;
 	bool log;			/* SECCOMP_FILTER_FLAG_LOG */
 	bool listener;			/* has one in the kernel */
+	uint64_t allows[GUARD_NUMBERS / 64];	/* a bit for each call that this and those before it always allow */
 	struct guest_filter *prev;
 	struct sock_filter code[];
 };
@@ -36,7 +39,11 @@ struct guard {
  * while process.watch has WATCH_GUARD. */
 bool guard_passes(struct task *t, const unsigned long *args, long *result);
 
-/* seccomp(2), SECCOMP_SET_MODE_FILTER: adds a filter that has been checked.  Takes f over if it succeeds. */
+/* A filter of len instructions, to be filled; and what is to be done when it is and has been checked. */
+struct guest_filter *guard_new(unsigned len);
+void guard_ready(struct guest_filter *f);
+
+/* seccomp(2), SECCOMP_SET_MODE_FILTER: adds a filter that is ready.  Takes f over if it succeeds. */
 long guard_add(struct task *t, unsigned flags, struct guest_filter *f);
 /* SECCOMP_SET_MODE_STRICT; and Syscall User Dispatch.  0 or -errno. */
 long guard_set_strict(struct task *t);

@@ -13,7 +13,11 @@
 
 enum { WORD_NO_NEW_PRIVS = 1, WORD_FILTER = 2, WORD_CAUGHT = 4 };
 
-struct item { uint32_t len, log, listener; };
+struct item {
+	uint32_t len;
+	bool log, listener;
+	uint64_t allows[GUARD_NUMBERS / 64];
+};
 
 unsigned guard_word(const struct task *t)
 {
@@ -35,6 +39,7 @@ static char *list(const struct guest_filter *f, size_t *size)
 	for (; p && f; f = f->prev) {
 		struct item item = { .len = f->len, .log = f->log, .listener = f->listener };
 
+		memcpy(item.allows, f->allows, sizeof item.allows);
 		memcpy(p, &item, sizeof item);
 		memcpy(p + sizeof item, f->code, f->len * sizeof f->code[0]);
 		p += sizeof item + f->len * sizeof f->code[0];
@@ -102,11 +107,10 @@ static int read_filter(int fd, struct guest_filter **f)
 	if (!item.len || item.len > BPF_MAXINSNS)
 		return -EINVAL;
 	size = item.len * sizeof (*f)->code[0];
-	*f = heap_alloc(sizeof **f + size);
+	*f = guard_new(item.len);
 	if (!*f)
 		return -ENOMEM;
-	(*f)->refs = 1;
-	(*f)->len = item.len;
+	memcpy((*f)->allows, item.allows, sizeof item.allows);
 	(*f)->log = item.log;
 	(*f)->listener = item.listener;
 	return raw_syscall(__NR_read, fd, (*f)->code, size) == size ? cbpf_check((*f)->code, (*f)->len) : -EINVAL;

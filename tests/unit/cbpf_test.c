@@ -96,6 +96,45 @@ static void at_random(void)
 	   "of all kinds: %u refused, %u die, %u give a value", refused, died, values);
 }
 
+/* What is remembered of a program holds for all arguments, and is what one would expect of a list of numbers. */
+static void remembered(void)
+{
+	struct seccomp_data d = { .arch = AUDIT_ARCH_X86_64 };
+	struct sock_filter numbers[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 100, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 16, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 24), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 7, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	unsigned wrong = 0, known = 0;
+
+	is_int(cbpf_check(numbers, sizeof(numbers) / sizeof(numbers[0])), 0, "a list of numbers");
+	ok(cbpf_always_allows(numbers, 15) && !cbpf_always_allows(numbers, 16) && !cbpf_always_allows(numbers, 100),
+	   "it allows 15, never 100, and 16 sometimes");
+	for (int n = 0; n < PROGRAMS; n++) {
+		struct sock_filter code[LONGEST];
+		unsigned len = 1 + any(LONGEST);
+
+		for (unsigned i = 0; i < len; i++)
+			code[i] = any(4) ? instruction(len - i - 1 + TAIL) :
+				  (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW | any(2));
+		rig_set(code, len);
+		if (cbpf_check(rig, rig_len) || !cbpf_always_allows(rig + HEAD, NOWHERE))
+			continue;
+		known++;
+		for (int i = 0; i < 20; i++) {
+			d.nr = NOWHERE;
+			d.instruction_pointer = word();
+			for (int k = 0; k < 6; k++)
+				d.args[k] = (uint64_t)word() << 32 | word();
+			wrong += (cbpf_run(rig + HEAD, &d) & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ALLOW;
+		}
+	}
+	ok(known > PROGRAMS / 50 && !wrong, "%u programs always allow, %u do not", known, wrong);
+}
+
 static void lengths(void)
 {
 	static struct sock_filter many[BPF_MAXINSNS + 1];
@@ -121,6 +160,7 @@ int main(void)
 {
 	plan(0);
 	lengths();
+	remembered();
 	if (rig_start())
 		at_random();
 	else

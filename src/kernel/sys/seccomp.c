@@ -40,11 +40,9 @@ static long fetch(struct task *t, gaddr args, struct guest_filter **out)
 		return -EACCES;
 	if (!prog.filter)
 		return -EINVAL;
-	f = heap_alloc(sizeof *f + prog.len * sizeof f->code[0]);
+	f = guard_new(prog.len);
 	if (!f)
 		return -ENOMEM;
-	f->refs = 1;
-	f->len = prog.len;
 	r = copy_from_guest(t, f->code, (gaddr)prog.filter, prog.len * sizeof f->code[0]);
 	if (r == 0)
 		r = cbpf_check(f->code, f->len);
@@ -52,6 +50,7 @@ static long fetch(struct task *t, gaddr args, struct guest_filter **out)
 		heap_free(f);
 		return r;
 	}
+	guard_ready(f);
 	*out = f;
 	return 0;
 }
