@@ -58,6 +58,28 @@ HELPER(expect)		/* ERRNO: of getppid; NO_NEW_PRIVS */
 	return guest_bad != 0;
 }
 
+/* The next three are for tests/scenario/seccomp.bats. */
+HELPER(filtered)	/* PROGRAM ARG...: under a filter that forbids nothing anybody does */
+{
+	REQUIRE(argc > 0);
+	forbid(1001, ERRNO(ENOLINK));
+	execvp(argv[0], argv);
+	return 127;
+}
+
+HELPER(state)
+{
+	printf("mode %d, no_new_privs %d\n", prctl(PR_GET_SECCOMP), prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	return 0;
+}
+
+HELPER(logged)
+{
+	forbid(SYS_getppid, SECCOMP_RET_LOG);
+	TRUE(getppid_raw() > 0);
+	return guest_bad != 0;
+}
+
 static void child(void *want)
 {
 	EQ(call(), -(long)want);
