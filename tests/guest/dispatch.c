@@ -118,6 +118,28 @@ TEST(by_range, "calls from the range are let through")
 	}
 }
 
+TEST(only_range, "the other way round: only calls from the range are dispatched")
+{
+	extern char other[], other_end[];
+	long r;
+
+	if (!there_is())
+		SKIP("this kernel has no Syscall User Dispatch");
+	handle();
+	if (dispatch(2, (unsigned long)other, other_end - other, &selector) < 0 && errno == EINVAL)
+		SKIP("not before Linux 6.16");
+	for (int i = 1; i <= 100; i++) {
+		selector = SYSCALL_DISPATCH_FILTER_BLOCK;
+		TRUE(outside() > 1 && caught == i - 1);
+		asm volatile("other: mov %1, %%eax\nsyscall\nnop\nother_end:" : "=a"(r) : "i"(SYS_getppid) :
+			     "rcx", "r11", "memory");
+		EQ(r, 4711);
+	}
+	FAILS(dispatch(2, 16, 0, &selector), EINVAL);
+	FAILS(dispatch(2, 0, 0, &selector), EINVAL);
+	FAILS(dispatch(2, 16, -8ul, &selector), EINVAL);
+}
+
 static void child(void *unused)
 {
 	(void)unused;

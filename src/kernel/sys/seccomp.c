@@ -13,6 +13,9 @@
 #define KNOWN_FLAGS (SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | \
 		     SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC_ESRCH | \
 		     SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+#ifndef PR_SYS_DISPATCH_INCLUSIVE_ON
+#define PR_SYS_DISPATCH_INCLUSIVE_ON 2	/* Linux 6.16 */
+#endif
 #define USER_END	0x7ffffffff000ul	/* no address of user space is beyond */
 
 static bool may_install(struct task *t)
@@ -136,7 +139,13 @@ long prctl_dispatch(struct task *t, unsigned long mode, uint64_t offset, uint64_
 {
 	if (mode == PR_SYS_DISPATCH_OFF)
 		return offset || len || selector ? -EINVAL : guard_set_dispatch(t, false, 0, 0, 0);
-	if (mode != PR_SYS_DISPATCH_ON || (offset && offset + len <= offset))
+	if (mode == PR_SYS_DISPATCH_INCLUSIVE_ON) {	/* the range itself, not all but it */
+		if (!len || offset + len <= offset)
+			return -EINVAL;
+		offset += len;
+		len = -len;
+	} else if (mode != PR_SYS_DISPATCH_ON || (offset && offset + len <= offset)) {
 		return -EINVAL;
+	}
 	return selector >= USER_END ? -EFAULT : guard_set_dispatch(t, true, offset, len, selector);
 }
