@@ -48,7 +48,7 @@ void agent_syscall(struct task *t)
 
 	t->nr = (uint32_t)rax;
 	handler = find(t->nr);
-	if (__builtin_expect(process.watch, 0))
+	if (__builtin_expect(process.watch & WATCH_CALLS, 0))
 		result = watched(t, handler, args);
 	else
 		result = handler ? handler(t, args) : -ENOSYS;

@@ -20,11 +20,12 @@
 #define COUNTERS	128u
 #define AREAS		64
 #define PAGE		4096ul
-#define STUBS_PER_PAGE	(PAGE / STUB_SIZE)
+#define STUBS_PER_PAGE	((PAGE - 16) / STUB_SIZE)
 #define NEAR		0x7f000000l
 #define AROUND		128ul		/* bytes looked at before and behind a site */
 
 void stub_entry(void);
+void fd_entry(void);
 
 static struct { uint32_t site, count; } counters[COUNTERS];	/* low half of the address */
 static struct { uint64_t base; uint32_t size, used; } areas[AREAS];	/* of stubs; bytes */
@@ -86,7 +87,7 @@ static bool area_add(uint64_t base, uint32_t size, uint32_t used)
 /* Room for one stub near the site, or 0. */
 static uint64_t stub_place(uint64_t site)
 {
-	uint64_t entry = (uint64_t)stub_entry;
+	uint64_t entries[2] = { (uint64_t)fd_entry, (uint64_t)stub_entry };
 
 	for (int i = 0; i < nareas; i++)
 		if (is_near(areas[i].base, site) && areas[i].used < areas[i].size) {
@@ -98,7 +99,7 @@ static uint64_t stub_place(uint64_t site)
 	long at = map_near(site);
 	if (at < 0)
 		return 0;
-	memcpy((void *)(at + PAGE - 8), &entry, 8);
+	memcpy((void *)(at + PAGE - 16), entries, 16);
 	area_add(at, STUBS_PER_PAGE * STUB_SIZE, STUB_SIZE);
 	return at;
 }

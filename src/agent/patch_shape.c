@@ -104,17 +104,34 @@ bool patch_recognise(const uint8_t *p, int n, int at, struct patch_shape *s)
 	return s->length && s->nr != __NR_rt_sigreturn;
 }
 
+/*
+ * Calls about the descriptor that is their first argument, which the kernel may be given as they are when no
+ * descriptor is virtual (fd_entry in entry.S); those that open or close descriptors have hints to think of, too.
+ */
+static uint32_t short_way(int nr)
+{
+	switch (nr) {
+	case __NR_read: case __NR_write: case __NR_pread64: case __NR_pwrite64: case __NR_readv: case __NR_writev:
+	case __NR_fstat: case __NR_lseek: case __NR_fsync: case __NR_fdatasync: case __NR_ftruncate:
+		return WATCH_FD;
+	case __NR_close: case __NR_fcntl: case __NR_dup:
+		return WATCH_FD_TABLE;
+	default:
+		return 0;
+	}
+}
+
 void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct patch_shape *s)
 {
 	uint64_t resume = site + s->length;
-	uint32_t rel;
+	uint32_t rel, mask = short_way(s->nr);
 
 	memset(buf, 0xcc, STUB_SIZE);
 	memcpy(buf, "\x48\x8d\x0d", 3);				/* lea tail(%rip),%rcx */
 	rel = STUB_TAIL - 7;
 	memcpy(buf + 3, &rel, 4);
 	memcpy(buf + 7, "\xff\x25", 2);				/* jmp *entry(%rip) */
-	rel = PAGE - 8 - ((stub & (PAGE - 1)) + 13);		/* the page's last word holds it */
+	rel = PAGE - (mask ? 16 : 8) - ((stub & (PAGE - 1)) + 13);	/* the page's last words hold them */
 	memcpy(buf + 9, &rel, 4);
 	buf[13] = 0xb8;						/* mov $nr,%eax; syscall: if gs is not ours */
 	memcpy(buf + 14, &s->nr, 4);
@@ -122,6 +139,7 @@ void patch_write_stub(uint8_t *buf, uint64_t stub, uint64_t site, const struct p
 	buf[STUB_TAIL] = 0xe9;					/* jmp resume */
 	rel = (uint32_t)(resume - (stub + STUB_TAIL + 5));
 	memcpy(buf + STUB_TAIL + 1, &rel, 4);
+	memcpy(buf + STUB_TAIL + STUB_MASK, &mask, 4);
 	site -= stub + STUB_TAIL;
 	resume -= stub + STUB_TAIL;
 	memcpy(buf + STUB_TAIL + STUB_SITE, &site, 8);

@@ -33,6 +33,7 @@ extern char call_window[], call_syscall[], call_interrupted[];
 extern char last_window[], last_syscall[], last_interrupted[];
 extern char notify_window[], notify_syscall[];
 extern char edge_window[], edge_window_end[];
+extern char fd_window[], fd_syscall[], fd_slow[], fd_done[], fd_done_end[];
 extern char copy_window[], copy_window_end[], copy_fault[];
 extern char string_window[], string_window_end[];
 void signal_restorer(void);
@@ -274,6 +275,10 @@ static void leave_window(struct task *t, struct kernel_ucontext *uc)
 		uc->mc.rip = (uint64_t)call_interrupted;
 	if (ip >= (uint64_t)last_window && ip <= (uint64_t)last_syscall)
 		uc->mc.rip = (uint64_t)last_interrupted;
+	if (ip >= (uint64_t)fd_window && ip <= (uint64_t)fd_syscall) {
+		uc->mc.rip = (uint64_t)fd_slow;
+		uc->mc.r11 = (uint64_t)t;	/* the kernel may have been there already */
+	}
 	if (within(ip, edge_window, edge_window_end)) {
 		uc->mc.rip = (uint64_t)edge_window;
 		uc->mc.rdi = (uint64_t)t;
@@ -332,6 +337,8 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 		leave_window(t, uc);
 		return;
 	}
+	if (within(uc->mc.rip, fd_done, fd_done_end))
+		uc->mc.rip = t->tail;
 	if (within(uc->mc.rip, agent_text_start, agent_text_end)) {
 		arrived_in_agent(t, sig, info, uc);
 		return;

@@ -167,6 +167,7 @@ static int table_grow(struct files *fs, int fd)
 	tab = (struct file **)slots_grow((void **)fs->tab, (size_t)fs->size, (size_t)size);
 	if (!tab)
 		return -ENOMEM;
+	__atomic_fetch_or(&process.watch, WATCH_VIRTUAL, __ATOMIC_ACQ_REL);
 	__atomic_store_n(&fs->tab, tab, __ATOMIC_RELEASE);	/* before size: fd_peek reads size first */
 	__atomic_store_n(&fs->size, size, __ATOMIC_RELEASE);
 	return 0;

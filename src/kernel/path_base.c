@@ -161,6 +161,7 @@ static bool hints_grow(struct files *fs, int fd)
 	if (!hints)
 		return false;
 	__atomic_store_n(&fs->hints, (struct dir_hint **)hints, __ATOMIC_RELEASE);	/* before its size */
+	__atomic_fetch_or(&process.watch, WATCH_HINTS, __ATOMIC_ACQ_REL);
 	__atomic_store_n(&fs->nhints, n, __ATOMIC_RELEASE);
 	return true;
 }

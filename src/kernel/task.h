@@ -25,19 +25,26 @@ struct process {
 	int world_fd, image_fd;		/* the two descriptors we own, guarded */
 	const struct um_world *world;	/* mapped read-only: header, then the first view */
 	const struct um_view_slot *views;	/* mapped read-only: our view's span, from its slot on */
-	uint32_t watch;			/* why calls go the long way in dispatch.c: WATCH_*; only ever set */
+	uint32_t watch;			/* WATCH_*; only ever set */
 	char *exe;			/* path of the running program if that is virtual, else NULL: fs/proc.c */
 };
 extern struct process process;
 
-enum { WATCH_TRACE = 1, WATCH_GUARD = 2 };
+enum {
+	WATCH_TRACE = 1, WATCH_GUARD = 2,	/* why calls go the long way in dispatch.c */
+	WATCH_CALLS = 0xff,
+	WATCH_VIRTUAL = 0x100,		/* some descriptor may be virtual */
+	WATCH_HINTS = 0x10000,		/* some have hints (path_base.c) */
+};
 
 struct task {
-	/* the offsets of the first four fields are known to entry.S (arch/x86_64/offsets.h) */
+	/* the offsets of the first six fields are known to entry.S (arch/x86_64/offsets.h) */
 	struct task *self;		/* points back: how entry.S believes gs */
 	uint32_t pending;		/* signals queued in `queue`, or other work to do at the edge */
 	uint32_t busy;			/* 1 while a thread uses the region; cleared by its last instruction */
 	struct regs regs;		/* the guest's registers while it is in the agent */
+	uint64_t tail;			/* fd_entry: where the guest goes on, and its flags */
+	uint32_t flags;
 
 	int tid;
 	int pid;			/* thread group: differs from process.pid in a vfork child only */

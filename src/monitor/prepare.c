@@ -5,7 +5,7 @@
  * let through by its number anyway.  Guests map them in place of the files' own (agent/prepared.c).
  *
  * The stubs lie in the rest of the text's last page if they fit there, else in pages of their own, which will lie
- * behind the whole file in memory.  A stub goes to the agent through a word at the end of its page.
+ * behind the whole file in memory.  A stub goes to the agent through one of two words at the end of its page.
  *
  * Everything here is optional: what is not understood is left to trap.
  */
@@ -27,7 +27,7 @@
 #define PAGE		4096ul
 #define AROUND		128ul		/* bytes that patch_recognise() may want to see */
 #define SITES		4096u
-#define PER_PAGE	((PAGE - 8) / STUB_SIZE)
+#define PER_PAGE	((PAGE - 16) / STUB_SIZE)
 
 extern const uint8_t um_agent_image[];
 
@@ -38,7 +38,7 @@ struct job {
 	const Elf64_Phdr *text;
 	uint64_t end;			/* of the file in memory, from its start */
 	uint8_t *copy;			/* UM_PREPARED_SPAN bytes: the text in whole pages, then pages of stubs */
-	uint64_t entry;			/* where stubs lead */
+	uint64_t entries[2];		/* where stubs lead: the last words of their page */
 	struct um_prepared *p;
 	uint32_t stubs;
 	uint32_t nsites, sites[SITES];	/* syscall instructions, from the text's start */
@@ -165,7 +165,7 @@ static void patch_site(struct job *j, const struct patch_shape *s)
 	uint32_t rel = (uint32_t)(stub - (p->text_vaddr + (uint64_t)s->jump + 5));
 
 	patch_write_stub(j->copy + at, stub, p->text_vaddr + (uint64_t)s->start, s);
-	memcpy(j->copy + (at & ~(PAGE - 1)) + PAGE - 8, &j->entry, 8);
+	memcpy(j->copy + (at & ~(PAGE - 1)) + PAGE - 16, j->entries, 16);
 	j->copy[s->jump] = 0xe9;
 	memcpy(j->copy + s->jump + 1, &rel, 4);
 	if (s->start != s->jump) {
@@ -181,7 +181,7 @@ static void place_stubs(struct job *j, uint32_t sites)
 	struct um_prepared *p = j->p;
 	uint64_t free = (j->text->p_filesz + 15) & ~15ul;
 
-	if (free + sites * STUB_SIZE + 8 <= p->text_size && (free & ~(PAGE - 1)) == p->text_size - PAGE) {
+	if (free + sites * STUB_SIZE + 16 <= p->text_size && (free & ~(PAGE - 1)) == p->text_size - PAGE) {
 		p->stub_pages = 0;
 		p->stubs_vaddr = p->text_vaddr + free;
 		p->stubs_size = (uint64_t)sites * STUB_SIZE;
@@ -203,17 +203,16 @@ static void patch_all(struct job *j)
 
 /* ---- the world ------------------------------------------------------------------------------------ */
 
-/* The word before the agent's first instruction (arch/x86_64/entry.S). */
-static uint64_t stub_entry(void)
+/* The words before the agent's first instruction (arch/x86_64/entry.S). */
+static bool find_entries(struct job *j)
 {
 	const Elf64_Ehdr *eh = (const void *)um_agent_image;
 	const Elf64_Phdr *ph = (const void *)(um_agent_image + eh->e_phoff);
-	uint64_t v = 0;
 
 	for (int i = 0; i < eh->e_phnum; i++)
 		if (ph[i].p_type == PT_LOAD && eh->e_entry - ph[i].p_vaddr < ph[i].p_filesz)
-			memcpy(&v, um_agent_image + ph[i].p_offset + (eh->e_entry - ph[i].p_vaddr) - 8, 8);
-	return v;
+			memcpy(j->entries, um_agent_image + ph[i].p_offset + (eh->e_entry - ph[i].p_vaddr) - 16, 16);
+	return j->entries[0] && j->entries[1];
 }
 
 static void describe(struct um_prepared *p, const struct job *j, const struct stat *st, const char *path)
@@ -262,8 +261,7 @@ static void prepare_file(struct world *w, int which, struct job *j, int fd, cons
 	struct um_prepared p = { 0 };
 
 	j->p = &p;
-	j->entry = stub_entry();
-	if (!j->entry || !find_text(j))
+	if (!find_entries(j) || !find_text(j))
 		return;
 	describe(&p, j, st, path);
 	p.copy = UM_OFF_PREPARED + (uint64_t)which * UM_PREPARED_SPAN;

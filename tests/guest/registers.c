@@ -44,11 +44,13 @@ struct regs {
 void call_any(const struct regs *in, struct regs *out);
 void call_getppid(const struct regs *in, struct regs *out);
 void call_umask(const struct regs *in, struct regs *out);
+void call_lseek(const struct regs *in, struct regs *out);
 void call_read(const struct regs *in, struct regs *out);
 __asm__(".text\n"
 	"call_any:\n" CALL_BODY("mov 96(%rax),%rax\n")
 	"call_getppid:\n" CALL_BODY("mov $110,%eax\n")
 	"call_umask:\n" CALL_BODY("mov $95,%eax\n")
+	"call_lseek:\n" CALL_BODY("mov $8,%eax\n")
 	"call_read:\n" CALL_BODY("xor %eax,%eax\n"));
 
 static uint64_t seed = 88172645463325252u;
@@ -126,6 +128,37 @@ TEST(patched_call, "the same over `mov $nr,%eax; syscall`, often enough to be pa
 		call_umask(&in, &out);
 		compare(&in, &out, true);
 	}
+}
+
+static volatile sig_atomic_t rings;
+
+static void ring(int sig)
+{
+	(void)sig;
+	rings = rings + 1;
+	lseek(0, 0, SEEK_CUR);		/* the same way again, in between */
+}
+
+TEST(descriptor_call, "the same over a call on a descriptor, also in a storm of signals")
+{
+	struct itimerval fast = { { 0, 100 }, { 0, 100 } }, off = { { 0, 0 }, { 0, 0 } };
+	int fd = MUST(open("/dev/zero", O_RDONLY));
+	struct regs in, out;
+
+	signal(SIGALRM, ring);
+	for (long i = 0; i < 300000 && !guest_bad; i++) {
+		if (i == 10000)
+			OK(setitimer(ITIMER_REAL, &fast, NULL));
+		fill(&in);
+		in.rdi = (i & 7) == 7 ? (uint64_t)-1 : (uint64_t)fd;
+		in.rsi = 0;
+		in.rdx = SEEK_CUR;
+		call_lseek(&in, &out);
+		compare(&in, &out, true);
+		EQ((long)out.rax, (i & 7) == 7 ? -EBADF : 0);
+	}
+	OK(setitimer(ITIMER_REAL, &off, NULL));
+	TRUE(rings > 0);
 }
 
 TEST(xor_call, "the same over `xor %eax,%eax; syscall`")

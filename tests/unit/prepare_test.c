@@ -5,12 +5,13 @@
 #include "../../src/monitor/world.c"
 #include "tap.h"
 
-/* An image that tells where stubs lead: an ELF header, one segment, its entry 8 bytes behind the word. */
+/* An image that tells where stubs lead: an ELF header, one segment, its entry behind the words. */
 #define ENTRY	0x7e9100001234ul
-struct image { Elf64_Ehdr eh; Elf64_Phdr ph; uint64_t word; uint8_t entry[8]; };
+#define FD_ENTRY	0x7e9100004321ul
+struct image { Elf64_Ehdr eh; Elf64_Phdr ph; uint64_t words[2]; uint8_t entry[8]; };
 #define IMAGE	((struct image) { \
 	.eh = { .e_entry = 0x1000 + offsetof(struct image, entry), .e_phoff = sizeof(Elf64_Ehdr), .e_phnum = 1 }, \
-	.ph = { .p_type = PT_LOAD, .p_vaddr = 0x1000, .p_filesz = sizeof(struct image) }, .word = ENTRY })
+	.ph = { .p_type = PT_LOAD, .p_vaddr = 0x1000, .p_filesz = sizeof(struct image) }, .words = { FD_ENTRY, ENTRY } })
 static const union { struct image image; uint8_t bytes[sizeof(struct image)]; } image = { IMAGE };
 extern const uint8_t um_agent_image[sizeof(image)] __attribute__((alias("image")));
 
@@ -40,7 +41,10 @@ static int check_site(const struct um_prepared *p, const uint8_t *copy, size_t j
 	if (stub + STUB_TAIL + 5 + (uint64_t)(int64_t)rel != p->text_vaddr + call + 2)
 		return 0;
 	memcpy(&word, copy + ((size_t)(at - copy) & ~(PAGE - 1)) + PAGE - 8, 8);
-	return word == ENTRY;
+	if (word != ENTRY)
+		return 0;
+	memcpy(&word, copy + ((size_t)(at - copy) & ~(PAGE - 1)) + PAGE - 16, 8);
+	return word == FD_ENTRY;
 }
 
 static void real_file(int which, const char *name, int least)

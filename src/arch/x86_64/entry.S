@@ -7,6 +7,8 @@
  *	call_window .. call_syscall	a guest's call is about to enter the kernel -> call_interrupted
  *	last_window .. last_syscall	likewise -> last_interrupted
  *	notify_window .. notify_syscall	likewise -> call_interrupted
+ *	fd_window .. fd_syscall		likewise, on the short way -> fd_slow
+ *	fd_done .. fd_done_end		back from there: as good as in the guest, at its stub's tail
  *	edge_window .. edge_window_end	the guest's registers are being restored -> edge_window, again
  *	copy_window .. copy_window_end	guest memory is being touched: a fault there -> copy_fault
  *	string_window .. string_window_end	likewise -> copy_fault
@@ -19,8 +21,9 @@
 
 	.text
 
-/* The kernel starts us here: argc, argv, envp, auxv on the stack.  The word before it tells the monitor where
+/* The kernel starts us here: argc, argv, envp, auxv on the stack.  The two words before it tell the monitor where
  * the stubs of prepared text lead (monitor/prepare.c). */
+	.quad	fd_entry
 	.quad	stub_entry
 	.globl	_start
 	.type	_start, @function
@@ -35,15 +38,11 @@ _start:
 	.cfi_endproc
 
 /*
- * A patched site comes here through its stub: rcx = the stub's tail, rax and r11 are free, the flags
- * and all else are the guest's.  Nothing is assumed of the guest's stack.  gs is believed only if it
- * points into the window of tasks at a task that points back; no instruction up to the pushf touches the flags.
+ * From a stub: rcx = the stub's tail, rax and r11 are free, the flags and all else are the guest's.  Nothing is assumed
+ * of the guest's stack.  gs is believed only if it points into the window of tasks at a task that points back, else
+ * the stub's own `syscall`, which traps, does it.  Behind this, rax = tail, r11 = task, the flags are unchanged.
  */
-	.globl	stub_entry
-	.type	stub_entry, @function
-stub_entry:
-	.cfi_startproc
-	.cfi_undefined rip
+	.macro	find_task
 	rdgsbase %r11
 	movabsq	$-UM_TASKS_BASE, %rax
 	leaq	(%rax,%r11), %rax
@@ -51,7 +50,7 @@ stub_entry:
 	bswapq	%rcx
 	movl	%ecx, %ecx		/* the high half of the offset */
 	jrcxz	1f
-	leaq	STUB_TRAP(%rax), %rcx	/* not our gs: the way that always works */
+	leaq	STUB_TRAP(%rax), %rcx	/* not our gs */
 	jmp	*%rcx
 1:	movq	TASK_SELF(%r11), %rcx
 	notq	%rcx
@@ -59,7 +58,65 @@ stub_entry:
 	jrcxz	2f
 	leaq	STUB_TRAP(%rax), %rcx
 	jmp	*%rcx
-2:	movq	%rsp, TASK_REGS+REGS_RSP(%r11)
+2:
+	.endm
+
+/* The arithmetic flags into task->flags and back; eax is lost. */
+	.macro	save_flags
+	lahf
+	seto	%al
+	movw	%ax, TASK_FLAGS(%r11)
+	.endm
+	.macro	restore_flags
+	movzwl	TASK_FLAGS(%r11), %eax
+	addb	$0x7f, %al		/* overflows if al is 1 */
+	sahf
+	.endm
+
+/*
+ * A patched site whose call is about one descriptor comes here.  If no descriptor of this process can be virtual
+ * and this one is not ours, the call is made at once, with the guest's registers as they are.
+ */
+	.globl	fd_entry, fd_window, fd_syscall, fd_slow, fd_done, fd_done_end
+	.type	fd_entry, @function
+fd_entry:
+	.cfi_startproc
+	.cfi_undefined rip
+	find_task
+	movq	%rax, TASK_TAIL(%r11)
+	save_flags
+fd_window:
+	cmpl	$0, TASK_PENDING(%r11)
+	jne	fd_slow
+	movq	TASK_TAIL(%r11), %rcx
+	movl	STUB_MASK(%rcx), %eax
+	testl	%eax, process+PROCESS_WATCH(%rip)
+	jne	fd_slow
+	cmpl	fd_own_lowest(%rip), %edi
+	jae	fd_slow
+	restore_flags
+	movl	STUB_NR(%rcx), %eax
+fd_syscall:
+	syscall
+fd_done:
+	movq	%gs:TASK_TAIL, %rcx
+	jmp	*%rcx
+fd_done_end:
+fd_slow:
+	restore_flags
+	movq	TASK_TAIL(%r11), %rax
+	jmp	stub_found
+	.cfi_endproc
+
+/* A patched site comes here. */
+	.globl	stub_entry
+	.type	stub_entry, @function
+stub_entry:
+	.cfi_startproc
+	.cfi_undefined rip
+	find_task
+stub_found:
+	movq	%rsp, TASK_REGS+REGS_RSP(%r11)
 	leaq	TASK_STACK_TOP(%r11), %rsp
 	pushfq
 	popq	TASK_REGS+REGS_RFLAGS(%r11)
@@ -153,6 +210,7 @@ edge_slow:
 	.cfi_startproc
 	.cfi_undefined rip
 	movq	%rdi, %rbx
+	cld				/* the guest's flags may be back already */
 	call	agent_edge		/* delivers; returns only if there was nothing left to do */
 	movq	%rbx, %rdi
 	jmp	edge_window

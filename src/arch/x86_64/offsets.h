@@ -18,6 +18,13 @@
 #define TASK_PENDING		8
 #define TASK_BUSY		12
 #define TASK_REGS		16
+#define TASK_TAIL		152
+#define TASK_FLAGS		160
+
+/* struct process */
+#define PROCESS_WATCH		32
+#define WATCH_FD		0xffff		/* any reason at all, and virtual descriptors */
+#define WATCH_FD_TABLE		0x1ffff		/* and descriptors with hints */
 
 /* a task's region: saved vector state, agent's stack, task, alternate signal stack.  The task stands right
  * above the stack's top, so that a short call touches one page.  All but the first two count from the task. */
@@ -52,6 +59,7 @@
 /* a stub (agent/patch.c writes them), from its tail: where the guest goes on */
 #define STUB_NR		(-6)	/* the number, in `mov $nr,%eax` of the trapping way */
 #define STUB_TRAP	(-7)	/* that mov and a syscall that traps */
+#define STUB_MASK	8	/* a call on a descriptor: of process.watch, what keeps it from the short way */
 #define STUB_SITE	12	/* the patched site, counted from the tail */
 #define STUB_RESUME	20	/* behind it, likewise */
 #define STUB_TAIL	20	/* offset of the tail in the stub */

@@ -30,6 +30,19 @@
 	 __builtin_expect(trace_on(), 0) ? pass_through(t) : pass_last(t))
 #endif
 
+/*
+ * Right after where_begin(): is the guest's call, as it made it, what is to be done, and nothing besides?  Then it can
+ * be the handler's last act, too.
+ */
+#ifdef UM_HOSTED
+#define where_is_last(w, name)	((void)(name), false)
+#else
+static inline bool where_is_last(const struct where *w, gaddr name)
+{
+	return w->fs == &real_fs && !w->fast && w->upath == name && !w->bind && !trace_on();
+}
+#endif
+
 static inline bool fd_is_virtual(const struct task *t, int fd)
 {
 	return __builtin_expect(fd_peek(t, fd) != NULL, 0);

@@ -15,6 +15,8 @@ long sys_readlinkat(struct task *t, int dfd, gaddr name, gaddr buf, size_t size)
 		return -EINVAL;
 	size = (size_t)(int)size;
 	r = where_begin(&w, t, dfd, name, WHERE_NOFOLLOW | WHERE_EMPTY);
+	if (!r && where_is_last(&w, name))
+		return pass_last(t);
 	while (where_next(&w, &r))
 		r = place_call(&w, readlink, EINVAL, buf, size);
 	return where_end(&w, r);

@@ -25,6 +25,8 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 	struct where w;
 	long r = where_begin(&w, t, dfd, name, open_where((unsigned)flags));
 
+	if (!r && where_is_last(&w, name) && !w.below_plain)
+		return pass_last(t);
 	while (where_next(&w, &r))
 		r = place_call(&w, open, EACCES, flags, mode);
 	return where_end(&w, r);

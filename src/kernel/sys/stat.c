@@ -33,6 +33,8 @@ long sys_newfstatat(struct task *t, int dfd, gaddr name, gaddr st, int flags)
 		return fd_is_virtual(t, dfd) ? sys_fstat(t, dfd, st) :
 			real_last(t, __NR_newfstatat, dfd, name, st, flags);	/* stat, lstat name no descriptor */
 	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	if (!r && where_is_last(&w, name))
+		return pass_last(t);
 	while (where_next(&w, &r))
 		r = place_call(&w, stat, EACCES, st);
 	return where_end(&w, r);
@@ -103,6 +105,8 @@ long sys_faccessat2(struct task *t, int dfd, gaddr name, unsigned mode, int flag
 	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	if (!r && where_is_last(&w, name))
+		return pass_last(t);
 	while (where_next(&w, &r))
 		r = place_call(&w, access, EACCES, (int)mode, flags & AT_EACCESS);
 	return where_end(&w, r);
