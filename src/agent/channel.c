@@ -138,6 +138,7 @@ static struct um_slot *request_begin(struct task *t, struct slot_ref *ref, uint3
 	s->data[0] = 0;
 	s->req.op = op;
 	s->req.pid = (uint32_t)t->tid;
+	s->req.tgid = (uint32_t)t->pid;
 	s->req.umask = t->fs ? t->fs->umask : 022;
 	s->req.view = t->view;
 	s->req.epoch = t->epoch;
@@ -299,7 +300,8 @@ static long check_reply(const struct um_slot *s)
 
 static bool may_block(uint32_t op)
 {
-	return op == UM_OP_OPEN || op == UM_OP_READ || op == UM_OP_WRITE || op == UM_OP_FSYNC || op == UM_OP_IOCTL;
+	return op == UM_OP_OPEN || op == UM_OP_READ || op == UM_OP_WRITE || op == UM_OP_FSYNC || op == UM_OP_IOCTL ||
+	       op == UM_OP_LOCK;
 }
 
 long channel_call_on(struct task *t, uint32_t server, struct um_slot *s)

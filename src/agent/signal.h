@@ -116,6 +116,14 @@ static inline bool signal_faults_blocked(const struct task *t)
 	return t->sig->mask & (SIGBIT(11 /* SIGSEGV */) | SIGBIT(7 /* SIGBUS */));
 }
 
+/* A call of the guest's was interrupted: would the kernel make it again after the handler (SA_RESTART)? */
+static inline bool signal_restarts(const struct task *t)
+{
+	int sig = t->sig && t->sighand && t->sig->queued ? t->sig->queue[0].signo : 0;
+
+	return sig > 0 && sig <= UM_NSIG && (t->sighand->act[sig].flags & 0x10000000u /* SA_RESTART */);
+}
+
 /* A mask of the guest's as the kernel may have it. */
 static inline uint64_t signal_kernel_mask(uint64_t guest) { return guest & ~SIGBIT(31 /* SIGSYS */); }
 

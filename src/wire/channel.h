@@ -96,6 +96,8 @@ enum um_op {
 	UM_OP_REMOVEXATTR,	/* [w] or handle; path2 = name */
 	UM_OP_PATHOF,		/* handle or base -> data: path from the root of the mount, "/" = root; ENOENT if unlinked */
 	UM_OP_IOCTL,		/* handle ... (ENOTTY until issue 4) */
+	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
+				   struct flock; tgid owns it -> GET: data: struct um_lock */
 
 	/* the monitor, server number 0 */
 	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */
@@ -140,7 +142,21 @@ struct um_request {
 	uint32_t path2_len;	/* bytes of path2 at data[path_len + 1] */
 	uint32_t view;		/* the caller's view and epoch (control ops) */
 	uint32_t epoch;
+	uint32_t tgid;		/* the process, where pid is the thread: owner of record locks */
+	uint32_t reserved;
 	int64_t  atime, mtime;
+};
+
+/* um_request.open_flags of UM_OP_LOCK; neither OFD nor FLOCK: a record lock of the process */
+#define UM_LOCK_GET	1u	/* only tell what is in the way */
+#define UM_LOCK_WAIT	2u
+#define UM_LOCK_OFD	4u	/* a record lock of the open file */
+#define UM_LOCK_FLOCK	8u	/* flock(2) */
+
+struct um_lock {		/* what is in the way; the fields of struct flock */
+	int64_t  start, len;
+	uint32_t type;		/* F_UNLCK: nothing is */
+	int32_t  pid;
 };
 
 enum um_walk_status { UM_WALK_DONE, UM_WALK_LINK };

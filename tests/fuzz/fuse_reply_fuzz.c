@@ -55,7 +55,7 @@ static void request(void)
 		rig_slot(k)->interrupt = byte() & 1;
 		return;
 	}
-	s = rig_begin(k, byte() % 32);
+	s = rig_begin(k, byte() % 33);
 	put_path(path);
 	rig_path(s, path);
 	put_path(path);
@@ -72,6 +72,7 @@ static void request(void)
 	s->req.valid = (uint32_t)number();
 	s->req.uid = byte() & 1;
 	s->req.whence = byte() % 6;
+	s->req.tgid = byte() & 1 ? (uint32_t)getpid() : (uint32_t)getppid();
 	if (byte() == 255)
 		bytes(&s->req, sizeof s->req);
 	rig_post(k);

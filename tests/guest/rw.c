@@ -330,8 +330,6 @@ TEST(locks, "record locks: of a process, of a description, and flock")
 	int other = MUST(open("f", O_RDWR));
 	pid_t pid;
 
-	if (fcntl(fd, F_SETLK, &l) < 0 && errno == ENOLCK && on_fuse())
-		SKIP("no locks in a mounted image");
 	OK(fcntl(fd, F_SETLK, &l));
 	pid = MUST(fork());
 	if (pid == 0) {

@@ -25,7 +25,7 @@ static struct um_slot *rig_begin(unsigned k, uint32_t op)
 	memset(&s->req, 0, sizeof s->req);
 	s->req.op = op;
 	s->req.base = UM_ROOT_NODE;
-	s->req.pid = (uint32_t)getpid();
+	s->req.pid = s->req.tgid = (uint32_t)getpid();
 	s->req.walk = UM_WALK_FOLLOW;
 	s->data[0] = 0;
 	return s;

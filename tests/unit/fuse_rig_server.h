@@ -56,6 +56,10 @@ static struct {
 	uint32_t last_uid, last_open, last_write_flags;
 	struct fuse_setattr_in last_setattr;
 	struct fuse_create_in last_create;
+	struct fuse_lk_in last_lk;	/* of SETLK and SETLKW */
+	struct fuse_lk_out lk;		/* what GETLK is told */
+	struct fuse_flush_in last_flush;
+	struct fuse_release_in last_release;
 	uint64_t interrupted;		/* unique named by the last INTERRUPT */
 	uint8_t in[RIG_MESSAGE], out[RIG_MESSAGE];
 } rig;
@@ -409,6 +413,7 @@ static void rig_release(const uint8_t *in, bool dir)
 	const struct fuse_release_in *r = (const struct fuse_release_in *)in;
 
 	rig_file(r->fh);
+	rig.last_release = *r;
 	if (rig.open[r->fh % RIG_FILES].dir != dir)
 		rig_breach("released as the wrong kind", r->fh);
 	rig.open[r->fh % RIG_FILES].used = false;
@@ -518,7 +523,14 @@ static long rig_answer(const struct fuse_in_header *h, const uint8_t *in, uint8_
 	case FUSE_GETXATTR:
 	case FUSE_LISTXATTR:
 	case FUSE_REMOVEXATTR:	return rig_xattr(h, in, out);
-	case FUSE_FLUSH:
+	case FUSE_GETLK:	memcpy(out, &rig.lk, sizeof rig.lk);
+				return sizeof rig.lk;
+	case FUSE_SETLK:
+	case FUSE_SETLKW:	memcpy(&rig.last_lk, in, sizeof rig.last_lk);
+				rig_file(rig.last_lk.fh);
+				return 0;
+	case FUSE_FLUSH:	memcpy(&rig.last_flush, in, sizeof rig.last_flush);
+				return 0;
 	case FUSE_FSYNC:
 	case FUSE_FSYNCDIR:
 	case FUSE_ACCESS:

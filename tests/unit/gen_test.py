@@ -45,7 +45,7 @@ def change(old, new):
 
 GETPID = "39   getpid()  free  kernel\n"
 READ = "0    read(fd fd, out buf[count], size count)  handler  full\n"
-FLOCK = "73   flock(fd fd, int operation)  realfd ENOLCK  partial  no locks on virtual files yet\n"
+QUOTA = "443  quotactl_fd(fd fd, uint cmd, uint id, addr data)  realfd ENOSYS  partial  no quotas on virtual file systems\n"
 MUNMAP = "munmap(addr addr, size length)  free if addr not agent and length below 4G, else handler  full\n"
 
 # what is wrong, the row, what it becomes, part of the message
@@ -53,7 +53,7 @@ MISTAKES = [
     ("an unknown class", GETPID, GETPID.replace("free", "fre"), "unknown class `fre`"),
     ("an unknown type", READ, READ.replace("fd fd", "fdd fd"), "unknown type `fdd`"),
     ("an unknown support level", GETPID, GETPID.replace("kernel", "perfect"), "unknown support level"),
-    ("an unknown errno", FLOCK, FLOCK.replace("ENOLCK", "ENOLOCK"), "unknown errno `ENOLOCK`"),
+    ("an unknown errno", QUOTA, QUOTA.replace("ENOSYS", "ENOSUS"), "unknown errno `ENOSUS`"),
     ("a row without columns", GETPID, "39   getpid()\n", "a row needs number"),
     ("a number that is none", GETPID, GETPID.replace("39", "3x"), "`3x` is no number"),
     ("a missing number", GETPID, "", "number 39 is missing"),
@@ -62,10 +62,10 @@ MISTAKES = [
     ("a number no kernel has", GETPID, GETPID + "400  other()  free  kernel\n", "number 400 is not in"),
     ("a wrong number", GETPID, GETPID.replace("39 ", "110"), "getpid is number 39"),
     ("a misspelt name", GETPID, GETPID.replace("getpid", "getpit"), "number 39 is getpid"),
-    ("partial without a reason", FLOCK, FLOCK.replace("  no locks on virtual files yet", ""), "needs a note"),
-    ("refuse that claims support", FLOCK, FLOCK.replace("realfd", "refuse"), "do not fit"),
+    ("partial without a reason", QUOTA, QUOTA.replace("  no quotas on virtual file systems", ""), "needs a note"),
+    ("refuse that claims support", QUOTA, QUOTA.replace("realfd", "refuse"), "do not fit"),
     ("free that claims full support", GETPID, GETPID.replace("kernel", "full"), "never reaches us"),
-    ("realfd without a descriptor", FLOCK, FLOCK.replace("fd fd", "int fd"), "no argument is a descriptor"),
+    ("realfd without a descriptor", QUOTA, QUOTA.replace("fd fd", "int fd"), "no argument is a descriptor"),
     ("a size nobody names", READ, READ.replace("[count]", "[length]"), "`length` is no argument of read"),
     ("an alias of what is no call", "= faccessat2(AT_FDCWD, name, mode, 0)", "= faccessat3(AT_FDCWD, name, mode, 0)",
      "access = faccessat3(), which has no handler"),

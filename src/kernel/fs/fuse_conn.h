@@ -12,6 +12,7 @@
  *	fuse_notify.c	what a server says unasked
  *	fuse_node.c	nodes and names: lookup counts, caches, FORGET
  *	fuse_handle.c	open files: numbers, locks, the sweep that finds the last close
+ *	fuse_lock.c	file locks: who holds what, who waits, whose owner is gone
  *	fuse_perm.c	who may do what (allow_other, default_permissions, read-only mounts)
  *	fuse_walk.c	from a path to a node
  *	fuse_ops*.c, fuse_readdir.c	one function per UM_OP_*
@@ -80,6 +81,7 @@ struct fuse_node {
 	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */
 	uint64_t changed;		/* conn.version of the last change made through us */
 	struct fuse_mutex lock;		/* writers of a file */
+	struct fuse_lock *locks;	/* held by guests: fuse_lock.c */
 	bool atime_stale;		/* it was read since attr came */
 	bool bad;			/* the server contradicted itself: EIO from now on */
 	bool removed;			/* a directory that was removed: nothing can be found in it */
@@ -114,6 +116,7 @@ struct fuse_handle {
 	bool opening;			/* its number has not been told to anybody yet */
 	bool dead;			/* to be released when nobody uses it */
 	bool at_end;			/* directory: the last READDIR said so */
+	bool flocked;			/* flock(2) was used, and the server does it */
 	uint32_t opener;		/* thread that opened it */
 	uint64_t offset;		/* the open file's own */
 	struct fuse_mutex lock;		/* for those who use and move `offset` */
@@ -159,6 +162,7 @@ struct fuse_job {
 struct fuse_caps {
 	bool no_access, no_create, no_flush, no_fsync, no_fsyncdir, no_getxattr, no_setxattr, no_listxattr,
 	     no_removexattr, no_open, no_opendir, no_lseek, no_fallocate, no_rename2, no_interrupt, no_tmpfile;
+	bool locks, flocks;		/* it wants to be asked for them */
 	bool atomic_o_trunc, dont_mask, big_writes, readdirplus, readdirplus_auto, open_optional,
 	     opendir_optional, killpriv;
 	uint32_t minor;
@@ -205,6 +209,10 @@ struct fuse_conn {
 	uint32_t nhandles, last_handle;
 	bool janitor;			/* a job releases what is in `dead` */
 	uint64_t swept;			/* ns */
+
+	struct fuse_lock_wait *lock_waits;	/* oldest first */
+	uint32_t nlocks;
+	bool lock_reaper;		/* a job lets go of what dead processes hold */
 };
 
 extern struct lock fuse_lock;		/* one for all connections: a process rarely has two */
@@ -221,6 +229,7 @@ bool fuse_take_slot(struct fuse_conn *c);	/* starts a job for one posted slot; f
 void fuse_refuse_slots(struct fuse_conn *c, int error);	/* answers everything posted with that error */
 int fuse_job_start(struct fuse_conn *c, int (*own)(struct fuse_job *));	/* 0 or -ENOMEM */
 void fuse_job_answer(struct fuse_job *j);	/* tells the guest now, the job goes on */
+void fuse_job_ready(struct fuse_job *j);	/* it runs at the next fuse_run_ready() */
 void fuse_run_ready(struct fuse_conn *c);
 void fuse_job_continue(struct fuse_job *j);
 void fuse_mutex_lock(struct fuse_job *j, struct fuse_mutex *m);
@@ -303,10 +312,45 @@ void fuse_handle_put(struct fuse_job *j, struct fuse_handle *h);
 void fuse_handle_dead(struct fuse_conn *c, struct fuse_handle *h);
 void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h);
 bool fuse_handle_locked(const struct fuse_conn *c, const struct fuse_handle *h);
+bool fuse_handle_over(struct fuse_conn *c, uint32_t number);	/* nobody has it open any more */
 void fuse_handles_sweep(struct fuse_conn *c, bool all);		/* all: the mount ends, nothing is open any more */
 void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n);	/* releases those of n nobody has any more */
 int fuse_flush(struct fuse_job *j, struct fuse_handle *h);
 void fuse_release(struct fuse_job *j, struct fuse_handle *h);	/* RELEASE(DIR), then frees it */
+
+/* ---- fuse_lock.c ----------------------------------------------------------------------------------------- */
+
+struct fuse_lock {		/* held, or wanted */
+	struct fuse_lock *next;		/* node->locks: by owner, each one's by start */
+	uint64_t owner;			/* FUSE_OWNER_PROCESS | tgid, FUSE_OWNER_FILE | handle */
+	uint64_t start, end;		/* first and last byte */
+	uint32_t type;			/* F_RDLCK, F_WRLCK; wanted also F_UNLCK */
+	enum fuse_lock_kind {
+		LOCK_RECORD, LOCK_FLOCK,
+		LOCK_THEIRS,		/* the server keeps it: a note that this owner has some */
+	} kind;
+	uint32_t pid;			/* whom F_GETLK names */
+	uint32_t handle;		/* through which it was set */
+};
+#define FUSE_OWNER_PROCESS	(1ull << 32)
+#define FUSE_OWNER_FILE		(2ull << 32)
+#define FUSE_LOCK_END		((uint64_t)INT64_MAX)
+
+/* What is in the way of `want`, but for owners that are gone: those lose their locks here.  NULL: nothing. */
+const struct fuse_lock *fuse_lock_conflict(struct fuse_conn *c, struct fuse_node *n, const struct fuse_lock *want);
+/* Waits until nothing is in the way, or -EAGAIN, -EDEADLK, -EINTR, -ENOTCONN. */
+int fuse_lock_wait(struct fuse_job *j, struct fuse_node *n, const struct fuse_lock *want, bool wait);
+/* The owner of *want has exactly that there now.  0 or -ENOLCK. */
+int fuse_lock_set(struct fuse_conn *c, struct fuse_node *n, const struct fuse_lock *want);
+void fuse_locks_drop(struct fuse_conn *c, struct fuse_node *n, uint64_t owner);
+void fuse_locks_release(struct fuse_job *j, struct fuse_handle *h);	/* h is closed for good: at the server */
+void fuse_locks_forget(struct fuse_conn *c, const struct fuse_handle *h);	/* ... and here */
+uint64_t fuse_lock_owner(const struct fuse_job *j, const struct fuse_handle *h);	/* for FLUSH */
+void fuse_locks_sweep(struct fuse_conn *c);	/* looks for owners that were killed */
+bool fuse_locks_interrupted(const struct fuse_conn *c);	/* does somebody who waits have a signal? */
+void fuse_locks_interrupt(struct fuse_conn *c);
+void fuse_locks_end(struct fuse_conn *c);	/* nobody waits any more */
+int fuse_unlock_at_server(struct fuse_job *j, struct fuse_handle *h, uint64_t owner);	/* fuse_ops_lock.c */
 
 /* ---- fuse_perm.c ----------------------------------------------------------------------------------------- */
 
@@ -386,6 +430,7 @@ int fuse_op_unlink(struct fuse_job *j);
 int fuse_op_rmdir(struct fuse_job *j);
 int fuse_op_rename(struct fuse_job *j);
 int fuse_op_pathof(struct fuse_job *j);
+int fuse_op_lock(struct fuse_job *j);
 
 /* Handle or path, whichever the request names: the node, pinned.  h is NULL for a path. */
 struct fuse_target {

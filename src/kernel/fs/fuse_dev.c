@@ -18,7 +18,7 @@
 
 #define FORGETS_URGENT	512u		/* so many do not wait until there is nothing else to do */
 #define FORGETS_AT_ONCE	64u
-#define RESTARTS	0x10000000u	/* SA_RESTART */
+#define LOCKS_MS	50		/* while somebody waits for a lock, killed owners are looked for so often */
 
 /* ---- the server's buffers ---------------------------------------------------------------------------------- */
 
@@ -97,24 +97,13 @@ static bool posted(const struct fuse_conn *c)
 
 /* ---- sleeping ---------------------------------------------------------------------------------------------- */
 
-/* The signal that interrupts us: would the kernel make the call again after its handler? */
-static bool restarts(const struct task *t)
-{
-	int sig;
-
-	if (!t->sig || !t->sighand || !t->sig->queued)
-		return false;
-	sig = t->sig->queue[0].signo;
-	return sig > 0 && sig <= UM_NSIG && (t->sighand->act[sig].flags & RESTARTS);
-}
-
 static long bell_sleep(struct task *t, struct fuse_conn *c, uint32_t value, int timeout_ms)
 {
-	struct __kernel_timespec ts = { timeout_ms / 1000, 0 };
+	struct __kernel_timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000l };
 	long r = kernel_call(t, __NR_futex, &c->shm->doorbell, FUTEX_WAIT, value, timeout_ms < 0 ? NULL : &ts, 0, 0);
 
 	if (r == -EINTR || r == -UM_ERESTART)
-		return restarts(t) ? -UM_ERESTART : -EINTR;
+		return signal_restarts(t) ? -UM_ERESTART : -EINTR;
 	return 0;
 }
 
@@ -134,7 +123,7 @@ static bool nonblocking(struct task *t, const struct file *f)
 static long wait_for_work(struct task *t, struct fuse_conn *c, struct file *f, uint32_t state)
 {
 	bool keeper = c->nhandles && !c->timekeeper;
-	int timeout = keeper ? 1000 : c->nhandles ? 5000 : -1;
+	int timeout = c->lock_waits ? LOCKS_MS : keeper ? 1000 : c->nhandles ? 5000 : -1;
 	uint32_t bell;
 	long r = 0;
 
@@ -143,7 +132,7 @@ static long wait_for_work(struct task *t, struct fuse_conn *c, struct file *f, u
 	c->waiting++;
 	__atomic_fetch_add(&c->shm->sleepers, 1, __ATOMIC_SEQ_CST);
 	bell = __atomic_load_n(&c->shm->doorbell, __ATOMIC_SEQ_CST);
-	if (!posted(c) && server_state(c) == state) {
+	if (!posted(c) && !fuse_locks_interrupted(c) && server_state(c) == state) {
 		c->timekeeper |= keeper;
 		lock_release(&fuse_lock);
 		r = bell_sleep(t, c, bell, timeout);
@@ -266,6 +255,7 @@ static bool end_step(struct fuse_conn *c)
 {
 	if (c->end == END_NOT) {
 		c->end = c->init == INIT_DONE ? END_RELEASING : END_OVER;
+		fuse_locks_end(c);
 		return true;
 	}
 	if (c->end != END_RELEASING || c->njobs)
@@ -280,7 +270,9 @@ static bool end_step(struct fuse_conn *c)
 
 static bool sweep_due(const struct fuse_conn *c)
 {
-	return c->nhandles && fuse_now() >= c->swept + FUSE_NSEC / 2;
+	uint64_t pause = c->lock_waits ? LOCKS_MS * 1000000ull : FUSE_NSEC / 2;
+
+	return c->nhandles && fuse_now() >= c->swept + pause;
 }
 
 /* ---- read -------------------------------------------------------------------------------------------------- */
@@ -311,6 +303,8 @@ static long next_message(struct task *t, struct fuse_conn *c, const struct vec *
 		struct fuse_req *r;
 		long n;
 
+		if (fuse_locks_interrupted(c))
+			fuse_locks_interrupt(c);
 		fuse_run_ready(c);
 		if (state == UM_SERVER_DEAD || c->end == END_OVER) {
 			fuse_refuse_slots(c, -ENOTCONN);

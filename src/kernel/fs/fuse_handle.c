@@ -76,6 +76,7 @@ void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h)
 		}
 	}
 	__atomic_store_n(&c->shm->nhandles, --c->nhandles, __ATOMIC_RELAXED);
+	fuse_locks_forget(c, h);
 	h->node->nopen--;
 	fuse_node_unpin(c, h->node);
 	heap_free(h);
@@ -149,6 +150,13 @@ static bool handle_is_over(struct fuse_conn *c, struct fuse_handle *h)
 	return h->mature || !opener_lives(h);
 }
 
+bool fuse_handle_over(struct fuse_conn *c, uint32_t number)
+{
+	struct fuse_handle *h = handle_find(c, number);
+
+	return !h || handle_is_over(c, h);
+}
+
 void fuse_handles_sweep(struct fuse_conn *c, bool all)
 {
 	c->swept = fuse_now();
@@ -158,6 +166,7 @@ void fuse_handles_sweep(struct fuse_conn *c, bool all)
 				fuse_handle_dead(c, h);
 	if (c->dead && !c->janitor)
 		c->janitor = fuse_job_start(c, janitor) == 0;
+	fuse_locks_sweep(c);
 	fuse_run_ready(c);
 }
 
@@ -185,7 +194,7 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 
 int fuse_flush(struct fuse_job *j, struct fuse_handle *h)
 {
-	struct fuse_flush_in in = { .fh = h->fh };
+	struct fuse_flush_in in = { .fh = h->fh, .lock_owner = fuse_lock_owner(j, h) };
 	int r;
 
 	if (h->is_dir || (h->open_flags & O_PATH) || (h->fopen & FOPEN_NOFLUSH) || j->c->can.no_flush)
@@ -205,6 +214,11 @@ void fuse_release(struct fuse_job *j, struct fuse_handle *h)
 {
 	struct fuse_release_in in = { .fh = h->fh, .flags = h->open_flags };
 
+	fuse_locks_release(j, h);
+	if (h->flocked) {
+		in.release_flags = FUSE_RELEASE_FLOCK_UNLOCK;
+		in.lock_owner = FUSE_OWNER_FILE | h->number;
+	}
 	if (!h->unopened)
 		fuse_call_plain(j, h->is_dir ? FUSE_RELEASEDIR : FUSE_RELEASE, h->node->nodeid,
 				&in, sizeof in);

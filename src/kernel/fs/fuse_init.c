@@ -3,8 +3,7 @@
  * The first and the last request of a connection: INIT, in which both sides say what they can, and
  * DESTROY.
  *
- * We offer version 7.38 and only what we keep: no splice, no locks at the server, no write-back cache, no
- * ACLs.  Servers answer with any version of 7 down to 7.1, and the older ones with shorter replies; what
+ * We offer version 7.38 and only what we keep: no splice, no write-back cache, no ACLs.  Servers answer with any version of 7 down to 7.1, and the older ones with shorter replies; what
  * their reply does not have is 0.
  */
 #include "fuse_conn.h"
@@ -17,7 +16,8 @@
 #define OFFERED (FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | \
 		 FUSE_DONT_MASK | FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | \
 		 FUSE_ASYNC_DIO | FUSE_NO_OPEN_SUPPORT | FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV | \
-		 FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA | FUSE_INIT_EXT)
+		 FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA | FUSE_INIT_EXT | \
+		 FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS)
 
 static void take_flags(struct fuse_caps *can, uint32_t flags)
 {
@@ -61,6 +61,8 @@ static void take_init(struct fuse_conn *c, const struct fuse_init_out *out)
 
 	c->can.minor = at_most(out->minor, OUR_MINOR);
 	take_flags(&c->can, flags);
+	c->can.locks = flags & FUSE_POSIX_LOCKS;
+	c->can.flocks = c->can.minor >= 17 ? flags & FUSE_FLOCK_LOCKS : c->can.locks;
 	take_limits(c, out, flags);
 	__atomic_store_n(&c->shm->proto_minor, c->can.minor, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->shm->proto_major, FUSE_KERNEL_VERSION, __ATOMIC_RELEASE);

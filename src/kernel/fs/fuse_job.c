@@ -113,6 +113,11 @@ static void ready_add(struct fuse_conn *c, struct fuse_job *j)
 	c->ready_last = j;
 }
 
+void fuse_job_ready(struct fuse_job *j)
+{
+	ready_add(j->c, j);
+}
+
 void fuse_run_ready(struct fuse_conn *c)
 {
 	while (c->ready) {

@@ -333,6 +333,7 @@ int fuse_op_closed(struct fuse_job *j)
 		return -EBADF;
 	err = fuse_flush(j, h);
 	h->mature = true;
+	fuse_locks_drop(j->c, h->node, FUSE_OWNER_PROCESS | j->req.tgid);
 	if (h->dead || fuse_handle_locked(j->c, h)) {
 		fuse_handle_put(j, h);
 		return err;

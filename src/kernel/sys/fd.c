@@ -6,6 +6,7 @@
  * same struct file.
  */
 #include "calls.h"
+#include "lock.h"
 #include "../fs/fuse.h"
 #include <asm/ioctls.h>
 #include <linux/falloc.h>
@@ -194,7 +195,7 @@ static long virtual_fcntl(struct task *t, int fd, struct file *f, int cmd, gaddr
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
-		return -ENOLCK;
+		return lock_fcntl(t, fd, f, cmd, arg);
 	case F_GETOWN:
 	case F_SETOWN:
 	case F_GETOWN_EX:
