@@ -24,7 +24,7 @@
  * A word per descriptor: its number + 1, and how many hold it (a vfork child's cwd and its parent's are the
  * same number in two tables, but one memory).  Changed by compare-and-swap: no lock that fork could copy.
  */
-static uint32_t own_fds[16];
+static uint32_t own_fds[48];
 int fd_own_lowest;	/* 0: not yet told, look at all (fd_own_start) */
 #define OWN(fd, count)	((uint32_t)((fd) + 1) << 8 | (count))
 

@@ -98,6 +98,7 @@ enum um_op {
 	UM_OP_IOCTL,		/* handle ... (ENOTTY until issue 4) */
 	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
 				   struct flock; tgid owns it -> GET: data: struct um_lock */
+	UM_OP_STANDIN,		/* [w] a socket; path2 = a real one that stands for it, or "" -> as UM_OPEN_STANDIN */
 
 	/* the monitor, server number 0 */
 	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */
@@ -153,6 +154,9 @@ struct um_request {
 #define UM_LOCK_OFD	4u	/* a record lock of the open file */
 #define UM_LOCK_FLOCK	8u	/* flock(2) */
 
+/* um_reply.open_reply: a FIFO; no handle, but descriptor `size` of process `offset` is a real one */
+#define UM_OPEN_STANDIN	(1u << 31)
+
 struct um_lock {		/* what is in the way; the fields of struct flock */
 	int64_t  start, len;
 	uint32_t type;		/* F_UNLCK: nothing is */
@@ -178,7 +182,7 @@ struct um_reply {
 	uint64_t node;
 	uint64_t offset;
 	uint64_t size;		/* bytes in data, or bytes written */
-	uint32_t open_reply;	/* FOPEN_* of linux/fuse.h */
+	uint32_t open_reply;	/* FOPEN_* of linux/fuse.h, UM_OPEN_STANDIN */
 	uint32_t created;	/* OPEN: 1 if it made the file */
 	struct um_attr attr;
 };

@@ -55,7 +55,7 @@ static void request(void)
 		rig_slot(k)->interrupt = byte() & 1;
 		return;
 	}
-	s = rig_begin(k, byte() % 33);
+	s = rig_begin(k, byte() % 34);
 	put_path(path);
 	rig_path(s, path);
 	put_path(path);

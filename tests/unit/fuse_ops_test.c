@@ -114,7 +114,6 @@ static void test_open_errors(void)
 	is_int(rig_open("file", O_RDWR | O_CREAT | O_EXCL, 0644), -EEXIST, "exclusive");
 	is_int(rig_open("link", O_RDONLY | O_NOFOLLOW, 0), -ELOOP, "link");
 	is_int(rig_open("link", O_RDONLY | O_NOFOLLOW | O_DIRECTORY, 0), -ENOTDIR, "link as directory");
-	is_int(rig_open("fifo", O_RDONLY, 0), -ENXIO, "fifo");
 	is_int(rig_open("sock", O_RDONLY, 0), -ENXIO, "socket");
 	is_int(rig_open("null", O_RDONLY, 0), -ENXIO, "device");
 	is_int(rig_open("nothing/x", O_RDWR | O_CREAT, 0644), -ENOENT, "created in a missing directory");
@@ -466,6 +465,58 @@ static void test_xattr(void)
 	is_int(get_xattr(UM_OP_GETXATTR, "fifo", "user.a", 9), -ENODATA, "has none");
 }
 
+static int standin(const char *path, const char *real)
+{
+	struct um_slot *s = rig_begin(0, UM_OP_STANDIN);
+
+	rig_path(s, path);
+	rig_path2(s, real);
+	return rig_call(0);
+}
+
+/* FIFOs and sockets: real ones stand for them, without names, as long as they have names here. */
+static void test_standins(void)
+{
+	struct um_slot *s = rig_slot(0);
+	struct { uint16_t family; char path[108]; } a = { .family = 1 };
+	int r, w, sock = (int)raw_syscall(__NR_socket, 1, 1, 0), other = (int)raw_syscall(__NR_socket, 1, 1, 0);
+	char path[64], again[64];
+
+	is_int(rig_open("fifo", O_RDONLY, 0), 0, "a FIFO has no handle");
+	ok(s->rep.open_reply == UM_OPEN_STANDIN, "but somebody who stands for it");
+	is_int(s->rep.offset, getpid(), "in this process");
+	snprintf(path, sizeof path, "/proc/self/fd/%u", (unsigned)s->rep.size);
+	is_int(rig_open("fifo", O_WRONLY, 0), 0, "the other end");
+	snprintf(again, sizeof again, "/proc/self/fd/%u", (unsigned)s->rep.size);
+	is_str(again, path, "the same one");
+	r = (int)raw_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0);
+	w = (int)raw_syscall(__NR_openat, AT_FDCWD, again, O_WRONLY | O_NONBLOCK, 0);
+	ok(r >= 0 && w >= 0 && write(w, "x", 1) == 1 && read(r, again, 1) == 1, "it is a FIFO");
+	is_int(rig.c->nstandins, 1, "one stands");
+	is_int(rig_do(UM_OP_UNLINK, "fifo"), 0, "unlink");
+	is_int(rig.c->nstandins, 0, "none stands");
+
+	is_int(rig_open("sock", O_RDONLY, 0), -ENXIO, "a socket cannot be opened");
+	is_int(standin("sock", ""), -ECONNREFUSED, "nobody listens");
+	is_int(standin("file2", ""), -ECONNREFUSED, "no socket");
+	is_int(standin("nothing", ""), -ENOENT, "nothing");
+	is_int(standin("sock", "/dev/null"), -ENFILE, "a device does not stand for a socket");
+	is_int(standin("sock", "/nowhere"), -ENOENT, "nor does nothing");
+	snprintf(a.path, sizeof a.path, "/tmp/fuse_ops_test-%d", getpid());
+	is_int(raw_syscall(__NR_bind, sock, &a, sizeof a), 0, "a real socket");
+	is_int(standin("sock", a.path), 0, "does");
+	is_int(standin("sock", a.path), -EADDRINUSE, "once");
+	unlink(a.path);
+	is_int(standin("sock", ""), 0, "it can be found");
+	snprintf(a.path, sizeof a.path, "/proc/self/fd/%u", (unsigned)s->rep.size);
+	raw_syscall(__NR_listen, sock, 1);
+	is_int(raw_syscall(__NR_connect, other, &a, sizeof a), 0, "and connected to");
+	close(r);
+	close(w);
+	close(sock);
+	close(other);
+}
+
 int main(void)
 {
 	plan(0);
@@ -481,6 +532,7 @@ int main(void)
 	test_attr();
 	test_io();
 	test_xattr();
+	test_standins();
 	rig_stop("operations");
 	return done();
 }

@@ -141,6 +141,8 @@ __attribute__((unused)) static int rig_carrier(uint32_t handle)
 	return (int)fd;
 }
 
+static struct um_world rig_world;
+
 /* A new connection, mounted, not yet initialised. */
 __attribute__((unused)) static void rig_start(void)
 {
@@ -153,6 +155,7 @@ __attribute__((unused)) static void rig_start(void)
 		free(rig.node[i].data);
 	memset(&rig, 0, sizeof rig);
 	process.pid = getpid();
+	process.world = &rig_world;
 	rig.task.epoch = UINT32_MAX;
 	rig.task.tid = process.pid;
 	rig.c = fuse_conn_join(1);

@@ -13,6 +13,7 @@
  *	fuse_node.c	nodes and names: lookup counts, caches, FORGET
  *	fuse_handle.c	open files: numbers, locks, the sweep that finds the last close
  *	fuse_lock.c	file locks: who holds what, who waits, whose owner is gone
+ *	fuse_standin.c	the real FIFOs and sockets behind those of the mount
  *	fuse_perm.c	who may do what (allow_other, default_permissions, read-only mounts)
  *	fuse_walk.c	from a path to a node
  *	fuse_ops*.c, fuse_readdir.c	one function per UM_OP_*
@@ -33,6 +34,7 @@
 
 #include <linux/fuse.h>
 #include "fuse.h"
+#include "../standin.h"
 
 #define FUSE_NAME_LIMIT		1024u	/* as the kernel's FUSE_NAME_MAX */
 #define FUSE_NAMES_MAX		8192u	/* names (and with them nodes) kept; older unused ones are forgotten */
@@ -213,6 +215,9 @@ struct fuse_conn {
 	struct fuse_lock_wait *lock_waits;	/* oldest first */
 	uint32_t nlocks;
 	bool lock_reaper;		/* a job lets go of what dead processes hold */
+
+	struct fuse_standin *standins;
+	uint32_t nstandins;
 };
 
 extern struct lock fuse_lock;		/* one for all connections: a process rarely has two */
@@ -352,6 +357,12 @@ void fuse_locks_interrupt(struct fuse_conn *c);
 void fuse_locks_end(struct fuse_conn *c);	/* nobody waits any more */
 int fuse_unlock_at_server(struct fuse_job *j, struct fuse_handle *h, uint64_t owner);	/* fuse_ops_lock.c */
 
+/* ---- fuse_standin.c -------------------------------------------------------------------------------------- */
+
+int fuse_open_fifo(struct fuse_job *j, struct fuse_node *n);	/* who stands for it, into the reply */
+void fuse_standin_unlinked(struct fuse_conn *c, struct fuse_node *n);	/* a name of n is gone */
+void fuse_standins_free(struct fuse_conn *c);
+
 /* ---- fuse_perm.c ----------------------------------------------------------------------------------------- */
 
 #define MAY_EXEC	1
@@ -431,6 +442,7 @@ int fuse_op_rmdir(struct fuse_job *j);
 int fuse_op_rename(struct fuse_job *j);
 int fuse_op_pathof(struct fuse_job *j);
 int fuse_op_lock(struct fuse_job *j);
+int fuse_op_standin(struct fuse_job *j);
 
 /* Handle or path, whichever the request names: the node, pinned.  h is NULL for a path. */
 struct fuse_target {

@@ -53,6 +53,7 @@ static const fuse_op_fn ops[] = {
 	[UM_OP_PATHOF] = fuse_op_pathof,
 	[UM_OP_IOCTL] = op_ioctl,
 	[UM_OP_LOCK] = fuse_op_lock,
+	[UM_OP_STANDIN] = fuse_op_standin,
 };
 
 int fuse_op(struct fuse_job *j)

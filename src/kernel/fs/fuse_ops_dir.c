@@ -205,6 +205,8 @@ int fuse_op_unlink(struct fuse_job *j)
 	if (err)
 		return err;
 	err = p.dir ? remove_name(j, &p, FUSE_UNLINK) : -EISDIR;
+	if (!err)
+		fuse_standin_unlinked(j->c, p.node);
 	fuse_place_put(j, &p);
 	return err;
 }
@@ -321,6 +323,8 @@ static int rename(struct fuse_job *j, struct fuse_place *from, struct fuse_place
 		err = rename_send(j, from, to, flags);
 	if (!err) {
 		rename_names(j, from, to, flags & RENAME_EXCHANGE);
+		if (to->node)
+			fuse_standin_unlinked(j->c, to->node);
 	} else if (err == -EINTR || err == -ENOENT) {
 		fuse_name_drop_at(j->c, from->dir, from->name, from->len);
 		fuse_name_drop_at(j->c, to->dir, to->name, to->len);

@@ -57,7 +57,6 @@ static int kind_check(const struct fuse_job *j, const struct fuse_node *n, uint3
 		return access_mask(flags) & MAY_WRITE ? -EISDIR : 0;
 	case S_IFCHR: case S_IFBLK:
 		return nodev ? -EACCES : -ENXIO;	/* the devices of a file system are nobody's here */
-	case S_IFIFO:			/* would need the kernel's pipe behind it */
 	case S_IFSOCK:
 		return -ENXIO;
 	}
@@ -142,12 +141,14 @@ static int open_existing(struct fuse_job *j, struct fuse_place *p, uint32_t flag
 	if ((flags & O_CREAT) && (j->req.walk & UM_WALK_DIR))
 		return -EISDIR;
 	err = kind_check(j, n, flags);
-	if (!err && (access_mask(flags) & MAY_WRITE))
+	if (!err && (access_mask(flags) & MAY_WRITE) && !fuse_node_is(n, S_IFIFO))
 		err = fuse_may_change(j);
 	if (!err)
 		err = fuse_may(j, n, (int)access_mask(flags));
 	if (!err && (flags & O_NOATIME) && fuse_checks(j->c) && j->req.uid && j->req.uid != n->attr.uid)
 		err = -EPERM;
+	if (!err && fuse_node_is(n, S_IFIFO))
+		return fuse_open_fifo(j, n);
 	return err ? err : open_node(j, n, flags);
 }
 

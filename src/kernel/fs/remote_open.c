@@ -12,8 +12,8 @@
 #define OPEN_ONCE	(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)	/* no part of F_GETFL */
 
 /*
- * What may be opened.  The server has looked already; this is for servers that did not.  FIFOs would
- * need the kernel's pipe behind them and devices a driver: ENXIO and EACCES (as on a nodev mount).
+ * What may be opened.  The server has looked already; this is for servers that did not.  Devices would
+ * need a driver: EACCES (as on a nodev mount).
  */
 static long open_verdict(const struct um_attr *a, int flags)
 {
@@ -63,14 +63,22 @@ static long open_request(struct where *w, int flags, unsigned mode, struct um_re
 	return r;
 }
 
-long remote_open_file(struct where *w, int flags, unsigned mode, struct file **out)
+/* fuse_standin.c has a real FIFO for us: opening that may block, as it must. */
+static long open_standin(struct where *w, const struct um_reply *rep, int flags)
 {
-	struct um_reply rep = { 0 };
+	char path[48];
+
+	text_format(path, sizeof path, "/proc/%u/fd/%u", (unsigned)rep->offset, (unsigned)rep->size);
+	return kernel_call(w->t, __NR_openat, AT_FDCWD, path, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW), 0);
+}
+
+/* As remote_open_file(); of a FIFO there is no *out, and the result is UM_STANDIN. */
+#define UM_STANDIN	1
+static long open_file(struct where *w, int flags, unsigned mode, struct um_reply *rep, struct file **out)
+{
 	struct file *f;
 	long r;
 
-	if ((flags & O_TMPFILE) == O_TMPFILE)
-		return -EOPNOTSUPP;
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
@@ -78,19 +86,19 @@ long remote_open_file(struct where *w, int flags, unsigned mode, struct file **o
 	f = file_new(FILE_REMOTE);
 	if (!f)
 		return -ENOMEM;
-	r = open_request(w, flags, mode, &rep);
-	if (r) {
+	r = open_request(w, flags, mode, rep);
+	if (r || rep->open_reply & UM_OPEN_STANDIN) {
 		file_put(f);
-		return r;
+		return r ? r : UM_STANDIN;
 	}
 	f->server = w->mount.server;
-	f->handle = rep.handle;
+	f->handle = rep->handle;
 	f->mount = w->mount.id;
-	f->mode = rep.attr.mode & S_IFMT;
+	f->mode = rep->attr.mode & S_IFMT;
 	f->open_flags = (uint32_t)(flags & ~OPEN_ONCE);
 	f->flags = flags & O_PATH ? FILE_PATH : 0;
-	f->node = rep.node;
-	r = open_verdict(&rep.attr, rep.created ? flags & ~(O_CREAT | O_TRUNC) : flags);
+	f->node = rep->node;
+	r = open_verdict(&rep->attr, rep->created ? flags & ~(O_CREAT | O_TRUNC) : flags);
 	if (!r && S_ISDIR(f->mode) && !(f->path = path_copy(w)))
 		r = -ENOMEM;
 	if (r)
@@ -98,6 +106,14 @@ long remote_open_file(struct where *w, int flags, unsigned mode, struct file **o
 	else
 		*out = f;
 	return r;
+}
+
+long remote_open_file(struct where *w, int flags, unsigned mode, struct file **out)
+{
+	struct um_reply rep = { 0 };
+	long r = open_file(w, flags, mode, &rep, out);
+
+	return r == UM_STANDIN ? -EACCES : r;
 }
 
 /*
@@ -116,12 +132,15 @@ static long descriptor_free(void)
 
 long remote_open(struct where *w, int flags, unsigned mode)
 {
+	struct um_reply rep = { 0 };
 	struct file *f;
 	long r = flags & (O_CREAT | O_TRUNC) ? descriptor_free() : 0;
 	int fd;
 
 	if (!r)
-		r = remote_open_file(w, flags, mode, &f);
+		r = open_file(w, flags, mode, &rep, &f);
+	if (r == UM_STANDIN)
+		return open_standin(w, &rep, flags);
 	if (r)
 		return r;
 	fd = carrier_open(f->server, f->handle, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_DIRECTORY));

@@ -3,10 +3,10 @@
  * Socket calls that name a path or move descriptors: UNIX addresses go through the resolver, and what
  * arrives by SCM_RIGHTS may be the carrier of a virtual file.
  *
- * A UNIX socket lives in the kernel; in a virtual file system there is no place for one.  bind says
- * EOPNOTSUPP there, connect and send find a name that nobody listens on: ECONNREFUSED.
+ * A name in a mounted file system stands for a socket elsewhere: sys/unixname.c.
  */
 #include "calls.h"
+#include "unixname.h"
 #include "../fs/real.h"
 #include <linux/socket.h>
 #include <linux/un.h>
@@ -44,6 +44,7 @@ struct unix_address {
 	struct sockaddr_un sun;
 	int len;
 	int dir_fd;		/* kept open while the address is used, -1: none */
+	bool bound;		/* all has been done already */
 };
 
 static void address_done(struct unix_address *a)
@@ -87,27 +88,45 @@ static long address_set(struct unix_address *a, struct where *w, const char *own
 	return r ? r : 1;
 }
 
-/* The socket's name lies in a mount: is there something of that name already? */
-static long address_virtual(struct where *w, bool create)
+/* The socket's name lies in a mount. */
+static long address_virtual(struct where *w, struct unix_address *a, int bind_fd)
 {
-	long r = remote_access(w, 0, 0);
+	long r;
 
-	if (create)
-		return r == -ENOENT ? -EOPNOTSUPP : r ? r : -EADDRINUSE;
-	return r ? r : -ECONNREFUSED;
+	if (bind_fd >= 0) {
+		r = unixname_bind(w, bind_fd);
+		a->bound = !r;
+		return r;
+	}
+	r = unixname_find(w, a->sun.sun_path, sizeof a->sun.sun_path);
+	a->len = (int)(offsetof(struct sockaddr_un, sun_path) + strlen(a->sun.sun_path) + 1);
+	return r ? r : 1;
+}
+
+/* The guest got this address from a socket that was bound in a mount.  0: it did not. */
+static long address_standin(struct task *t, const char *path, struct unix_address *a)
+{
+	long r = unixname_translate(t, path, a->sun.sun_path, sizeof a->sun.sun_path);
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	a->len = (int)(offsetof(struct sockaddr_un, sun_path) + strlen(a->sun.sun_path) + 1);
+	return 1;
 }
 
 /*
  * What the kernel should be given for this address: 0, the guest's own; 1, a->sun instead; or -errno.
- * `create`: bind.
+ * bind_fd: the socket that bind(2) is about, else -1.
  */
-static long address_resolve(struct task *t, gaddr addr, int length, struct unix_address *a, bool create)
+static long address_resolve(struct task *t, gaddr addr, int length, struct unix_address *a, int bind_fd)
 {
+	bool create = bind_fd >= 0;
 	char path[sizeof a->sun.sun_path + 1];
 	struct where w;
 	long r;
 
 	a->dir_fd = -1;
+	a->bound = false;
 	if (!addr || length <= (int)offsetof(struct sockaddr_un, sun_path) || length > (int)sizeof a->sun ||
 	    (view_is_empty(t) && !t->fs->cwd))
 		return 0;
@@ -117,10 +136,13 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 		return 0;
 	memcpy(path, a->sun.sun_path, sizeof a->sun.sun_path);
 	path[sizeof a->sun.sun_path] = 0;
+	r = create ? 0 : address_standin(t, path, a);
+	if (r)
+		return r;
 	r = where_begin_path(&w, t, AT_FDCWD, path, create ? WHERE_ENTRY | WHERE_CREATE : 0);
 	while (where_next(&w, &r)) {
 		if (w.fs == &remote_fs) {
-			r = address_virtual(&w, create);
+			r = address_virtual(&w, a, bind_fd);
 			continue;
 		}
 		r = create ? 0 : real_check_link(&w);
@@ -140,8 +162,8 @@ static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int l
 
 	if (fd_is_ours(fd))
 		return -EBADF;
-	r = address_resolve(t, addr, length, &a, nr == __NR_bind);
-	if (r < 0)
+	r = address_resolve(t, addr, length, &a, nr == __NR_bind ? fd : -1);
+	if (r < 0 || a.bound)
 		return r;
 	if (r)
 		r = kernel_call(t, nr, fd, &a.sun, a.len);
@@ -168,7 +190,7 @@ long sys_sendto(struct task *t, int fd, gaddr buf, size_t count, unsigned flags,
 
 	if (fd_is_ours(fd))
 		return -EBADF;
-	r = address_resolve(t, addr, length, &a, false);
+	r = address_resolve(t, addr, length, &a, -1);
 	if (r < 0)
 		return r;
 	if (r)
@@ -191,7 +213,7 @@ long sys_sendmsg(struct task *t, int fd, gaddr msg, unsigned flags)
 		return -EBADF;
 	if (copy_from_guest(t, &h, msg, sizeof h))
 		return -EFAULT;
-	r = address_resolve(t, h.name, h.namelen, &a, false);
+	r = address_resolve(t, h.name, h.namelen, &a, -1);
 	if (r < 0)
 		return r;
 	if (!r)
