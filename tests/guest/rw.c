@@ -209,6 +209,9 @@ TEST(fallocate_modes, "fallocate: plain, KEEP_SIZE, PUNCH_HOLE")
 	FAILS(fallocate(fd, 0, 0, 0), EINVAL);
 	FAILS(fallocate(fd, 0, -1, 10), EINVAL);
 	FAILS(fallocate(-1, 0, 0, 10), EBADF);
+	FAILS(fallocate(fd, FALLOC_FL_PUNCH_HOLE, 0, 10), EOPNOTSUPP);
+	FAILS(fallocate(fd, 0x40000000, 0, 10), EOPNOTSUPP);
+	FAILS(fallocate(open(".", O_RDONLY), 0, 0, 10), EBADF);
 }
 
 TEST(sparse, "a sparse file: far offsets read as zeros between")
@@ -316,6 +319,7 @@ TEST(copying, "sendfile, copy_file_range and splice between files and pipes")
 	EQ(memcmp(buf, "234", 3), 0);
 	EQ(write(p[1], "PIPE", 4), 4);
 	out = 0;
+	FAILS(splice(open(".", O_RDONLY), NULL, p[1], NULL, 5, 0), EINVAL);
 	EQ(splice(p[0], NULL, b, &out, 4, 0), 4);
 	STR(get("b"), "PIPE123");
 	EQ(sendfile(p[1], a, NULL, 100), 5);

@@ -10,6 +10,25 @@
 #define ME	((uint32_t)getpid())
 #define OTHER	((uint32_t)getppid())
 
+/* An open file as a guest has it, with its carrier. */
+static int carriers[64];
+
+static long file_open(uint32_t flags)
+{
+	long h = rig_open("f", flags, 0);
+
+	if (h <= 0 || h >= 64)
+		abort();
+	carriers[h] = rig_carrier((uint32_t)h);
+	return h;
+}
+
+static int file_close(long h)
+{
+	close(carriers[h]);
+	return rig_close(h);
+}
+
 static struct um_slot *lock_begin(unsigned k, long h, uint32_t tgid, unsigned flags, int type, long start, long len)
 {
 	struct um_slot *s = rig_begin(k, UM_OP_LOCK);
@@ -55,7 +74,7 @@ static void begin(uint32_t without)
 
 static void test_ranges(void)
 {
-	long a = rig_open("f", O_RDWR, 0), b = rig_open("f", O_RDONLY, 0);
+	long a = file_open(O_RDWR), b = file_open(O_RDONLY);
 
 	is_int(lock(a, ME, 0, F_WRLCK, 0, 100), 0, "a write lock");
 	is_int(lock(a, ME, 0, F_UNLCK, 40, 20), 0, "a hole in it");
@@ -86,10 +105,10 @@ static void test_ranges(void)
 	is_int(rig_call(0), -EINVAL, "from nowhere");
 	is_int(lock(b, ME, UM_LOCK_FLOCK, F_WRLCK, 0, 0), 0, "flock is another matter");
 	is_int(lock(a, ME, UM_LOCK_FLOCK, F_RDLCK, 0, 0), -EAGAIN, "... between open files");
-	is_int(rig_close(b), 0, "a close by this process");
+	is_int(file_close(b), 0, "a close by this process");
 	is_str(held(a, OTHER, 0, 0), "R 13+1 file", "takes all of its locks, not those of open files");
 	is_int(lock(a, ME, UM_LOCK_FLOCK, F_RDLCK, 0, 0), 0, "the flock went with its file");
-	is_int(rig_close(a), 0, "close");
+	is_int(file_close(a), 0, "close");
 	is_int(rig.c->nlocks, 0, "nothing is left");
 }
 
@@ -110,7 +129,7 @@ static void wait_for(unsigned k, long h, uint32_t tgid, unsigned flags, long sta
 
 static void test_waiting(void)
 {
-	long a = rig_open("f", O_RDWR, 0), b = rig_open("f", O_RDWR, 0);
+	long a = file_open(O_RDWR), b = file_open(O_RDWR);
 
 	is_int(lock(a, ME, 0, F_WRLCK, 0, 10), 0, "held");
 	wait_for(1, a, OTHER, 0, 5, 10);
@@ -132,11 +151,11 @@ static void test_waiting(void)
 	rig_pump();
 	is_int(done_with(3), -EINTR, "a signal ends the wait");
 	wait_for(3, a, ME, 0, 14, 0);
-	is_int(rig_close(b), 0, "a close elsewhere");
+	is_int(file_close(b), 0, "a close elsewhere");
 	is_int(lock(a, OTHER, 0, F_UNLCK, 0, 0), 0, "free");
 	is_int(done_with(3), 0, "goes on");
 	is_int(lock(a, OTHER, UM_LOCK_FLOCK, F_RDLCK, 0, 0), 0, "flock");
-	is_int(rig_close(a), 0, "close");
+	is_int(file_close(a), 0, "close");
 	is_int(rig.c->nlocks, 0, "nothing is left");
 }
 
@@ -163,8 +182,7 @@ static void make_zombie(pid_t pid)
 static void test_killed(void)
 {
 	pid_t holder = sleeper(), waiter = sleeper(), second = sleeper();
-	long a = rig_open("f", O_RDWR, 0), b = rig_open("f", O_RDWR, 0);
-	int carrier = rig_carrier((uint32_t)b), keep = rig_carrier((uint32_t)a);
+	long a = file_open(O_RDWR), b = file_open(O_RDWR);
 
 	is_int(lock(a, (uint32_t)holder, 0, F_WRLCK, 0, 10), 0, "held by a process");
 	is_int(lock(a, ME, 0, F_WRLCK, 0, 1), -EAGAIN, "in the way");
@@ -180,20 +198,18 @@ static void test_killed(void)
 	is_int(done_with(1), 0, "who waited has it soon");
 	is_int(done_with(2), -EINTR, "who waited and died does not wait");
 	is_int(lock(b, ME, UM_LOCK_FLOCK, F_WRLCK, 0, 0), 0, "held by an open file");
-	fuse_handles_sweep(rig.c, false);
 	is_int(lock(a, ME, UM_LOCK_FLOCK, F_RDLCK, 0, 0), -EAGAIN, "in the way");
-	close(carrier);
+	close(carriers[b]);
 	is_int(lock(a, ME, UM_LOCK_FLOCK, F_RDLCK, 0, 0), 0, "not any more");
 	waitpid(holder, NULL, 0);
 	waitpid(waiter, NULL, 0);
 	waitpid(second, NULL, 0);
-	close(keep);
 }
 
 /* The mount ends while somebody waits. */
 static void test_end(void)
 {
-	long a = rig_open("f", O_RDWR, 0);
+	long a = file_open(O_RDWR);
 
 	is_int(lock(a, ME, 0, F_WRLCK, 100, 10), 0, "held");
 	wait_for(1, a, OTHER, 0, 100, 1);
@@ -206,9 +222,9 @@ static void test_end(void)
 
 static void test_server(void)
 {
-	long a = rig_open("f", O_RDWR, 0), b = rig_open("f", O_RDWR, 0);
+	pid_t child = sleeper();	/* first: it must not have the carriers */
+	long a = file_open(O_RDWR), b = file_open(O_RDWR);
 	uint64_t me = FUSE_OWNER_PROCESS | ME;
-	pid_t child = sleeper();
 
 	is_int(lock(a, ME, 0, F_WRLCK, 5, 10), 0, "SETLK");
 	is_int(rig.count[FUSE_SETLK], 1, "was sent");
@@ -231,7 +247,7 @@ static void test_server(void)
 
 	is_int(lock(b, ME, UM_LOCK_FLOCK | UM_LOCK_WAIT, F_WRLCK, 0, 0), 0, "flock");
 	is_int(rig.last_lk.lk_flags, FUSE_LK_FLOCK, "is told to be one");
-	is_int(rig_close(b), 0, "close");
+	is_int(file_close(b), 0, "close");
 	ok(rig.last_flush.lock_owner == me, "FLUSH names the process");
 	is_int(rig.last_release.release_flags, FUSE_RELEASE_FLOCK_UNLOCK, "RELEASE unlocks");
 	ok(rig.last_release.lock_owner == (FUSE_OWNER_FILE | (uint64_t)b), "what the file held");
@@ -244,7 +260,7 @@ static void test_server(void)
 	ok(rig.last_lk.lk.type == F_UNLCK && rig.last_lk.owner == (FUSE_OWNER_PROCESS | (uint64_t)child),
 	   "given back when it was killed");
 	is_int(lock(a, ME, UM_LOCK_OFD, F_WRLCK, 1, 1), 0, "held by an open file");
-	is_int(rig_close(a), 0, "close");
+	is_int(file_close(a), 0, "close");
 	rig_pump();
 	ok(rig.last_lk.lk.type == F_UNLCK && rig.last_lk.owner == (FUSE_OWNER_FILE | (uint64_t)a), "given back");
 	waitpid(child, NULL, 0);

@@ -208,6 +208,7 @@ int fuse_op_lock(struct fuse_job *j)
 
 	if (!h)
 		return err;
+	h->mature = true;	/* who locks has a descriptor, and with it a carrier */
 	if (!(h->open_flags & O_PATH))
 		err = h->node->bad ? -EIO : want(j, h, &w);
 	if (!err && !(w.kind == LOCK_FLOCK ? j->c->can.flocks : j->c->can.locks))

@@ -342,11 +342,11 @@ static long splice_loop(struct task *t, struct end *in, struct end *out, size_t 
 
 static long splice_verdict(const struct end *in, const struct end *out)
 {
-	const struct end *pipe = out->f ? in : out;
+	const struct end *pipe = out->f ? in : out, *file = out->f ? out : in;
 
 	if (!may_read(in) || !may_write(out))
 		return -EBADF;
-	if ((in->f && out->f) || type_of(pipe) != S_IFIFO || appends(out))
+	if ((in->f && out->f) || type_of(pipe) != S_IFIFO || type_of(file) != S_IFREG || appends(out))
 		return -EINVAL;
 	return pipe->where ? -ESPIPE : 0;
 }

@@ -346,6 +346,35 @@ long sys_fdatasync(struct task *t, int fd)
 	return fd_is_virtual(t, fd) ? virtual_sync(t, fd, true) : real_call(t, __NR_fdatasync, fd);
 }
 
+/* What the kernel finds wrong before it asks a file system. */
+static long fallocate_verdict(const struct file *f, unsigned mode)
+{
+	bool keeps = mode & FALLOC_FL_KEEP_SIZE;
+
+	switch (mode & ~(unsigned)FALLOC_FL_KEEP_SIZE) {
+	case 0:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_UNSHARE_RANGE:
+		break;
+	case FALLOC_FL_PUNCH_HOLE:
+		if (!keeps)
+			return -EOPNOTSUPP;
+		break;
+	case FALLOC_FL_COLLAPSE_RANGE:
+	case FALLOC_FL_INSERT_RANGE:
+		if (keeps)
+			return -EOPNOTSUPP;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (f->flags & FILE_PATH || (f->open_flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	if (f->kind != FILE_REMOTE || !S_ISREG(f->mode))
+		return S_ISDIR(f->mode) ? -EISDIR : -ENODEV;
+	return 0;
+}
+
 long sys_fallocate(struct task *t, int fd, int mode, int64_t offset, int64_t len)
 {
 	struct file *f;
@@ -360,9 +389,8 @@ long sys_fallocate(struct task *t, int fd, int mode, int64_t offset, int64_t len
 	f = fd_hold(t, fd);
 	if (!f)
 		return -EBADF;
-	if (f->kind != FILE_REMOTE || !S_ISREG(f->mode))
-		r = S_ISDIR(f->mode) ? -EISDIR : -ENODEV;
-	else
+	r = fallocate_verdict(f, (unsigned)mode);
+	if (!r)
 		r = file_fallocate(t, f, mode, offset, len);
 	file_put(f);
 	return r;

@@ -8,6 +8,7 @@
 #include "../../agent/signal.h"
 #include <linux/fcntl.h>
 
+/* Only what may wait is left to be made again for a signal that came before it. */
 static long lock_call(struct task *t, const struct file *f, unsigned flags, const struct flock *l, struct um_lock *out)
 {
 	long r;
@@ -20,8 +21,8 @@ static long lock_call(struct task *t, const struct file *f, unsigned flags, cons
 	s->req.whence = (uint16_t)l->l_whence;
 	s->req.offset = (uint64_t)l->l_start;
 	s->req.size = (uint64_t)l->l_len;
-	r = file_call(t, f, s);
-	if (r == -EINTR && flags & UM_LOCK_WAIT)
+	r = flags & UM_LOCK_WAIT ? file_call(t, f, s) : channel_call_on(t, f->server, s);
+	if (r == -EINTR)
 		return signal_restarts(t) ? -UM_ERESTART : -EINTR;
 	if (!r && out)
 		memcpy(out, s->data, sizeof *out);
