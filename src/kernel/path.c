@@ -5,10 +5,11 @@
  * Nearly every path touches nothing virtual and shall reach the kernel as one call, unchanged.  What
  * has to be known for that:
  *
- *  1. With no mount visible at all, only /proc/PID/exe (the kernel shows the agent there) and /dev/fuse differ
- *     from what the kernel would do, so only the last name is looked at: "exe", "fuse", or (if the process has
- *     virtual descriptors, for /proc/PID/fd) a number.  A link elsewhere that leads to one of these shows the
- *     kernel's truth; the only ones in use, /etc/mtab and /dev/{fd,stdin,stdout,stderr}, lead to what is right.
+ *  1. With no mount visible at all, only files of processes in /proc (the kernel shows the agent there) and
+ *     /dev/fuse differ from what the kernel would do, so only the last name is looked at: "exe", "fuse", and in
+ *     what may be /proc "maps", a number (for /proc/PID/fd) and the like.  A link elsewhere that leads to one of
+ *     these shows the kernel's truth; the only ones in use, /etc/mtab and /dev/{fd,stdin,stdout,stderr}, lead to
+ *     what is right.
  *
  *  2. Else the directory part of the path, taken as text, must be known to lead through real directories only
  *     (path_cache.c), to one in which no name is virtual (or the last name is looked up).  Below a cwd or
@@ -79,6 +80,34 @@ static bool all_digits(const char *s)
 	return !*s;
 }
 
+/* Names that we answer for in the directories of processes. */
+static bool name_in_proc(const char *s)
+{
+	switch (*s) {
+	case 'c': return !strcmp(s, "cwd");
+	case 'f': return !strcmp(s, "fd");
+	case 'm': return !strcmp(s, "maps");
+	case 'n': return !strcmp(s, "numa_maps");
+	case 's': return !strcmp(s, "status") || !strcmp(s, "stat") || !strcmp(s, "smaps") || !strcmp(s, "syscall");
+	default:  return *s >= '0' && *s <= '9' && all_digits(s);
+	}
+}
+
+/* One of map_files: "FROM-TO" */
+static bool is_range(const char *s)
+{
+	const char *dash = strchr(s, '-');
+
+	proc_hex(&s);
+	return dash && s == dash;
+}
+
+/* Does its beginning say that a path leads to another place than /proc (and not through /dev/fd)? */
+static bool begins_elsewhere(const char *s)
+{
+	return s[0] == '/' && s[1] != '/' && s[1] != '.' && strncmp(s, "/proc", 5) && strncmp(s, "/dev", 4);
+}
+
 static bool only_real(const struct where *w)
 {
 	const char *last = w->path + w->len;
@@ -89,7 +118,7 @@ static bool only_real(const struct where *w)
 		last--;
 	if (!strcmp(last, "exe") || !strcmp(last, "fuse"))
 		return false;
-	return !w->t->files->size || !*last || !all_digits(last);
+	return begins_elsewhere(w->path) || !(name_in_proc(last) || is_range(last));
 }
 
 /* ---- the fast way --------------------------------------------------------------------------------- */
@@ -275,7 +304,7 @@ static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, un
 	w->dfd = dfd;
 	w->upath = upath;
 	w->fast = w->below_plain = w->fuse_device = w->trailing = false;
-	w->proc = PROC_NONE;
+	w->proc.what = PROC_NONE;
 	w->mount.server = UM_SERVERS;	/* nobody */
 	w->base = 0;
 	w->handle = 0;
