@@ -108,6 +108,14 @@ static bool begins_elsewhere(const char *s)
 	return s[0] == '/' && s[1] != '/' && s[1] != '.' && strncmp(s, "/proc", 5) && strncmp(s, "/dev", 4);
 }
 
+static bool has_dotdot(const char *s)
+{
+	while ((s = strchr(s, '/')))
+		if (*++s == '.' && s[1] == '.')
+			return true;
+	return false;
+}
+
 static bool only_real(const struct where *w)
 {
 	const char *last = w->path + w->len;
@@ -118,7 +126,9 @@ static bool only_real(const struct where *w)
 		last--;
 	if (!strcmp(last, "exe") || !strcmp(last, "fuse"))
 		return false;
-	return begins_elsewhere(w->path) || !(name_in_proc(last) || is_range(last));
+	if (name_in_proc(last))
+		return begins_elsewhere(w->path) && !has_dotdot(w->path);
+	return begins_elsewhere(w->path) || !is_range(last);
 }
 
 /* ---- the fast way --------------------------------------------------------------------------------- */

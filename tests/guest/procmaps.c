@@ -79,6 +79,9 @@ TEST(strangers, "maps: no memory files, no memory to write and execute, whatever
 	each("/proc/self/maps", none_of_ours, NULL);
 	each("/proc/thread-self/maps", none_of_ours, NULL);
 	each("/proc/self/../self/maps", none_of_ours, NULL);
+	each("/usr/../proc/self/maps", none_of_ours, NULL);
+	each("//proc/./self//maps", none_of_ours, NULL);
+	each("/proc/self/root/proc/self/maps", none_of_ours, NULL);
 	snprintf(name, sizeof(name), "/proc/self/../%d/maps", getpid());
 	each(name, none_of_ours, NULL);
 	snprintf(name, sizeof(name), "/proc/%d/task/%d/maps", getpid(), getpid());
