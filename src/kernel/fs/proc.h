@@ -158,6 +158,7 @@ struct made {
 /* The next line of the kernel's file, NUL instead of its newline; a very long one comes in pieces.  NULL: the end. */
 char *made_line(struct made *m);
 void made_put(struct made *m, const char *s, size_t n);
+void made_flush(struct made *m);
 void made_format(struct made *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void made_copy(struct made *m, const char *line);	/* the line as it was */
 

@@ -226,25 +226,25 @@ long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t 
 const char *proc_stands_for(const char *text, size_t *n, unsigned *minor, uint64_t *ino)
 {
 	const char *end;
-	uint64_t v;
+	uint64_t device, number;
 
 	if (strncmp(text, "/memfd:umview:", 14))
 		return NULL;
 	text += 14;
-	v = proc_hex(&text);
-	if (minor)
-		*minor = (unsigned)v;
+	device = proc_hex(&text);
 	if (*text++ != ':')
 		return NULL;
-	v = proc_hex(&text);
-	if (ino)
-		*ino = v;
+	number = proc_hex(&text);
 	if (text[0] != ':' || text[1] != '/')
 		return NULL;
 	end = strchr(++text, 0);
 	if (end - text > 10 && !strcmp(end - 10, " (deleted)"))
 		end -= 10;
 	*n = (size_t)(end - text);
+	if (minor)
+		*minor = (unsigned)device;
+	if (ino)
+		*ino = number;
 	return text;
 }
 

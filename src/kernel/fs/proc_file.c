@@ -51,7 +51,7 @@ char *made_line(struct made *m)
 	return line;
 }
 
-static void flush(struct made *m)
+void made_flush(struct made *m)
 {
 	for (size_t at = 0; at < m->olen && !m->error; ) {
 		long r = raw_syscall(__NR_write, m->out, m->obuf + at, m->olen - at);
@@ -74,7 +74,7 @@ void made_put(struct made *m, const char *s, size_t n)
 		s += part;
 		n -= part;
 		if (m->olen == MADE_SIZE)
-			flush(m);
+			made_flush(m);
 	}
 }
 
@@ -119,7 +119,7 @@ static long make(struct made *m)
 	long r;
 
 	makers[m->hit.what](m);
-	flush(m);
+	made_flush(m);
 	if (m->error)
 		return m->error;
 	if (raw_syscall(__NR_fstat, m->in, &st) == 0)

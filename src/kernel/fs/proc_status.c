@@ -115,36 +115,36 @@ void made_status(struct made *m)
 #define FIELD_CAUGHT	34
 #define OLD_SIGNALS	0x7fffffffu	/* these fields know 31 signals */
 
-/* One line; the name of the program in it may contain anything, newlines too. */
+/* One line; the name of the program in it may contain anything but a newline. */
 void made_stat(struct made *m)
 {
 	struct masks g = guest_masks(m);
 	const uint64_t guest[] = { g.blocked, g.ignored, g.caught }, which[] = { SIGBIT(31), OURS, OURS };
 	int field = 2;
 
-	for (char *line = made_line(m); line; line = made_line(m)) {
-		const char *at = strrchr(line, ')'), *end;
+	const char *line = made_line(m), *at = line ? strrchr(line, ')') : NULL, *end;
 
-		if (!at) {
-			made_copy(m, line);
-			continue;
-		}
-		for (made_put(m, line, (size_t)(at - line)); *at; at = end, field++) {
-			end = strchr(at + 1, ' ');
-			if (!end)
-				end = strchr(at, 0);
-			if (field >= FIELD_BLOCKED && field <= FIELD_CAUGHT) {
-				const char *number = at + 1;
-				int i = field - FIELD_BLOCKED;
-
-				made_format(m, " %lu", corrected((uint64_t)text_number(&number), guest[i],
-								 which[i] & OLD_SIGNALS));
-			} else {
-				made_put(m, at, (size_t)(end - at));
-			}
-		}
-		made_put(m, "\n", 1);
+	if (!line)
+		return;
+	if (!at) {
+		made_copy(m, line);
+		return;
 	}
+	for (made_put(m, line, (size_t)(at - line)); *at; at = end, field++) {
+		end = strchr(at + 1, ' ');
+		if (!end)
+			end = strchr(at, 0);
+		if (field >= FIELD_BLOCKED && field <= FIELD_CAUGHT) {
+			const char *number = at + 1;
+			int i = field - FIELD_BLOCKED;
+
+			made_format(m, " %lu", corrected((uint64_t)text_number(&number), guest[i],
+							 which[i] & OLD_SIGNALS));
+		} else {
+			made_put(m, at, (size_t)(end - at));
+		}
+	}
+	made_put(m, "\n", 1);
 }
 
 /* ---- syscall ---------------------------------------------------------------------------------------------- */
