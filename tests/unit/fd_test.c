@@ -8,41 +8,16 @@
 #include <sys/wait.h>
 #include "tap.h"
 #include "fakeworld.h"
+#include "nofiles.h"
 #include "../../src/kernel/fd.h"
 #include "../../src/kernel/path.h"
-#include "../../src/agent/patch.h"
 #include "../../src/kernel/fs/fuse.h"
-#include "../../src/kernel/fs/remote.h"
 
 static struct task task;
 static int joined;
 static const struct fw_node tree[] = { { "/d", 'd', "" }, { "/d/f", 'f', "" }, { NULL, 0, NULL } };
 
 const struct fs_ops real_fs, remote_fs;
-
-long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence)
-{
-	(void)t;
-	(void)f;
-	(void)whence;
-	return offset;
-}
-
-long file_attr(struct task *t, struct file *f, struct um_attr *a)
-{
-	(void)t;
-	*a = (struct um_attr){ .ino = f->node };
-	return 0;
-}
-
-const struct stub_area *patch_areas(const int **count)
-{
-	static const struct stub_area none[STUB_AREAS];
-	static const int zero;
-
-	*count = &zero;
-	return none;
-}
 
 struct fuse_conn *fuse_conn_join(uint32_t server)
 {

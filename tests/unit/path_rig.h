@@ -17,11 +17,10 @@
 #include <unistd.h>
 #include "tap.h"
 #include "fakeworld.h"
+#include "nofiles.h"
 #include "../../src/kernel/fd.h"
 #include "../../src/kernel/path.h"
-#include "../../src/agent/patch.h"
 #include "../../src/kernel/fs/fuse.h"
-#include "../../src/kernel/fs/remote.h"
 #include "../../src/kernel/fs/proc.h"
 
 static char T[64];			/* the temporary directory */
@@ -42,30 +41,6 @@ static long readlink_kernel(struct where *w, gaddr buf, size_t size)
 
 const struct fs_ops real_fs = { .name = "real", .open = open_kernel, .readlink = readlink_kernel };
 const struct fs_ops remote_fs = { .name = "remote" };
-
-long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence)
-{
-	(void)t;
-	(void)f;
-	(void)whence;
-	return offset;
-}
-
-long file_attr(struct task *t, struct file *f, struct um_attr *a)
-{
-	(void)t;
-	*a = (struct um_attr){ .ino = f->node };
-	return 0;
-}
-
-const struct stub_area *patch_areas(const int **count)
-{
-	static const struct stub_area none[STUB_AREAS];
-	static const int zero;
-
-	*count = &zero;
-	return none;
-}
 
 struct fuse_conn *fuse_conn_join(uint32_t server)
 {
