@@ -6,6 +6,8 @@
 #include "guest.h"
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 
 /* A line of /proc/PID/status, behind "KEY:\t". */
 static const char *status_of(const char *who, const char *key)
@@ -181,14 +183,59 @@ TEST(of_thread, "status, stat of a thread, seen by itself and by another")
 	check("self");
 }
 
-TEST(seccomp, "status: a mode of seccomp goes with its number of filters")
+static void add_filter(void)
 {
-	const char *filters = status_of("self", "Seccomp_filters");
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog prog = { .len = 1, .filter = &allow };
 
-	if (*filters == '(')
-		SKIP("this kernel does not tell the number of filters");
-	EQ(atoi(filters) > 0, atoi(status_of("self", "Seccomp")) > 0);
-	EQ(prctl(PR_GET_SECCOMP) > 0, atoi(status_of("self", "Seccomp")) > 0);
+	OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
+}
+
+static int filters_of(const char *who)
+{
+	const char *n = status_of(who, "Seccomp_filters");
+
+	return *n == '(' ? -1 : atoi(n);	/* before Linux 5.9 */
+}
+
+TEST(seccomp, "status: seccomp and no_new_privs as prctl has them, before and after a filter")
+{
+	EQ(prctl(PR_GET_SECCOMP), atoi(status_of("self", "Seccomp")));
+	EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), atoi(status_of("self", "NoNewPrivs")));
+	if (filters_of("self") >= 0)
+		EQ(filters_of("self") > 0, atoi(status_of("self", "Seccomp")) > 0);
+	add_filter();
+	STR(status_of("self", "Seccomp"), "2");
+	STR(status_of("thread-self", "NoNewPrivs"), "1");
+	if (filters_of("self") >= 0) {
+		int had = filters_of("self");
+
+		add_filter();
+		EQ(filters_of("self"), had + 1);
+	}
+}
+
+static void under_filters(void)
+{
+	add_filter();
+	add_filter();
+}
+
+TEST(seccomp_of_child, "status: seccomp and no_new_privs of another process")
+{
+	int report[2], block[2], had = filters_of("self");
+	char who[32];
+	pid_t pid = waiting_child(under_filters, report, block);
+
+	snprintf(who, sizeof(who), "%d", pid);
+	STR(status_of(who, "Seccomp"), "2");
+	STR(status_of(who, "NoNewPrivs"), "1");
+	if (had == 0)
+		EQ(filters_of(who), 2);
+	EQ(filters_of("self"), had);
+	OK(kill(pid, SIGKILL));
+	OK(waitpid(pid, NULL, 0));
 }
 
 TEST(named, "stat: a name with blanks and brackets")

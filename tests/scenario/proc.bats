@@ -23,7 +23,7 @@ describe='for f in maps numa_maps limits cmdline environ auxv mounts mountinfo; 
 
 @test "PROC-02 seccomp, signals, limits of a program, as natively" {
 	# shellcheck disable=SC2016
-	for p in 'grep -E "^(Seccomp|Sig(Blk|Ign|Cgt)|TracerPid|Threads|Uid|Groups)" /proc/self/status' \
+	for p in 'grep -E "^(Seccomp|NoNewPrivs|Sig(Blk|Ign|Cgt)|TracerPid|Threads|Uid|Groups)" /proc/self/status' \
 		'cat /proc/self/limits /proc/self/comm' 'tr "\\0" " " </proc/self/cmdline' 'tr "\\0" "\\n" </proc/$$/environ | grep -v ^_=' \
 		'cut -d" " -f31-34 /proc/self/stat' 'ls /proc/self/ /proc/thread-self/' \
 		'stat -c %a:%F:%u /proc/self/maps /proc/self/fd /proc/$$/status' 'ls /proc/self/fd | wc -l'; do

@@ -11,10 +11,12 @@
 #include "shim.h"
 #include "../../src/agent/signal.h"
 #include "../../src/kernel/fs/proc.h"
+#include "../../src/kernel/guard.h"
 
 static struct task task;
 static struct sigstate sig;
 static struct sighand hand;
+static struct guard guard;
 static struct um_world world;
 
 static char *out;
@@ -125,13 +127,21 @@ static void test_smaps(void)
 
 static void test_status(void)
 {
+	static struct guest_filter oldest = { .refs = 1 }, newest = { .refs = 1, .prev = &oldest };
+
 	is_str(MADE(made_status, PROC_STATUS,
 		    "SigBlk:\t0000000000000200\nSigIgn:\t0000000000000000\nSigCgt:\t0000000040000442\n"
 		    "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\nCpus_allowed:\t3\n"),
 	       "SigBlk:\t0000000040000200\nSigIgn:\t0000000000000040\nSigCgt:\t0000000000000402\n"
-	       "NoNewPrivs:\t1\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t3\n", "status: one filter is ours");
+	       "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t3\n", "status: one filter is ours");
+	guard.mode = SECCOMP_MODE_FILTER;
 	is_str(MADE(made_status, PROC_STATUS, "Seccomp:\t2\nSeccomp_filters:\t3\n"),
-	       "Seccomp:\t2\nSeccomp_filters:\t2\n", "status: of three, two are not");
+	       "Seccomp:\t2\nSeccomp_filters:\t2\n", "status: of three, two are those the view was started under");
+	guard.filter = &newest;
+	guard.caught = guard.no_new_privs = true;
+	is_str(MADE(made_status, PROC_STATUS, "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t2\n"),
+	       "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t2\n", "status: the guest's own");
+	guard = (struct guard) { 0 };
 	is_str(MADE(made_status, PROC_STATUS, "Seccomp:\t2\nThreads:\t1\n"), "Seccomp:\t0\nThreads:\t1\n",
 	       "status: a kernel that does not count filters");
 	is_str(MADE(made_status, PROC_STATUS, "Seccomp:\t2"), "Seccomp:\t0\n", "status: that is cut short");
@@ -172,6 +182,7 @@ int main(void)
 	task.tid = task.pid = process.pid;
 	task.sig = &sig;
 	task.sighand = &hand;
+	task.guard = &guard;
 	sig.mask = SIGBIT(31) | SIGBIT(10);
 	hand.act[7].handler = 1;
 	hand.act[11].handler = 0x1000;

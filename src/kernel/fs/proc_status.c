@@ -3,10 +3,11 @@
  * /proc/PID/status, stat, syscall: signals and system calls as the guest knows them.
  *
  * Our handlers of SIGSYS, SIGSEGV and SIGBUS are not the guest's: what it does with these three, the agent
- * knows (without asking, it handles none of them).  Everything else about signals is the kernel's already.  One
- * seccomp filter is ours.
+ * knows (without asking, it handles none of them).  Everything else about signals is the kernel's already.  So it
+ * is with seccomp and no_new_privs: kernel/guard.h.
  */
 #include "proc.h"
+#include "../guard.h"
 #include "../../agent/signal.h"
 #include "../../arch/x86_64/offsets.h"
 
@@ -79,17 +80,50 @@ static bool signal_line(struct made *m, const char *line, const struct masks *g)
 	       mask_line(m, line, "SigCgt", g->caught, OURS);
 }
 
-/* The mode goes by the number of filters, which a kernel before 5.9 does not tell: then ours is the only one. */
-static void seccomp_lines(struct made *m, const char *mode)
+/* What that thread knows of its own filters; false if it may not be asked. */
+struct seccomp {
+	unsigned mode, filters;
+	bool no_new_privs, caught;
+};
+
+#define FILTERS_MAX	4096u
+
+static bool guest_seccomp(const struct made *m, struct seccomp *s)
 {
-	long was = text_number(&mode), filters = 0;
+	struct guest_filter f;
+	struct guard g;
+	struct task t;
+
+	if (!find_task(m, &t) || !peer_read(m->hit.pid, t.guard, &g, sizeof(g)))
+		return false;
+	*s = (struct seccomp) { .mode = g.mode, .no_new_privs = g.no_new_privs, .caught = g.caught };
+	for (f.prev = g.filter; f.prev && s->filters < FILTERS_MAX; s->filters++)
+		if (!peer_read(m->hit.pid, f.prev, &f, sizeof(f)))
+			break;
+	if (!s->filters && s->mode == SECCOMP_MODE_FILTER)
+		s->filters = 1;		/* of those that the view was started under, at least */
+	return true;
+}
+
+/*
+ * Seccomp, and Seccomp_filters since Linux 5.9.  One filter in the kernel is ours, more as soon as the guest has some
+ * of its own, which are not there: then it knows better.
+ */
+static void seccomp_lines(struct made *m, const char *mode, const struct seccomp *guest)
+{
+	long was = text_number(&mode), filters = 1;
 	const char *value = NULL, *line = made_line(m);
 
 	if (line && (value = value_of(line, "Seccomp_filters")))
 		filters = text_number(&value);
-	made_format(m, "Seccomp:\t%ld\n", filters > 1 ? was : 0);
+	filters = guest && guest->caught ? (long)guest->filters : filters > 1 ? filters - 1 : 0;
+	if (guest)
+		was = (long)guest->mode;
+	else if (!filters)
+		was = 0;
+	made_format(m, "Seccomp:\t%ld\n", was);
 	if (value)
-		made_format(m, "Seccomp_filters:\t%ld\n", filters > 1 ? filters - 1 : 0);
+		made_format(m, "Seccomp_filters:\t%ld\n", filters);
 	else if (line)
 		made_copy(m, line);
 }
@@ -97,12 +131,16 @@ static void seccomp_lines(struct made *m, const char *mode)
 void made_status(struct made *m)
 {
 	struct masks g = guest_masks(m);
+	struct seccomp s;
+	bool known = guest_seccomp(m, &s);
 
 	for (char *line = made_line(m); line; line = made_line(m)) {
 		const char *mode = m->begins ? value_of(line, "Seccomp") : NULL;
 
 		if (mode)
-			seccomp_lines(m, mode);
+			seccomp_lines(m, mode, known ? &s : NULL);
+		else if (known && m->begins && value_of(line, "NoNewPrivs"))
+			made_format(m, "NoNewPrivs:\t%d\n", s.no_new_privs);
 		else if (!m->begins || !signal_line(m, line, &g))
 			made_copy(m, line);
 	}
@@ -115,36 +153,36 @@ void made_status(struct made *m)
 #define FIELD_CAUGHT	34
 #define OLD_SIGNALS	0x7fffffffu	/* these fields know 31 signals */
 
-/* One line; the name of the program in it may contain anything but a newline. */
+/* One line; the name of the program in it may contain anything, newlines too. */
 void made_stat(struct made *m)
 {
 	struct masks g = guest_masks(m);
 	const uint64_t guest[] = { g.blocked, g.ignored, g.caught }, which[] = { SIGBIT(31), OURS, OURS };
 	int field = 2;
 
-	const char *line = made_line(m), *at = line ? strrchr(line, ')') : NULL, *end;
+	for (char *line = made_line(m); line; line = made_line(m)) {
+		const char *at = strrchr(line, ')'), *end;
 
-	if (!line)
-		return;
-	if (!at) {
-		made_copy(m, line);
-		return;
-	}
-	for (made_put(m, line, (size_t)(at - line)); *at; at = end, field++) {
-		end = strchr(at + 1, ' ');
-		if (!end)
-			end = strchr(at, 0);
-		if (field >= FIELD_BLOCKED && field <= FIELD_CAUGHT) {
-			const char *number = at + 1;
-			int i = field - FIELD_BLOCKED;
-
-			made_format(m, " %lu", corrected((uint64_t)text_number(&number), guest[i],
-							 which[i] & OLD_SIGNALS));
-		} else {
-			made_put(m, at, (size_t)(end - at));
+		if (!at) {
+			made_copy(m, line);
+			continue;
 		}
+		for (made_put(m, line, (size_t)(at - line)); *at; at = end, field++) {
+			end = strchr(at + 1, ' ');
+			if (!end)
+				end = strchr(at, 0);
+			if (field >= FIELD_BLOCKED && field <= FIELD_CAUGHT) {
+				const char *number = at + 1;
+				int i = field - FIELD_BLOCKED;
+
+				made_format(m, " %lu", corrected((uint64_t)text_number(&number), guest[i],
+								 which[i] & OLD_SIGNALS));
+			} else {
+				made_put(m, at, (size_t)(end - at));
+			}
+		}
+		made_put(m, "\n", 1);
 	}
-	made_put(m, "\n", 1);
 }
 
 /* ---- syscall ---------------------------------------------------------------------------------------------- */
