@@ -83,23 +83,21 @@ static bool all_digits(const char *s)
 /* Names that we answer for in the directories of processes. */
 static bool name_in_proc(const char *s)
 {
-	switch (*s) {
-	case 'c': return !strcmp(s, "cwd");
-	case 'f': return !strcmp(s, "fd");
-	case 'm': return !strcmp(s, "maps");
-	case 'n': return !strcmp(s, "numa_maps");
-	case 's': return !strcmp(s, "status") || !strcmp(s, "stat") || !strcmp(s, "smaps") || !strcmp(s, "syscall");
-	default:  return *s >= '0' && *s <= '9' && all_digits(s);
-	}
+	static const char names[][10] = { "stat", "status", "maps", "smaps", "numa_maps", "syscall", "fd" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(s, names[i]))
+			return true;
+	return all_digits(s);
 }
 
 /* One of map_files: "FROM-TO" */
 static bool is_range(const char *s)
 {
-	const char *dash = strchr(s, '-');
+	const char *digits = s;
 
 	proc_hex(&s);
-	return dash && s == dash;
+	return s > digits && *s == '-';
 }
 
 /* Does its beginning say that a path leads to another place than /proc (and not through /dev/fd)? */
@@ -116,19 +114,39 @@ static bool has_dotdot(const char *s)
 	return false;
 }
 
+__attribute__((noinline)) static bool maybe_ours(const char *path, const char *last)
+{
+	if (!strcmp(last, "exe") || !strcmp(last, "fuse"))
+		return true;
+	return (name_in_proc(last) || is_range(last)) && (!begins_elsewhere(path) || has_dotdot(path));
+}
+
+/*
+ * By the first letter of a name, the lengths (as bits, 31 stands for all above) with which it must be looked at:
+ * numbers, ranges, and those that maybe_ours() knows.  For all others one look at this table is all.
+ */
+#define LONG	0xffffe000u		/* two addresses */
+#define DIGIT	(LONG | 0x3feu)
+static const uint32_t lengths[128] = {
+	['0'] = DIGIT, ['1'] = DIGIT, ['2'] = DIGIT, ['3'] = DIGIT, ['4'] = DIGIT, ['5'] = DIGIT, ['6'] = DIGIT,
+	['7'] = DIGIT, ['8'] = DIGIT, ['9'] = DIGIT, ['a'] = LONG, ['b'] = LONG, ['c'] = LONG, ['d'] = LONG,
+	['e'] = LONG | 1u << 3, ['f'] = LONG | 1u << 2 | 1u << 4, ['m'] = 1u << 4, ['n'] = 1u << 9,
+	['s'] = 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7,
+};
+
 static bool only_real(const struct where *w)
 {
-	const char *last = w->path + w->len;
+	const char *end = w->path + w->len, *last = end;
+	size_t n;
 
 	if (!view_is_empty(w->t))
 		return false;
 	while (last > w->path && last[-1] != '/')
 		last--;
-	if (!strcmp(last, "exe") || !strcmp(last, "fuse"))
-		return false;
-	if (name_in_proc(last))
-		return begins_elsewhere(w->path) && !has_dotdot(w->path);
-	return begins_elsewhere(w->path) || !is_range(last);
+	n = (size_t)(end - last);
+	if (!(lengths[*last & 127] >> (n < 31 ? n : 31) & 1))
+		return true;
+	return !maybe_ours(w->path, last);
 }
 
 /* ---- the fast way --------------------------------------------------------------------------------- */
