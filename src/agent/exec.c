@@ -135,8 +135,8 @@ static long open_remote(struct where *w, int *hold)
 	return r;
 }
 
-/* Opens a program; *virtual_path (UM_PATH_MAX bytes) is its path in the view if it is virtual, else "".
- * *hold, if wanted, becomes what keeps its mount busy, or -1. */
+/* Opens a program; *virtual_path (UM_PATH_MAX bytes) is its path in the view if the kernel has another (or
+ * none), else "".  *hold, if wanted, becomes what keeps its mount busy, or -1. */
 static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, char *virtual_path, int *hold)
 {
 	struct where w;
@@ -148,8 +148,8 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 	while (where_next(&w, &r)) {
 		bool remote = w.fs == &remote_fs;
 		r = remote ? open_remote(&w, hold) : w.fs == &real_fs ? open_real(&w) : -EACCES;
-		if (r >= 0 && remote)
-			text_format(virtual_path, UM_PATH_MAX, "%s", w.path);
+		if (r >= 0 && (remote || w.bind) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
+			*virtual_path = 0;
 	}
 	return where_end(&w, r);
 }
@@ -244,7 +244,7 @@ static bool closes_on_exec(int dfd, const char *path)
 
 /*
  * Opens b->path (first as dfd, flags say), follows scripts, and leaves an ELF program in *e with its
- * descriptor.  b->exe becomes its path if it is virtual, else NULL.
+ * descriptor.  b->exe becomes its path if the kernel does not know that, else NULL.
  */
 static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, struct exec_buf *b,
 			 struct elf_file *e)

@@ -18,7 +18,6 @@
 #include <linux/mman.h>
 
 #define COUNTERS	128u
-#define AREAS		64
 #define PAGE		4096ul
 #define STUBS_PER_PAGE	((PAGE - 16) / STUB_SIZE)
 #define NEAR		0x7f000000l
@@ -28,7 +27,7 @@ void stub_entry(void);
 void fd_entry(void);
 
 static struct { uint32_t site, count; } counters[COUNTERS];	/* low half of the address */
-static struct { uint64_t base; uint32_t size, used; } areas[AREAS];	/* of stubs; bytes */
+static struct stub_area areas[STUB_AREAS];
 static int nareas;
 struct lock patch_lock;
 
@@ -75,7 +74,7 @@ static long map_near(uint64_t site)
 
 static bool area_add(uint64_t base, uint32_t size, uint32_t used)
 {
-	if (nareas == AREAS)
+	if (nareas == STUB_AREAS)
 		return false;
 	areas[nareas].base = base;
 	areas[nareas].size = size;
@@ -94,7 +93,7 @@ static uint64_t stub_place(uint64_t site)
 			areas[i].used += STUB_SIZE;
 			return areas[i].base + areas[i].used - STUB_SIZE;
 		}
-	if (nareas == AREAS)
+	if (nareas == STUB_AREAS)
 		return 0;
 	long at = map_near(site);
 	if (at < 0)
@@ -102,6 +101,12 @@ static uint64_t stub_place(uint64_t site)
 	memcpy((void *)(at + PAGE - 16), entries, 16);
 	area_add(at, STUBS_PER_PAGE * STUB_SIZE, STUB_SIZE);
 	return at;
+}
+
+const struct stub_area *patch_areas(const int **count)
+{
+	*count = &nareas;
+	return areas;
 }
 
 /* The stub that rip lies in, or 0.  In an area of several pages, each page starts anew (its last bytes are not

@@ -24,4 +24,12 @@ uint64_t patch_site_of_trap(uint64_t rip);
 /* An address inside a stub becomes the same state's at the site: guests never see our stubs. */
 uint64_t patch_normalise(uint64_t rip);
 
+/* Where stubs are: an array of STUB_AREAS, and where it stands how many are used. */
+#define STUB_AREAS	64
+struct stub_area {
+	uint64_t base;
+	uint32_t size, used;	/* bytes */
+};
+const struct stub_area *patch_areas(const int **count);
+
 #endif

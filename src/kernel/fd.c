@@ -17,6 +17,7 @@
 #include "path_walk.h"
 #include "../agent/channel.h"
 #include "fs/fuse.h"
+#include "fs/proc.h"
 
 /* ---- the agent's own descriptors ------------------------------------------------------------------ */
 
@@ -41,6 +42,22 @@ bool fd_is_ours_slow(int fd)
 	if (fd < 0)
 		return false;
 	return fd == process.world_fd || fd == process.image_fd || own_find(fd);
+}
+
+int fd_list_owned(int pid, int list[UM_OWN_MAX])
+{
+	uint32_t own[sizeof(own_fds) / sizeof(own_fds[0])];
+	struct process p;
+	int n = 0;
+
+	if (!peer_read(pid, &process, &p, sizeof(p)) || !peer_read(pid, own_fds, own, sizeof(own)))
+		return -EPERM;
+	list[n++] = p.world_fd;
+	list[n++] = p.image_fd;
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (own[i])
+			list[n++] = (int)(own[i] >> 8) - 1;
+	return n;
 }
 
 void fd_own_start(void)
@@ -276,7 +293,7 @@ static void adopt_remote(struct task *t, struct file *f)
 	f->node = s->rep.node;
 }
 
-static struct file *adopt(struct task *t, int fd, uint32_t server, uint32_t handle)
+struct file *fd_carried(struct task *t, uint32_t server, uint32_t handle, uint32_t open_flags)
 {
 	struct file *f = file_new(handle == UM_HANDLE_DEVICE ? FILE_FUSE_DEVICE : FILE_REMOTE);
 
@@ -284,12 +301,20 @@ static struct file *adopt(struct task *t, int fd, uint32_t server, uint32_t hand
 		return NULL;
 	f->server = server;
 	f->handle = handle;
-	f->open_flags = (uint32_t)raw_syscall(__NR_fcntl, fd, F_GETFL);
-	if (f->kind == FILE_REMOTE) {
+	f->open_flags = open_flags;
+	if (f->kind == FILE_REMOTE)
 		adopt_remote(t, f);
+	else
+		f->mode = 0020000;	/* S_IFCHR */
+	return f;
+}
+
+static struct file *adopt(struct task *t, int fd, uint32_t server, uint32_t handle)
+{
+	struct file *f = fd_carried(t, server, handle, (uint32_t)raw_syscall(__NR_fcntl, fd, F_GETFL));
+
+	if (!f || f->kind == FILE_REMOTE)
 		return f;
-	}
-	f->mode = 0020000;	/* S_IFCHR */
 	f->conn = fuse_conn_join(server);
 	if (!f->conn) {
 		file_put(f);

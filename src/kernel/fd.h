@@ -48,6 +48,10 @@ static inline bool fd_is_ours(int fd)
 	return __builtin_expect(fd >= fd_own_lowest, 0) && fd_is_ours_slow(fd);
 }
 
+/* The descriptors that the agent of a process (0: we) owns.  How many, or -EPERM if it may not be asked. */
+#define UM_OWN_MAX	18
+int fd_list_owned(int pid, int list[UM_OWN_MAX]);
+
 /* process.world_fd and process.image_fd are known now. */
 void fd_own_start(void);
 
@@ -59,6 +63,9 @@ void fd_disown(int fd);
 
 /* After SCM_RIGHTS, pidfd_getfd, exec: if fd is a carrier nobody told us about, note it. */
 void fd_adopt(struct task *t, int fd);
+
+/* A file by what a carrier says, without a carrier of our own (and, if it is /dev/fuse, without its connection). */
+struct file *fd_carried(struct task *t, uint32_t server, uint32_t handle, uint32_t open_flags);
 
 struct files *files_new(void);
 struct files *files_copy(struct files *old);		/* fork, or clone without CLONE_FILES */

@@ -5,10 +5,11 @@
  * Nearly every path touches nothing virtual and shall reach the kernel as one call, unchanged.  What
  * has to be known for that:
  *
- *  1. With no mount visible at all, only /proc/PID/exe (the kernel shows the agent there) and /dev/fuse differ
- *     from what the kernel would do, so only the last name is looked at: "exe", "fuse", or (if the process has
- *     virtual descriptors, for /proc/PID/fd) a number.  A link elsewhere that leads to one of these shows the
- *     kernel's truth; the only ones in use, /etc/mtab and /dev/{fd,stdin,stdout,stderr}, lead to what is right.
+ *  1. With no mount visible at all, only files of processes in /proc (the kernel shows the agent there) and
+ *     /dev/fuse differ from what the kernel would do, so only the last name is looked at: "exe", "fuse", and in
+ *     what may be /proc "maps", a number (for /proc/PID/fd) and the like.  A link elsewhere that leads to one of
+ *     these shows the kernel's truth; the only ones in use, /etc/mtab and /dev/{fd,stdin,stdout,stderr}, lead to
+ *     what is right.
  *
  *  2. Else the directory part of the path, taken as text, must be known to lead through real directories only
  *     (path_cache.c), to one in which no name is virtual (or the last name is looked up).  Below a cwd or
@@ -79,17 +80,73 @@ static bool all_digits(const char *s)
 	return !*s;
 }
 
+/* Names that we answer for in the directories of processes. */
+static bool name_in_proc(const char *s)
+{
+	static const char names[][10] = { "stat", "status", "maps", "smaps", "numa_maps", "syscall", "fd" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(s, names[i]))
+			return true;
+	return all_digits(s);
+}
+
+/* One of map_files: "FROM-TO" */
+static bool is_range(const char *s)
+{
+	const char *digits = s;
+
+	proc_hex(&s);
+	return s > digits && *s == '-';
+}
+
+/* Does its beginning say that a path leads to another place than /proc (and not through /dev/fd)? */
+static bool begins_elsewhere(const char *s)
+{
+	return s[0] == '/' && s[1] != '/' && s[1] != '.' && strncmp(s, "/proc", 5) && strncmp(s, "/dev", 4);
+}
+
+static bool has_dotdot(const char *s)
+{
+	while ((s = strchr(s, '/')))
+		if (*++s == '.' && s[1] == '.')
+			return true;
+	return false;
+}
+
+__attribute__((noinline)) static bool maybe_ours(const char *path, const char *last)
+{
+	if (!strcmp(last, "exe") || !strcmp(last, "fuse"))
+		return true;
+	return (name_in_proc(last) || is_range(last)) && (!begins_elsewhere(path) || has_dotdot(path));
+}
+
+/*
+ * By the first letter of a name, the lengths (as bits, 31 stands for all above) with which it must be looked at:
+ * numbers, ranges, and those that maybe_ours() knows.  For all others one look at this table is all.
+ */
+#define LONG	0xffffe000u		/* two addresses */
+#define DIGIT	(LONG | 0x3feu)
+static const uint32_t lengths[128] = {
+	['0'] = DIGIT, ['1'] = DIGIT, ['2'] = DIGIT, ['3'] = DIGIT, ['4'] = DIGIT, ['5'] = DIGIT, ['6'] = DIGIT,
+	['7'] = DIGIT, ['8'] = DIGIT, ['9'] = DIGIT, ['a'] = LONG, ['b'] = LONG, ['c'] = LONG, ['d'] = LONG,
+	['e'] = LONG | 1u << 3, ['f'] = LONG | 1u << 2 | 1u << 4, ['m'] = 1u << 4, ['n'] = 1u << 9,
+	['s'] = 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7,
+};
+
 static bool only_real(const struct where *w)
 {
-	const char *last = w->path + w->len;
+	const char *end = w->path + w->len, *last = end;
+	size_t n;
 
 	if (!view_is_empty(w->t))
 		return false;
 	while (last > w->path && last[-1] != '/')
 		last--;
-	if (!strcmp(last, "exe") || !strcmp(last, "fuse"))
-		return false;
-	return !w->t->files->size || !*last || !all_digits(last);
+	n = (size_t)(end - last);
+	if (!(lengths[*last & 127] >> (n < 31 ? n : 31) & 1))
+		return true;
+	return !maybe_ours(w->path, last);
 }
 
 /* ---- the fast way --------------------------------------------------------------------------------- */
@@ -275,7 +332,7 @@ static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, un
 	w->dfd = dfd;
 	w->upath = upath;
 	w->fast = w->below_plain = w->fuse_device = w->trailing = false;
-	w->proc = PROC_NONE;
+	w->proc.what = PROC_NONE;
 	w->mount.server = UM_SERVERS;	/* nobody */
 	w->base = 0;
 	w->handle = 0;

@@ -51,6 +51,13 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
 
+/* What of a process of /proc a place is: kernel/fs/proc.h. */
+struct proc_hit {
+	uint8_t what;		/* enum proc_what; 0 = nothing that we know better than the kernel */
+	int arg;		/* a descriptor, or AT_FDCWD */
+	int pid, tid;		/* as the path names them; pid 0: our own process, tid 0: no thread in particular */
+};
+
 /* where.last: what the last name was.  The kernel has errors of its own for those that are no name:
  * mkdir, link: EEXIST; unlink: EISDIR; rmdir: EINVAL for ".", ENOTEMPTY for "..", EBUSY for the root; rename: EBUSY. */
 enum where_last { LAST_NAME, LAST_ROOT, LAST_DOT, LAST_DOTDOT };
@@ -67,8 +74,7 @@ struct where {
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
 	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
 	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be */
-	uint8_t proc;		/* enum proc_what of kernel/fs/proc.h: `fs` fakes something of /proc */
-	int proc_arg;
+	struct proc_hit proc;	/* proc.what: `fs` fakes something of /proc */
 
 	/* remote; path[rest] is NUL for the root of the mount itself (nothing may remove or rename that:
 	 * EBUSY).  With WHERE_PARENT the base is the parent directory and the rest is `name`. */
@@ -96,6 +102,9 @@ bool where_next(struct where *w, long *r);
 long where_end(struct where *w, long r);
 
 #define UM_EAGAIN	513	/* an operation found a link: the resolver goes on (never seen by guests) */
+
+/* The canonical path, in the view, of where w leads.  Length or -errno. */
+long where_path(const struct where *w, char *buf, size_t size);
 
 /* After a real directory has been opened as fd: what is known of it from the path.  (Behind a bind mount it is not
  * where the kernel says it is; below a directory with nothing virtual in it there is nothing virtual.) */

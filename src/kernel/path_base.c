@@ -99,8 +99,7 @@ static long ask_kernel(int dfd, char *buf, size_t size)
 	return buf[0] == '/' ? n : -ENOENT;	/* "(unreachable)/...", "pipe:[1]" */
 }
 
-/* The kernel's path of the cwd lies behind a bind mount: put that mount's path in front instead. */
-static long through_bind(struct task *t, uint32_t bind, uint32_t bound, char *buf, size_t len, size_t size)
+long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char *buf, size_t len, size_t size)
 {
 	char mount[UM_PATH_MAX];
 	struct mount m;
@@ -191,7 +190,7 @@ static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, si
 	struct dir_hint *h;
 
 	if (n > 0 && bind)
-		n = through_bind(t, bind, bound, buf, (size_t)n, size);
+		n = path_through_bind(t, bind, bound, buf, (size_t)n, size);
 	if (n > 0 && (h = hint_make(t, dfd)))
 		hint_set(t, h, dfd, buf, (size_t)n, generation);
 	return n;

@@ -252,27 +252,60 @@ static long jump(struct walk *k, struct file *f, bool final)
 	k->pure = k->cacheable = false;
 	if (!f)
 		return -ENOENT;
+	if (++k->w->links > WALK_MAX_LINKS)
+		return -ELOOP;
 	if (!final)
 		return walk_file(k, f);
 	where_file(k->w, f);
 	return WALK_DONE;
 }
 
-/* A link of /proc that only the kernel can follow.  On the way to something else its text is the best
- * there is: the path of a directory. */
+/*
+ * A link of /proc that only the kernel can follow.  On the way to something else its text is the best
+ * there is: the path of a directory.  And what is open somewhere below /proc is looked up there again,
+ * since it may be a file that we make.
+ */
 static long magic(struct walk *k, size_t dir_len, bool final)
 {
 	int dfd;
-	const char *path = walk_kernel_path(k, &dfd);
+	const char *path = walk_kernel_path(k, &dfd), *stands;
+	size_t room = (size_t)(k->rest - k->pending), len;
 	long n;
 
 	k->cacheable = false;
-	if (final)
+	n = raw_syscall(__NR_readlinkat, dfd, path, k->pending, room - 1);
+	if (n > 0) {
+		k->pending[n] = 0;
+		stands = proc_stands_for(k->pending, &len, NULL, NULL);
+		if (stands) {
+			memmove(k->pending, stands, len);
+			n = (long)len;
+		}
+	}
+	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
 		return 0;
-	n = raw_syscall(__NR_readlinkat, dfd, path, k->pending, k->rest - k->pending);
 	if (n <= 0 || k->pending[0] != '/')
 		return walk_fail(k, n < 0 ? n : -ENOTDIR);
 	return walk_link(k, dir_len, (size_t)n);
+}
+
+/* Goes on at the text of a link that is ours. */
+static long faked_link(struct walk *k, const struct proc_hit *h, size_t dir_len)
+{
+	long n = proc_link_text(k->t, h, k->pending, (size_t)(k->rest - k->pending));
+
+	k->pure = k->cacheable = false;
+	return n < 0 ? n : walk_link(k, dir_len, (size_t)n);
+}
+
+/* One that leads to a virtual file: by its handle, whatever its path has become. */
+static long virtual_link(struct walk *k, const struct proc_hit *h, bool final)
+{
+	struct file *f = proc_file_of(k->t, h);
+	long r = jump(k, f, final);
+
+	file_put(f);
+	return r;
 }
 
 /* A name below /proc, on the way or to be followed. */
@@ -289,28 +322,21 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 	case PROC_HIDDEN:
 		return -ENOENT;
 	case PROC_EXE:
-		n = proc_exe(h.arg, k->pending, (size_t)(k->rest - k->pending));
+		n = proc_exe(h.pid, k->pending, (size_t)(k->rest - k->pending));
 		if (n < 0)
 			return magic(k, dir_len, final);
 		k->pure = k->cacheable = false;
 		return walk_link(k, dir_len, (size_t)n);
 	case PROC_CWD:
-		return jump(k, k->t->fs->cwd, final);
 	case PROC_FD:
-		return jump(k, fd_peek(k->t, h.arg), final);
+		return virtual_link(k, &h, final);
 	case PROC_BOUND:
-		if (final)
-			return magic(k, dir_len, final);
-		n = base_path(k->t, h.arg, k->generation, k->pending, (size_t)(k->rest - k->pending));
-		k->pure = k->cacheable = false;
-		return n < 0 ? n : walk_link(k, dir_len, (size_t)n);
+		return final ? magic(k, dir_len, final) : faked_link(k, &h, dir_len);
 	case PROC_MAGIC:
 		return magic(k, dir_len, final);
-	case PROC_MOUNTS:
-	case PROC_MOUNTINFO:
-		k->w->proc = final ? h.what : PROC_NONE;
-		return 0;
 	default:
+		if (final && h.what != PROC_DIR)
+			k->w->proc = h;
 		return 0;
 	}
 }
@@ -326,10 +352,8 @@ static long walk_entry(struct walk *k, int hit)
 		h = proc_look(k->t, path, len);
 	if (h.what == PROC_HIDDEN)
 		return -ENOENT;
-	if (h.what != PROC_DIR && h.what != PROC_MAGIC) {
-		k->w->proc = h.what;
-		k->w->proc_arg = h.arg;
-	}
+	if (h.what != PROC_DIR)
+		k->w->proc = h;
 	if (hit == VIEW_ABOVE && k->flags & WHERE_ENTRY)
 		k->rewrite = true;	/* so that it can be seen that mounts lie below it */
 	return 0;

@@ -49,6 +49,10 @@ long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t s
 /* The bind mount it was reached through, 0 = none.  *bound: bytes of the kernel's path that stand for it. */
 uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound);
 
+/* The kernel's path in buf lies behind a bind mount: puts that mount's path in front of it instead.  Length or
+ * -errno. */
+long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char *buf, size_t len, size_t size);
+
 #define BASE_ROOT	1u	/* the key of absolute paths; serials start above */
 
 /* ---- cached prefixes (path_cache.c) ------------------------------------------------------------------ */

@@ -11,7 +11,7 @@ void where_native(struct where *w)
 {
 	w->fs = &real_fs;
 	w->fast = false;
-	w->proc = PROC_NONE;
+	w->proc.what = PROC_NONE;
 	w->last = LAST_NAME;
 	w->state = STATE_RAW;
 }
@@ -79,7 +79,7 @@ static long finish_remote(struct walk *k)
 		return -ENOTDIR;
 	w->fs = &remote_fs;
 	w->fast = false;
-	w->proc = PROC_NONE;
+	w->proc.what = PROC_NONE;
 	w->mount = p->m;
 	w->base = p->handle ? 0 : p->base;
 	w->handle = p->handle;
@@ -115,7 +115,7 @@ static long finish_real(struct walk *k)
 	w->fuse_device = !w->trailing && len == 9 && !memcmp(path, "/dev/fuse", 9);
 	if (w->fuse_device)
 		w->fs = fuse_node_fs();
-	else if (w->proc)
+	else if (w->proc.what)
 		w->fs = proc_fs();
 	if (w->fs != &real_fs)
 		k->cacheable = false;
@@ -140,6 +140,18 @@ static long finish_real(struct walk *k)
 long walk_finish(struct walk *k)
 {
 	return k->place.remote ? finish_remote(k) : finish_real(k);
+}
+
+long where_path(const struct where *w, char *buf, size_t size)
+{
+	size_t n = strlen(w->path);
+
+	if ((w->state & ~STATE_NEW) == STATE_RAW)	/* the guest's own text, from a cwd behind that mount */
+		return path_canonical(w->t, w->dfd, w->path, w->flags & WHERE_NOFOLLOW, buf, size);
+	if (n >= size)
+		return -ENAMETOOLONG;
+	memcpy(buf, w->path, n + 1);
+	return w->bind ? path_through_bind(w->t, w->bind, w->bound, buf, n, size) : (long)n;
 }
 
 /* ---- links that operations meet ------------------------------------------------------------------- */

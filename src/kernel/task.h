@@ -26,7 +26,7 @@ struct process {
 	const struct um_world *world;	/* mapped read-only: header, then the first view */
 	const struct um_view_slot *views;	/* mapped read-only: our view's span, from its slot on */
 	uint32_t watch;			/* WATCH_*; only ever set */
-	char *exe;			/* path of the running program if that is virtual, else NULL: fs/proc.c */
+	char *exe;			/* path of the running program if the kernel has another, else NULL: fs/proc_exe.c */
 };
 extern struct process process;
 

@@ -216,8 +216,6 @@ TEST(maps_name, "/proc/self/maps names the mapped file")
 	put("the-mapped-file", "x");
 	fd = MUST(open("the-mapped-file", O_RDONLY));
 	map(fd, 4096, PROT_READ, MAP_PRIVATE, 0);
-	if (on_fuse())
-		SKIP("a virtual file may have another name there");
 	REQUIRE(getcwd(cwd, sizeof(cwd)));
 	strcat(cwd, "/the-mapped-file\n");
 	maps = fopen("/proc/self/maps", "re");

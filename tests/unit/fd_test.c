@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include "tap.h"
 #include "fakeworld.h"
+#include "nofiles.h"
 #include "../../src/kernel/fd.h"
 #include "../../src/kernel/path.h"
 #include "../../src/kernel/fs/fuse.h"

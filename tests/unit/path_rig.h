@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "tap.h"
 #include "fakeworld.h"
+#include "nofiles.h"
 #include "../../src/kernel/fd.h"
 #include "../../src/kernel/path.h"
 #include "../../src/kernel/fs/fuse.h"
@@ -178,8 +179,8 @@ __attribute__((unused)) static const char *resolve(int dfd, const char *path, un
 			r = snprintf(found, sizeof(found), "fuse") < 0;
 		else
 			r = w->fs == &remote_fs ? find_remote(w) : find_real(w);
-		if (!r && w->proc)
-			snprintf(found, sizeof(found), "proc %d", w->proc);
+		if (!r && w->proc.what)
+			snprintf(found, sizeof(found), "proc %d", w->proc.what);
 	}
 	r = where_end(w, r);
 	if (r < 0)

@@ -407,14 +407,14 @@ static void test_memfd(void)
 
 	fill(1, 300001);
 	memset(disk[1].data + 8192, 0, 128 * 1024);
-	mem = file_to_memfd(&task, fd_peek(&task, fd), "prog", O_CLOEXEC);
+	mem = file_to_memfd(&task, fd_peek(&task, fd), "/a/prog", O_CLOEXEC);
 	ok(mem >= 0, "file_to_memfd");
 	is_int(pread((int)mem, buf, ROOM, 0), 300001, "... the whole size");
 	ok(!memcmp(buf, disk[1].data, 300001), "... the right bytes");
 	snprintf(path, sizeof path, "/proc/self/fd/%ld", mem);
 	n = readlink(path, link, sizeof link - 1);
 	link[n > 0 ? n : 0] = 0;
-	is_str(link, "/memfd:prog (deleted)", "... the name");
+	is_str(link, "/memfd:umview:0:5:/a/prog (deleted)", "... the name");
 	struct stat st;
 	raw_syscall(__NR_fstat, mem, &st);
 	ok(st.st_blocks * 512 < 200000, "... with a hole where there are zeros");
@@ -456,6 +456,7 @@ int main(void)
 	plan(0);
 	process.world_fd = (int)raw_syscall(__NR_memfd_create, "world", 0);
 	process.pid = getpid();
+	process.views = (void *)own_map(UM_VIEW_SPAN, 1 /* PROT_READ */, 0, -1, 0);
 	task.self = &task;
 	task.files = files_new();
 	live = shim_heap_live;

@@ -89,10 +89,10 @@ long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, in
 void dirents_to_legacy(uint8_t *data, size_t size);
 
 /*
- * A regular file's whole contents in a new memory file of that name, with holes where there are zeros;
+ * A regular file's whole contents in a new memory file that stands for that path, with holes where there are zeros;
  * cloexec: O_CLOEXEC or 0.  Returns the raw descriptor.
  */
-long file_to_memfd(struct task *t, struct file *f, const char *name, int cloexec);
+long file_to_memfd(struct task *t, struct file *f, const char *path, int cloexec);
 
 /* ---- attributes ------------------------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
  * The file's offset lives at the server with the handle, so that it is shared over fork and dup:
  * UM_OFFSET_FILE means "that one, and move it".
  */
+#include "proc.h"
 #include "remote.h"
 #include <linux/memfd.h>
 #include <linux/fs.h>
@@ -371,24 +372,30 @@ static long memfd_fill(long fd, const uint8_t *data, size_t n, uint64_t offset)
 	return 0;
 }
 
-static long memfd_create(const char *name, int cloexec)
+/* It is shown in /proc as what it is a copy of (fs/proc.h), if the path is not too long for a name. */
+static long memfd_create(struct task *t, struct file *f, const char *path, int cloexec)
 {
 	unsigned flags = MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0);
-	char shown[NAME_MAX - sizeof "memfd:"];
-	long fd;
+	struct um_attr a;
+	struct mount m = { .dev_minor = 0 };
+	char name[NAME_MAX - sizeof "memfd:"];
+	long fd = file_attr(t, f, &a);
 
-	text_format(shown, sizeof shown, "%s", name);
-	fd = raw_syscall(__NR_memfd_create, shown, flags | 0x10 /* MFD_EXEC */);
+	if (fd < 0)
+		return fd;
+	view_mount_by_id(t, f->mount, &m, NULL, 0);
+	text_format(name, sizeof name, PROC_STANDS, m.dev_minor, (unsigned long)a.ino, path);
+	fd = raw_syscall(__NR_memfd_create, name, flags | 0x10 /* MFD_EXEC */);
 	if (fd == -EINVAL)		/* kernels before 6.3 have no such flag: always executable */
-		fd = raw_syscall(__NR_memfd_create, shown, flags);
+		fd = raw_syscall(__NR_memfd_create, name, flags);
 	return fd;
 }
 
-long file_to_memfd(struct task *t, struct file *f, const char *name, int cloexec)
+long file_to_memfd(struct task *t, struct file *f, const char *path, int cloexec)
 {
 	uint64_t offset = 0;
 	uint8_t *data;
-	long n, r = 0, fd = memfd_create(name, cloexec);
+	long n, r = 0, fd = memfd_create(t, f, path, cloexec);
 
 	if (fd < 0)
 		return fd;

@@ -3,6 +3,7 @@
  * Directories: making and removing names, reading, and the working directory.
  */
 #include "calls.h"
+#include "../fs/proc.h"
 #include <asm/statfs.h>
 #include <linux/magic.h>
 
@@ -76,94 +77,17 @@ long sys_unlinkat(struct task *t, int dfd, gaddr name, int flags)
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
-/* Is fd a directory /proc/PID/fd, /proc/PID/fdinfo or /proc/PID/task/TID/fd...? */
-static bool lists_descriptors(struct task *t, int fd)
-{
-	char name[40], path[128];
-	const char *last;
-	long n;
-
-	(void)t;
-	text_format(name, sizeof name, "/proc/self/fd/%d", fd);
-	n = raw_syscall(__NR_readlinkat, AT_FDCWD, name, path, sizeof path - 1);
-	if (n <= 0 || strncmp(path, "/proc/", 6))
-		return false;
-	path[n] = 0;
-	last = strrchr(path, '/');
-	return !strcmp(last, "/fd") || !strcmp(last, "/fdinfo");
-}
-
-/* A record of getdents (name at 18) or getdents64 (at 19) that names one of the agent's descriptors. */
-static bool names_ours(const uint8_t *record, size_t name_at)
-{
-	const char *name = (const char *)record + name_at, *end = name;
-	long number = text_number(&end);
-
-	return number >= 0 && !*end && fd_is_ours((int)number);
-}
-
-/* Takes the agent's descriptors out of n bytes of records in guest memory.  Returns what is left. */
-static long drop_ours(struct task *t, gaddr buf, long n, size_t name_at)
-{
-	long kept = 0;
-	uint8_t record[64];
-
-	for (long at = 0; at < n; ) {
-		uint16_t reclen;
-
-		if (copy_from_guest(t, &reclen, buf + (gaddr)at + 16, sizeof reclen) || !reclen)
-			return n;
-		if (reclen <= sizeof record) {
-			if (copy_from_guest(t, record, buf + (gaddr)at, reclen))
-				return n;
-			record[reclen - 1] = name_at == 19 ? 0 : record[reclen - 1];
-			if (!names_ours(record, name_at)) {
-				if (kept != at && copy_to_guest(t, buf + (gaddr)kept, record, reclen))
-					return n;
-				kept += reclen;
-			}
-		} else {
-			return n;		/* no number is that long */
-		}
-		at += reclen;
-	}
-	return kept;
-}
-
-/*
- * After getdents on a real directory: does this look like a list of descriptors?  Its third record (or
- * the first, later on) is a link or file with a number for a name.  Only then is the path looked at.
- */
-static bool looks_like_descriptors(struct task *t, gaddr buf, long n, bool legacy)
-{
-	uint8_t head[96];
-	size_t size = (size_t)n < sizeof head ? (size_t)n : sizeof head, at = 0, name_at = legacy ? 18 : 19;
-
-	if (copy_from_guest(t, head, buf, size))
-		return false;
-	while (at + 24 <= size) {
-		uint16_t reclen;
-
-		memcpy(&reclen, head + at + 16, sizeof reclen);
-		if (head[at + name_at] != '.')
-			return head[at + name_at] >= '0' && head[at + name_at] <= '9' && reclen == 24;
-		at += reclen;
-	}
-	return false;
-}
-
 static long real_getdents(struct task *t, long nr, int fd, gaddr buf, unsigned count)
 {
-	bool legacy = nr == __NR_getdents;
-	long n;
+	long n, kept;
 
 	do {
 		n = real_call(t, nr, fd, buf, count);
-		if (n <= 0 || !looks_like_descriptors(t, buf, n, legacy) || !lists_descriptors(t, fd))
+		if (n <= 0)
 			return n;
-		n = drop_ours(t, buf, n, legacy ? 18 : 19);
-	} while (!n);		/* nothing left is not the end of the directory */
-	return n;
+		kept = proc_filter_dirents(t, fd, buf, n, nr == __NR_getdents);
+	} while (!kept);	/* nothing left is not the end of the directory */
+	return kept;
 }
 
 static long virtual_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy)

@@ -52,12 +52,12 @@ static long real_error(const struct where *w)
 	return r == -ENOENT ? 0 : r;
 }
 
-/* One operation table, and one mount if it is a server's: 0.  Else EXDEV, or what comes before it. */
+/* Both the kernel's, or both in one mount of a server: 0.  Else EXDEV, or what comes before it. */
 static long same_world(const struct where *a, const struct where *b)
 {
 	long r;
 
-	if (a->fs == b->fs && (a->fs != &remote_fs || a->mount.id == b->mount.id))
+	if ((a->fs == &remote_fs) == (b->fs == &remote_fs) && (a->fs != &remote_fs || a->mount.id == b->mount.id))
 		return 0;
 	r = real_error(a);
 	if (!r)

@@ -4,7 +4,8 @@
  * mapped over, unmapped from, or moved out of the agent's part of the address space.
  */
 #include "handlers.h"
-#include "../fd.h"
+#include "../path_walk.h"
+#include "../fs/proc.h"
 #include "../fs/remote.h"
 #include "../../agent/prepared.h"
 #include "../../arch/x86_64/offsets.h"
@@ -30,6 +31,22 @@ static long may_map(const struct file *f, int prot, int flags)
 	return 0;
 }
 
+/* A mapping of what is the kernel's.  Was the file opened through a bind mount of ours? */
+static long map_real(struct task *t, gaddr addr, size_t len, int prot, int flags, int fd, int64_t off)
+{
+	uint32_t bound, bind;
+	long r;
+
+	if (flags & MAP_ANONYMOUS || !prepared_mmap(addr, len, prot, flags, fd, off, &r))
+		r = raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
+	if (flags & MAP_ANONYMOUS || r < 0)
+		return r;
+	bind = base_bind(t, fd, &bound);
+	if (bind)
+		proc_bound_note((uint64_t)r, len, bind, bound);
+	return r;
+}
+
 /* The same memory file, read-only: so that mprotect() cannot make a mapping writable whose changes nobody
  * would write back. */
 static long read_only(long fd)
@@ -48,7 +65,10 @@ static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, 
 {
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
 		return -ENODEV;
-	long fd = file_to_memfd(t, f, "mmap", O_CLOEXEC);
+	char path[UM_PATH_MAX];
+	if (file_path(t, f, path, sizeof path) < 0)
+		text_format(path, sizeof path, "%s", f->path ? f->path : "/");
+	long fd = file_to_memfd(t, f, path, O_CLOEXEC);
 	if (fd >= 0 && (flags & MAP_TYPE) != MAP_PRIVATE)
 		fd = read_only(fd);
 	if (fd < 0)
@@ -68,12 +88,9 @@ long sys_mmap(struct task *t, gaddr addr, size_t len, int prot, int flags, int f
 		addr = 0;		/* only a hint: somewhere else, then */
 	}
 	if ((flags & MAP_ANONYMOUS) || !(f = fd_hold(t, fd))) {
-		long r;
 		if (!(flags & MAP_ANONYMOUS) && fd_is_ours(fd))
 			return -EBADF;
-		if (!(flags & MAP_ANONYMOUS) && prepared_mmap(addr, len, prot, flags, fd, off, &r))
-			return r;
-		return raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
+		return map_real(t, addr, len, prot, flags, fd, off);
 	}
 	long r = may_map(f, prot, flags);
 	if (r == 0)

@@ -4,6 +4,7 @@
  * (kernel/path.h), so nothing here knows them.
  */
 #include "calls.h"
+#include "../fs/proc.h"
 #include "../fs/real.h"
 #include <linux/close_range.h>
 
@@ -199,8 +200,8 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		return r;
 	r = begin_how(&w, t, dfd, name, &how);
 	while (where_next(&w, &r)) {
-		if (w.fs == &real_fs) {
-			r = real_how(&w, dfd, name, &how);
+		if (w.fs == &real_fs || w.proc.what) {
+			r = proc_made(&w, real_how(&w, dfd, name, &how), (int)how.flags);
 			continue;
 		}
 		r = w.fs == &remote_fs ? remote_verdict(&w, dfd, how.resolve) : 0;
