@@ -65,6 +65,9 @@ extern struct lock tasks_lock;
 /* Tasks in use, one after the other; NULL: the first, or no more.  The caller holds tasks_lock. */
 struct task *task_next(struct task *t);
 
+/* Something else lies at this address: it never becomes part of a task's region. */
+void task_keep_off(uint64_t address);
+
 /* In the child of a fork: all other threads are gone, their regions are free. */
 void task_only(struct task *t);
 
