@@ -47,6 +47,7 @@ static void lock_all(struct task *t)
 {
 	lock_acquire(&t->files->lock);
 	lock_acquire(&t->fs->lock);
+	lock_acquire(&t->sighand->lock);
 	for (int i = nlocks - 1; i >= 0; i--)
 		lock_acquire(locks[i]);
 }
@@ -55,6 +56,7 @@ static void unlock_all(struct task *t)
 {
 	for (int i = 0; i < nlocks; i++)
 		lock_release(locks[i]);
+	lock_release(&t->sighand->lock);
 	lock_release(&t->fs->lock);
 	lock_release(&t->files->lock);
 }
@@ -199,6 +201,7 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 	task_only(t);
 	unlock_all(t);
 	channel_after_fork(t);
+	sigsys_after_fork(t);
 	if (a->flags & CLONE_CLEAR_SIGHAND)
 		signal_clear_handlers(t);
 }

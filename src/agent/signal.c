@@ -29,7 +29,7 @@
 #define BUSY_MASK	(~NEVER_BLOCKED)
 
 extern char agent_text_start[], agent_text_end[];
-extern char call_window[], call_syscall[], call_interrupted[];
+extern char call_window[], call_syscall[], call_returned[], call_interrupted[];
 extern char last_window[], last_syscall[], last_interrupted[];
 extern char notify_window[], notify_syscall[];
 extern char edge_window[], edge_window_end[];
@@ -91,6 +91,8 @@ static struct kernel_sigaction kernel_action(int sig, const struct kernel_sigact
 	k.mask = BUSY_MASK;
 	k.flags = (guest->flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT)) |
 		  SA_SIGINFO | SA_ONSTACK | SA_RESTORER;
+	if (plain)			/* what is ignored interrupts nothing */
+		k.flags |= SA_RESTART;
 	if (always_ours(sig))
 		k.flags |= SA_NODEFER;
 	return k;
@@ -163,7 +165,8 @@ static struct kernel_stack guest_stack_info(struct task *t, uint64_t sp)
 /*
  * Turns the context in uc (the guest's, its vector state at fp) into the start of the guest's handler,
  * after having saved it in a frame on the guest's stack.  uc->mask is the mask to go back to; it becomes
- * the mask of the handler.  false: the guest's stack cannot be written.
+ * the mask of the handler, as the kernel makes that: from the mask of the waiting call that the signal has
+ * interrupted, if there is one, so that what else is pending follows.  false: the guest's stack cannot be written.
  */
 static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *info,
 			  struct kernel_ucontext *uc, const char *fp, const struct kernel_sigaction *act)
@@ -193,6 +196,8 @@ static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *
 	uc->mc.rsp = at;
 	uc->mc.rflags &= ~(EFLAGS_DF | EFLAGS_RF | EFLAGS_TF);
 	uc->mc.fpstate = 0;
+	if (t->sig->interrupted)
+		guest_mask = t->sig->wait_mask;
 	guest_mask |= act->mask | (act->flags & SA_NODEFER ? 0 : SIGBIT(sig));
 	guest_mask &= ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
 	t->sig->mask = guest_mask;
@@ -245,8 +250,11 @@ static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 
 /* ---- arrival ---------------------------------------------------------------------------------------- */
 
-/* A signal found us at work: remember it, see that we come to the edge soon. */
-static void queue(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc)
+/*
+ * A signal found us at work: remember it, see that we come to the edge soon.  by_mask: the kernel was waiting with
+ * the mask of the call and let it through; uc has the mask to go back to, as always.
+ */
+static void queue(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc, bool by_mask)
 {
 	struct sigstate *s = t->sig;
 
@@ -258,6 +266,8 @@ static void queue(struct task *t, const struct kernel_siginfo *info, struct kern
 			agent_panic("vector state of %lu bytes", size);
 		memcpy((char *)t + TASK_FPSAVE, (const void *)uc->mc.fpstate, size);
 		s->uc = *uc;
+		s->uc.mask &= ~SIGBIT(SIGSYS);
+		s->interrupted = by_mask;
 	}
 	s->queue[s->queued++] = *info;
 	t->pending = 1;
@@ -281,7 +291,7 @@ static void leave_window(struct task *t, struct kernel_ucontext *uc)
 }
 
 static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *info,
-			     struct kernel_ucontext *uc)
+			     struct kernel_ucontext *uc, bool by_mask)
 {
 	uint64_t ip = uc->mc.rip;
 
@@ -294,16 +304,7 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 			    info->sys.addr, uc->mc.rsp, t->nr);
 	}
 	leave_window(t, uc);
-	queue(t, info, uc);
-}
-
-static bool hold_virtual_sigsys(struct task *t, int sig, const struct kernel_siginfo *info)
-{
-	if (sig != SIGSYS || !(t->sig->mask & SIGBIT(SIGSYS)))
-		return false;
-	t->sig->sys_info = *info;
-	t->sig->sys_pending = true;
-	return true;
+	queue(t, info, uc, by_mask);
 }
 
 /* Our own, sent by signal_force_sigsys(): from here on it is what it stands for. */
@@ -313,7 +314,7 @@ static bool take_forced(struct task *t, int sig, struct kernel_siginfo *info, st
 
 	if (sig != SIGSYS || info->code != FORCED_CODE || info->kill.pid != t->pid || !s->forced.signo)
 		return false;
-	queue(t, &s->forced, uc);
+	queue(t, &s->forced, uc, false);
 	s->forced.signo = 0;
 	return true;
 }
@@ -328,12 +329,13 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 	}
 	if (take_forced(t, sig, info, uc))
 		return;
-	if (hold_virtual_sigsys(t, sig, info)) {
+	bool by_mask = t->sig->waiting && uc->mc.rip == (uint64_t)call_returned && (long)uc->mc.rax == -EINTR;
+	if (sig == SIGSYS && (sigsys_is_none(info) || sigsys_hold(t, info, by_mask))) {
 		leave_window(t, uc);
 		return;
 	}
 	if (within(uc->mc.rip, agent_text_start, agent_text_end)) {
-		arrived_in_agent(t, sig, info, uc);
+		arrived_in_agent(t, sig, info, uc, by_mask);
 		return;
 	}
 	uc->mc.rip = patch_normalise(uc->mc.rip);
@@ -388,6 +390,7 @@ void agent_edge(struct task *t)
 	frame.uc.mc.rip = patch_normalise(frame.uc.mc.rip);
 	frame.uc.mc.fpstate = (uint64_t)t + TASK_FPSAVE;
 	deliver(t, first.signo, &first, &frame.uc, (char *)t + TASK_FPSAVE);
+	s->interrupted = false;
 	signal_leave(t, &frame.uc);
 }
 
@@ -455,6 +458,8 @@ void signal_before_exec(struct task *t)
 {
 	struct kernel_sigaction ign = { .handler = (uint64_t)SIG_IGN, .flags = SA_RESTORER,
 					.restorer = (uint64_t)signal_restorer };
+	if (sigsys_held(t))
+		sigsys_lend(t);
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		if (ours[i] != SIGSYS && t->sighand->act[ours[i]].handler == (uint64_t)SIG_IGN)
 			raw_syscall(__NR_rt_sigaction, ours[i], &ign, NULL, 8);
@@ -464,6 +469,7 @@ void signal_after_failed_exec(struct task *t)
 {
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		signal_install(ours[i], &t->sighand->act[ours[i]]);
+	sigsys_take_back(t);
 }
 
 void signal_clear_handlers(struct task *t)

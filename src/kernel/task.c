@@ -87,12 +87,13 @@ struct task *task_first(void)
 	return task_in(region(0));
 }
 
-struct task *task_next(struct task *t)
+struct task *task_next(const struct task *t)
 {
-	uint32_t i = t ? (uint32_t)(((char *)t - first_task_region) / TASK_SPAN) + 1 : 0;
+	uint32_t i = t ? ((uint64_t)t - (uint64_t)first_task_region) / TASK_SPAN + 1 : 0;
 
-	for (; i < regions; i++)
-		if (__atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
+	for (; i < __atomic_load_n(&regions, __ATOMIC_ACQUIRE); i++)
+		if (!(hole && i == hole) && __atomic_load_n(&region(i)->task.self, __ATOMIC_ACQUIRE) &&
+		    __atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
 			return &region(i)->task;
 	return NULL;
 }

@@ -175,7 +175,7 @@ raw_syscall6:
 	.cfi_endproc
 
 /* long kernel_call6(task, nr, a, b, c, d, e, f) */
-	.globl	kernel_call6, call_window, call_syscall, call_interrupted
+	.globl	kernel_call6, call_window, call_syscall, call_returned, call_interrupted
 	.type	kernel_call6, @function
 kernel_call6:
 	.cfi_startproc
@@ -192,6 +192,7 @@ call_window:
 	jne	call_interrupted
 call_syscall:
 	syscall
+call_returned:
 	ret
 call_interrupted:
 	movq	$-UM_ERESTART_NR, %rax
