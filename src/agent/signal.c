@@ -17,6 +17,7 @@
 #include <asm/prctl.h>
 
 #define SYS_SECCOMP_CODE	1
+#define SI_KERNEL		0x80
 #define FXSAVE_SIZE		512
 #define FP_XSTATE_MAGIC1	0x46505853u
 #define EFLAGS_TF		0x100ull
@@ -162,6 +163,14 @@ static struct kernel_stack guest_stack_info(struct task *t, uint64_t sp)
 	return s;
 }
 
+/* At the edge, where the vector state lies in the task, all signals are blocked; on arrival faults are not. */
+static int frame_copy(struct task *t, const char *fp, uint64_t dst, const void *src, size_t n)
+{
+	if (fp == (char *)t + TASK_FPSAVE)
+		return copy_to_guest_blocked(dst, src, n);
+	return guest_copy((void *)dst, src, n);
+}
+
 /*
  * Turns the context in uc (the guest's, its vector state at fp) into the start of the guest's handler,
  * after having saved it in a frame on the guest's stack.  uc->mask is the mask to go back to; it becomes
@@ -183,7 +192,7 @@ static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *
 	f.uc.mask = guest_mask;
 	f.uc.mc.fpstate = fp ? fpdst : 0;
 	f.info = *info;
-	if ((fp && guest_copy((void *)fpdst, fp, fpsize)) || guest_copy((void *)at, &f, sizeof f))
+	if ((fp && frame_copy(t, fp, fpdst, fp, fpsize)) || frame_copy(t, fp, at, &f, sizeof f))
 		return false;
 	if (t->sig->alt.flags & UM_SS_AUTODISARM)
 		memset(&t->sig->alt, 0, sizeof t->sig->alt);
@@ -227,6 +236,25 @@ static void die_of(struct task *t, int sig, const struct kernel_siginfo *info, s
 	uc->mask &= ~SIGBIT(sig);
 }
 
+static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
+		    struct kernel_ucontext *uc, const char *fp);
+
+/* The guest's stack has no room for the frame of sig: SIGSEGV, for which it may have a handler on another stack. */
+static void no_frame(struct task *t, int sig, struct kernel_ucontext *uc, const char *fp)
+{
+	struct kernel_siginfo segv = { .signo = SIGSEGV, .code = SI_KERNEL };
+
+	if (sig == SIGSEGV || (uc->mask & SIGBIT(SIGSEGV)))
+		t->sighand->act[SIGSEGV].handler = (uint64_t)SIG_DFL;
+	if (t->sighand->act[SIGSEGV].handler > (uint64_t)SIG_IGN) {
+		deliver(t, SIGSEGV, &segv, uc, fp);
+		return;
+	}
+	signal_default(SIGSEGV);
+	raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSEGV, &segv);
+	uc->mask &= ~SIGBIT(SIGSEGV);
+}
+
 /* One signal for the guest whose context is uc: afterwards uc is what it goes on with. */
 static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 		    struct kernel_ucontext *uc, const char *fp)
@@ -239,13 +267,8 @@ static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 		die_of(t, sig, info, uc);
 		return;
 	}
-	if (!enter_handler(t, sig, info, uc, fp, &act)) {
-		struct kernel_siginfo segv = { .signo = SIGSEGV, .code = 0x80 };
-		t->sighand->act[SIGSEGV].handler = (uint64_t)SIG_DFL;
-		signal_default(SIGSEGV);
-		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSEGV, &segv);
-		uc->mask &= ~SIGBIT(SIGSEGV);
-	}
+	if (!enter_handler(t, sig, info, uc, fp, &act))
+		no_frame(t, sig, uc, fp);
 }
 
 /* ---- arrival ---------------------------------------------------------------------------------------- */

@@ -2,8 +2,8 @@
 /*
  * Guest memory: touched by the instructions of the copy windows in entry.S, where a fault becomes
  * -EFAULT.  A guest that has SIGSEGV or SIGBUS blocked would be killed by the kernel for that fault, so
- * for such a guest the kernel does the copy (process_vm_readv on ourselves needs no rights).  Where a container
- * forbids that, the two are unblocked meanwhile.
+ * for such a guest the kernel does the copy (process_vm_readv on ourselves needs no rights).  Where that fails,
+ * because a container forbids it or because the stack would have to grow, the two are unblocked meanwhile.
  */
 #include "agent.h"
 #include "signal.h"
@@ -32,10 +32,14 @@ static int copy_by_kernel(int nr, void *own, gaddr guest, size_t n)
 	struct iovec a = { own, n }, b = { (void *)guest, n };
 	if (!n)
 		return 0;
-	long r = raw_syscall(nr, process.pid, &a, 1, &b, 1, 0);
-	if (r == -EPERM || r == -ENOSYS)
-		return copy_unblocked(nr, own, guest, n);
-	return r == (long)n ? 0 : -EFAULT;
+	if (raw_syscall(nr, process.pid, &a, 1, &b, 1, 0) == (long)n)
+		return 0;
+	return copy_unblocked(nr, own, guest, n);
+}
+
+int copy_to_guest_blocked(gaddr dst, const void *src, size_t n)
+{
+	return copy_by_kernel(__NR_process_vm_writev, (void *)src, dst, n);
 }
 
 int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n)
