@@ -75,7 +75,7 @@ static bool share(struct task *t, struct task *nt, uint64_t flags)
 		__atomic_add_fetch(&t->fs->refs, 1, __ATOMIC_RELAXED);
 		nt->fs = t->fs;
 	} else {
-		nt->fs = fsinfo_copy(t->fs);
+		nt->fs = fsinfo_copy(t->fs, flags & CLONE_FILES);
 	}
 	if (flags & CLONE_SIGHAND) {
 		__atomic_add_fetch(&t->sighand->refs, 1, __ATOMIC_RELAXED);
@@ -250,6 +250,24 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size)
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
+/* Does another process share this files or fsinfo of ours? */
+static bool used_elsewhere(const struct task *t, const void *shared)
+{
+	for (const struct task *o = NULL; (o = task_next(o));)
+		if (o->pid != t->pid && (o->files == shared || o->fs == shared))
+			return true;
+	return false;
+}
+
+/* The process ends: what it had open is closed, so that servers learn it at once. */
+static void leave_files(struct task *t)
+{
+	if (t->files->size && !used_elsewhere(t, t->files))
+		files_exit(t);
+	if (t->fs->cwd && !used_elsewhere(t, t->fs))
+		fsinfo_set_cwd(t, NULL);
+}
+
 static bool is_last(struct task *t)
 {
 	return life_threads() == 1 || t->life->own_process;
@@ -260,7 +278,7 @@ static void farewell(struct task *t, bool group)
 {
 	signal_block_all();
 	if (group || is_last(t))
-		files_exit(t);
+		leave_files(t);
 	channel_task_exit(t);
 }
 
