@@ -85,7 +85,10 @@ void own_unmap(void *p, size_t size);
 
 /* ---- locks: within one process; all of them are taken around fork ----------------------------------- */
 
-struct lock { uint32_t word; };		/* 0 free, 1 held, 2 held and somebody sleeps */
+struct lock {
+	uint32_t word;		/* 0 free, 1 held, 2 held and somebody sleeps */
+	uint32_t owner;		/* thread that holds it, for whoever finds it killed; 0 unknown */
+};
 void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);
 
