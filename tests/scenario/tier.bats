@@ -45,7 +45,15 @@ can_patch() {
 	UMVIEW_TIER= run -0 umview -- $STUBS
 }
 
-@test "TI-02 a tier that there is not; a tier for a branch" {
+@test "TI-02 a hot site is patched in one tier and not in the other" {
+	can_patch
+	site=("$(dirname "$DENY")/../guest/sites" --helper hot_site)
+	[ "$(umview --tier patch -- "${site[@]}")" = patched ]
+	[ "$(umview --tier trap -- "${site[@]}")" = 'as compiled' ]
+	[ "$("${site[@]}")" = 'as compiled' ]
+}
+
+@test "TI-03 a tier that there is not; a tier for a branch" {
 	run -125 umview --tier fast -- true
 	[[ $output = *fast*patch*trap* ]]
 	run -125 umview --tier
@@ -55,7 +63,7 @@ can_patch() {
 	[[ $output = *outermost* ]]
 }
 
-@test "TI-03 a branch, and a branch of it, have the tier of the view" {
+@test "TI-04 a branch, and a branch of it, have the tier of the view" {
 	can_patch
 	run -1 umview --tier trap -- umview -- umview -- $STUBS
 	[ "$output" -eq 0 ]
@@ -63,7 +71,7 @@ can_patch() {
 	UMVIEW_TIER=trap run -0 umview --tier patch -- umview -- $STUBS
 }
 
-@test "TI-04 --probe and --probe --json say the same" {
+@test "TI-05 --probe and --probe --json say the same" {
 	umview --probe >text
 	umview --probe --json >json
 	tail -n 1 text | grep -x 'umview can run here'
@@ -74,7 +82,7 @@ can_patch() {
 	[ "$(j '[p["program"] for p in d["programs"] if p["type"] == "squashfs"]' <json)" = "['squashfuse']" ]
 }
 
-@test "TI-05 --probe in a view" {
+@test "TI-06 --probe in a view" {
 	run -0 umview -- umview --probe
 	[[ $output = *'this is a view'* ]]
 	umview -- umview --probe --json >json
@@ -90,7 +98,7 @@ machine_lacks() {	# machine_lacks WHAT NAME TIER
 	works
 }
 
-@test "TI-06 SELinux forbids execmem: the view works, by traps" {
+@test "TI-07 SELinux forbids execmem: the view works, by traps" {
 	machine_lacks wx execmem trap
 	"${D[@]}" umview --log=log -- true
 	grep 'tier trap' log || [ -n "${UMVIEW_TIER-}" ]
@@ -98,27 +106,27 @@ machine_lacks() {	# machine_lacks WHAT NAME TIER
 	[[ $output = *'tier patch'*lacks* ]]
 }
 
-@test "TI-07 SELinux forbids execmod" {
+@test "TI-08 SELinux forbids execmod" {
 	machine_lacks text execmod trap
 }
 
-@test "TI-08 PR_SET_MDWE, inherited: the view works, by traps" {
+@test "TI-09 PR_SET_MDWE, inherited: the view works, by traps" {
 	machine_lacks mdwe execmem trap
 }
 
-@test "TI-09 gs cannot be set" {
+@test "TI-10 gs cannot be set" {
 	machine_lacks gs gs trap
 }
 
 # Set when the view runs already: the agent finds out by itself.
-@test "TI-10 PR_SET_MDWE in a view that patches" {
+@test "TI-11 PR_SET_MDWE in a view that patches" {
 	without mdwe
 	run -7 umview -- "${D[@]}" sh -c 'i=0; while [ $i -lt 200 ]; do [ -e /etc/passwd ] || exit 1; i=$((i + 1)); done
 		/bin/true && grep -c rwxp /proc/self/maps || exit 7'
 	[ "$output" -eq 0 ]
 }
 
-@test "TI-11 no PR_SET_MM: programs and many threads work" {
+@test "TI-12 no PR_SET_MM: programs and many threads work" {
 	need python3
 	tier=$(umview --probe --json | j 'd["tier"]')
 	machine_lacks mm_map mm_map "$tier"
@@ -134,7 +142,7 @@ print(len(keep))'
 	done
 }
 
-@test "TI-12 no process_vm_readv: programs that block every signal work" {
+@test "TI-13 no process_vm_readv: programs that block every signal work" {
 	tier=$(umview --probe --json | j 'd["tier"]')
 	machine_lacks process_vm process_vm "$tier"
 	for t in signals/work_with_all_blocked segv/bad_pointers; do
@@ -145,7 +153,7 @@ print(len(keep))'
 	done
 }
 
-@test "TI-13 what umview cannot do without is said in one line" {
+@test "TI-14 what umview cannot do without is said in one line" {
 	for what in seccomp memfd execveat; do
 		without "$what"
 		run -125 "${D[@]}" umview --probe
