@@ -31,7 +31,7 @@
 
 extern char agent_text_start[], agent_text_end[];
 extern char call_window[], call_syscall[], call_returned[], call_interrupted[];
-extern char last_window[], last_syscall[], last_interrupted[];
+extern char last_window[], last_syscall[], last_returned[], last_interrupted[];
 extern char notify_window[], notify_syscall[];
 extern char edge_window[], edge_window_end[];
 extern char copy_window[], copy_window_end[], copy_fault[];
@@ -313,6 +313,16 @@ static void leave_window(struct task *t, struct kernel_ucontext *uc)
 	}
 }
 
+/* The guest sees nothing of this signal, so a call that it has interrupted is made again. */
+static void ignore(struct task *t, struct kernel_ucontext *uc)
+{
+	if ((long)uc->mc.rax == -EINTR && uc->mc.rip == (uint64_t)call_returned)
+		uc->mc.rip = (uint64_t)call_interrupted;
+	if ((long)uc->mc.rax == -EINTR && uc->mc.rip == (uint64_t)last_returned)
+		uc->mc.rip = (uint64_t)last_interrupted;
+	leave_window(t, uc);
+}
+
 static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *info,
 			     struct kernel_ucontext *uc, bool by_mask)
 {
@@ -325,6 +335,10 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 		}
 		agent_panic("signal %d at %lx, address %lx, stack %lx, call %u", sig, ip,
 			    info->sys.addr, uc->mc.rsp, t->nr);
+	}
+	if (always_ours(sig) && t->sighand->act[sig].handler == (uint64_t)SIG_IGN) {
+		ignore(t, uc);
+		return;
 	}
 	leave_window(t, uc);
 	queue(t, info, uc, by_mask);
@@ -354,7 +368,7 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 		return;
 	bool by_mask = t->sig->waiting && uc->mc.rip == (uint64_t)call_returned && (long)uc->mc.rax == -EINTR;
 	if (sig == SIGSYS && (sigsys_is_none(info) || sigsys_hold(t, info, by_mask))) {
-		leave_window(t, uc);
+		ignore(t, uc);
 		return;
 	}
 	if (within(uc->mc.rip, agent_text_start, agent_text_end)) {

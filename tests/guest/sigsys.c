@@ -119,6 +119,38 @@ TEST(blocked, "blocked: pending, once however often it was sent, delivered at un
 	TRUE(!is_pending());
 }
 
+/* Blocked or ignored, it interrupts nothing; the handler has no SA_RESTART. */
+static void undisturbed(void)
+{
+	struct sigaction old;
+	int p[2], status;
+	char c = 0;
+
+	MUST(pipe(p));
+	OK(sigaction(SIGSYS, NULL, &old));
+	pid_t pid = sender(40, 1000), writer = fork();
+	if (writer == 0) {
+		usleep(60000);
+		_exit(write(p[1], "w", 1) != 1);
+	}
+	EQ(read(p[0], &c, 1), 1);
+	EQ(c, 'w');
+	reap(pid);
+	OK(waitpid(writer, &status, 0));
+	EXITED(status, 0);
+	EQ(seen, 0);
+}
+
+TEST(undisturbing, "blocked or ignored it interrupts no read")
+{
+	handle(0);
+	mask(SIG_BLOCK);
+	undisturbed();
+	OK(sigaction(SIGSYS, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL));
+	mask(SIG_UNBLOCK);
+	undisturbed();
+}
+
 TEST(waited_for, "sigwaitinfo: pending before, coming during it, 1000 times; sigtimedwait's time-out")
 {
 	struct timespec short_time = { 0, 20000000 }, none = { 0, 0 };

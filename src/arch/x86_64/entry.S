@@ -226,7 +226,7 @@ pass_through:
  * after a system call is predicted wrongly (the kernel leaves the return stack buffer useless), and on
  * read and write that is half of our cost.  Returns only -UM_ERESTART.
  */
-	.globl	pass_last, last_window, last_syscall, last_interrupted
+	.globl	pass_last, last_window, last_syscall, last_returned, last_interrupted
 	.type	pass_last, @function
 pass_last:
 	.cfi_startproc
@@ -240,6 +240,7 @@ last_window:
 	jne	last_interrupted
 last_syscall:
 	syscall
+last_returned:
 	movq	%rax, TASK_REGS+REGS_RAX(%rbx)
 	movq	%rbx, %rdi
 	jmp	edge_window
