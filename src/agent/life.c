@@ -108,6 +108,23 @@ static void discard(struct task *nt)
 
 /* ---- children that share our memory ---------------------------------------------------------------------- */
 
+/* Children of this kind that were killed could not give back what they had. */
+static void release_killed(struct task *t)
+{
+	lock_acquire(&tasks_lock);
+	for (struct task *o = NULL; (o = task_next(o));) {
+		if (o->pid == t->pid || !o->pid || !o->life->own_process || o->life->vfork ||
+		    raw_syscall(__NR_kill, o->pid, 0) != -ESRCH)
+			continue;
+		if (o->files == t->files && o->fs && !o->life->released) {
+			fsinfo_leave(o->fs, t->fs);
+			o->fs = NULL;
+		}
+		discard(o);
+	}
+	lock_release(&tasks_lock);
+}
+
 static struct task *prepare_child(struct task *t, const struct um_clone_args *a, uint64_t mask)
 {
 	struct task *nt = task_new();
@@ -160,6 +177,8 @@ static struct um_clone_args for_kernel(const struct um_clone_args *a)
 
 static long clone_sharing(struct task *t, struct um_clone_args *a, size_t size, uint64_t mask)
 {
+	if (!(a->flags & (CLONE_THREAD | CLONE_VFORK)))
+		release_killed(t);
 	struct task *nt = prepare_child(t, a, mask);
 	struct um_clone_args k = for_kernel(a);
 	uint64_t top;

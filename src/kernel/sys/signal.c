@@ -126,7 +126,8 @@ static long wait_for_sigsys(struct task *t, uint64_t mask, gaddr info, gaddr tim
 	sigsys_lend(t);
 	long r = kernel_call(t, __NR_rt_sigtimedwait, &mask, &si, timeout, 8);
 	sigsys_take_back(t);
-	if (r == SIGSYS && sigsys_is_none(&si))
+	/* woken for a signal that another thread, which only seems not to block it, has taken meanwhile */
+	if ((r == SIGSYS && sigsys_is_none(&si)) || (r == -EINTR && !t->pending))
 		return -UM_ERESTART;
 	if (r > 0 && info && copy_to_guest(t, info, &si, sizeof si))
 		return -EFAULT;
