@@ -27,6 +27,11 @@ give_up() {
 	exit 1
 }
 
+case ${TIER-} in
+'' | patch | trap) ;;
+*) give_up "no tier '$TIER': there are patch and trap" ;;
+esac
+
 # Shows failures and what is said about them, and a line at the end; everything with V=1.
 show() {
 	if [ -n "${V-}" ]; then
