@@ -11,7 +11,7 @@
 #   make docs       after a change of src/syscalls.tbl: makes docs/syscalls.md anew
 #   make clean
 #
-# Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1.
+# Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1; for check: TIER=trap (umview --tier).
 
 BUILD ?= build
 PREFIX ?= /usr/local

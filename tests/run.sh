@@ -9,6 +9,7 @@
 # WORLDS=...	for guest programs: native view mount kfuse (those that the program's source names)
 # PATTERN=...	for guest programs: only tests whose name contains it
 # REPEAT=N	for programs: N runs in a row of each
+# TIER=...	the interception tier, patch or trap (umview's choice)
 # AS=root	stay root; otherwise root becomes an ordinary user (tests/lib/as-user.sh)
 #
 # With prove: prove tests/run.sh :: guest
@@ -18,6 +19,7 @@ export BUILD=${BUILD:-$here/../build}
 case $BUILD in /*) ;; *) BUILD=$(cd "$here/.." && mkdir -p "$BUILD" && realpath "$BUILD") ;; esac
 export UMVIEW=${UMVIEW:-$BUILD/umview}
 case $UMVIEW in /*) ;; *) UMVIEW=$(realpath "$UMVIEW") ;; esac
+[ -z "${TIER-}" ] || export UMVIEW_TIER=$TIER
 part=${1:-all}
 [ $# = 0 ] || shift
 

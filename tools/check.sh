@@ -6,7 +6,9 @@
 #
 # BUILD=build       where to build
 # WITH_CLANG=1      also build with clang (in $BUILD-clang; its warnings are errors as well), run the threaded
-#                   servers under ThreadSanitizer and every fuzzer for some seconds: what CI does
+#                   servers under ThreadSanitizer, guest programs and programs in the tier `trap`, and every
+#                   fuzzer for some seconds: what CI does
+# TIER=trap         everything in that interception tier (umview --tier); the total says so
 # V=1               show every result, not only what failed
 #
 # The guest programs, programs and scenarios run as an ordinary user: root drops its rights for them.
@@ -16,6 +18,7 @@ build=${BUILD:-build}
 parts=${*:-style unit guest programs scenario demo}
 results=$build/check
 export PATH=$PATH:/usr/sbin:/sbin
+[ -z "${TIER-}" ] || export UMVIEW_TIER=$TIER
 
 give_up() {
 	echo "check: $*" >&2
@@ -23,6 +26,11 @@ give_up() {
 	echo "0 passed, 1 failed, 0 skipped" | tee "$results/total"
 	exit 1
 }
+
+case ${TIER-} in
+'' | patch | trap) ;;
+*) give_up "no tier '$TIER': there are patch and trap" ;;
+esac
 
 # Shows failures and what is said about them, and a line at the end; everything with V=1.
 show() {
@@ -99,6 +107,15 @@ threads() {
 	return $bad
 }
 
+# The tier without patching, in short: each guest program in a view, and programs; TIER=trap has everything in it.
+trap_tier() {
+	local status=0
+	# shellcheck disable=SC2046 # a list of words
+	UMVIEW_TIER=trap WORLDS=view tests/run.sh guest $(cd tests/guest && ls ./*.c | sed 's,^\./,,; s,\.c$,,') || status=1
+	UMVIEW_TIER=trap tests/run.sh programs || status=1
+	return $status
+}
+
 # A short run of every fuzzer; `make fuzz` runs them for longer.
 fuzz() {
 	echo 1..1
@@ -152,9 +169,11 @@ done
 if [ -n "${WITH_CLANG-}" ]; then
 	part clang clang_build
 	part threads threads
+	[ "${UMVIEW_TIER-}" = trap ] || part trap trap_tier
 	part fuzz fuzz
 fi
 
+[ -z "${UMVIEW_TIER-}" ] || echo "$UMVIEW_TIER" >"$results/tier"
 tests/lib/total "$results" >"$results/report"
 status=$?
 tail -n 1 "$results/report" >"$results/total"

@@ -62,6 +62,7 @@ long kernel_call6(struct task *t, long nr, long a, long b, long c, long d, long 
 /* All return 0 or -EFAULT.  n may be 0. */
 int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n);
 int copy_to_guest(struct task *t, gaddr dst, const void *src, size_t n);
+int copy_to_guest_blocked(gaddr dst, const void *src, size_t n);	/* while we have all signals blocked */
 
 /* Copies a string with its NUL.  Returns its length (without NUL), -EFAULT, or -ENAMETOOLONG if there
  * is no NUL within size bytes. */
@@ -84,7 +85,10 @@ void own_unmap(void *p, size_t size);
 
 /* ---- locks: within one process; all of them are taken around fork ----------------------------------- */
 
-struct lock { uint32_t word; };		/* 0 free, 1 held, 2 held and somebody sleeps */
+struct lock {
+	uint32_t word;		/* 0 free, 1 held, 2 held and somebody sleeps */
+	uint32_t owner;		/* thread that holds it, for whoever finds it killed; 0 unknown */
+};
 void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);
 

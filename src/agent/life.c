@@ -47,6 +47,7 @@ static void lock_all(struct task *t)
 {
 	lock_acquire(&t->files->lock);
 	lock_acquire(&t->fs->lock);
+	lock_acquire(&t->sighand->lock);
 	for (int i = nlocks - 1; i >= 0; i--)
 		lock_acquire(locks[i]);
 }
@@ -55,6 +56,7 @@ static void unlock_all(struct task *t)
 {
 	for (int i = 0; i < nlocks; i++)
 		lock_release(locks[i]);
+	lock_release(&t->sighand->lock);
 	lock_release(&t->fs->lock);
 	lock_release(&t->files->lock);
 }
@@ -73,7 +75,7 @@ static bool share(struct task *t, struct task *nt, uint64_t flags)
 		__atomic_add_fetch(&t->fs->refs, 1, __ATOMIC_RELAXED);
 		nt->fs = t->fs;
 	} else {
-		nt->fs = fsinfo_copy(t->fs);
+		nt->fs = fsinfo_copy(t->fs, flags & CLONE_FILES);
 	}
 	if (flags & CLONE_SIGHAND) {
 		__atomic_add_fetch(&t->sighand->refs, 1, __ATOMIC_RELAXED);
@@ -105,6 +107,23 @@ static void discard(struct task *nt)
 }
 
 /* ---- children that share our memory ---------------------------------------------------------------------- */
+
+/* Children of this kind that were killed could not give back what they had. */
+static void release_killed(struct task *t)
+{
+	lock_acquire(&tasks_lock);
+	for (struct task *o = NULL; (o = task_next(o));) {
+		if (o->pid == t->pid || !o->pid || !o->life->own_process || o->life->vfork ||
+		    raw_syscall(__NR_kill, o->pid, 0) != -ESRCH)
+			continue;
+		if (o->files == t->files && o->fs && !o->life->released) {
+			fsinfo_leave(o->fs, t->fs);
+			o->fs = NULL;
+		}
+		discard(o);
+	}
+	lock_release(&tasks_lock);
+}
 
 static struct task *prepare_child(struct task *t, const struct um_clone_args *a, uint64_t mask)
 {
@@ -158,6 +177,8 @@ static struct um_clone_args for_kernel(const struct um_clone_args *a)
 
 static long clone_sharing(struct task *t, struct um_clone_args *a, size_t size, uint64_t mask)
 {
+	if (!(a->flags & (CLONE_THREAD | CLONE_VFORK)))
+		release_killed(t);
 	struct task *nt = prepare_child(t, a, mask);
 	struct um_clone_args k = for_kernel(a);
 	uint64_t top;
@@ -199,6 +220,7 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 	task_only(t);
 	unlock_all(t);
 	channel_after_fork(t);
+	sigsys_after_fork(t);
 	if (a->flags & CLONE_CLEAR_SIGHAND)
 		signal_clear_handlers(t);
 }
@@ -247,6 +269,24 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size)
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
+/* Does another process share this files or fsinfo of ours? */
+static bool used_elsewhere(const struct task *t, const void *shared)
+{
+	for (const struct task *o = NULL; (o = task_next(o));)
+		if (o->pid != t->pid && (o->files == shared || o->fs == shared))
+			return true;
+	return false;
+}
+
+/* The process ends: what it had open is closed, so that servers learn it at once. */
+static void leave_files(struct task *t)
+{
+	if (t->files->size && !used_elsewhere(t, t->files))
+		files_exit(t);
+	if (t->fs->cwd && !used_elsewhere(t, t->fs))
+		fsinfo_set_cwd(t, NULL);
+}
+
 static bool is_last(struct task *t)
 {
 	return life_threads() == 1 || t->life->own_process;
@@ -257,7 +297,7 @@ static void farewell(struct task *t, bool group)
 {
 	signal_block_all();
 	if (group || is_last(t))
-		files_exit(t);
+		leave_files(t);
 	channel_task_exit(t);
 }
 

@@ -352,6 +352,20 @@ static void set_auxv(struct start_stack *s, uint64_t type, uint64_t value)
 		a->value = value;
 }
 
+/*
+ * The kernel takes the agent's data for the program's and would put the heap behind it, among our tasks: a page
+ * in front of it stops it, so that brk(2) fails, and C libraries use mmap(2) instead.
+ */
+static void forgo_heap(long error)
+{
+	uint64_t at = page_up(raw_syscall(__NR_brk, 0));
+
+	agent_log("PR_SET_MM_MAP failed (%ld): brk fails in this process, and ps shows the agent's arguments", error);
+	raw_syscall(__NR_mmap, at, PAGE, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	task_keep_off(at);
+}
+
 /* struct prctl_mm_map, whole, as PR_SET_MM_MAP wants it */
 static void tell_kernel(struct start_stack *s, const struct placed *l, uint64_t brk)
 {
@@ -374,7 +388,7 @@ static void tell_kernel(struct start_stack *s, const struct placed *l, uint64_t 
 		m.env_end = (uint64_t)last[-1] + strlen(last[-1]) + 1;
 	long r = raw_syscall(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, &m, sizeof m, 0);
 	if (r < 0)
-		agent_log("PR_SET_MM_MAP failed (%ld): the heap of this process will be odd", -r);
+		forgo_heap(-r);
 }
 
 static uint64_t heap_start(const struct elf_file *e, const struct placed *l)

@@ -41,8 +41,8 @@ static bool is_near(uint64_t a, uint64_t b)
 
 static long map_at(uint64_t at)
 {
-	return raw_syscall(__NR_mmap, at, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	return text_asked(raw_syscall(__NR_mmap, at, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
 }
 
 /*
@@ -58,7 +58,7 @@ static long map_near(uint64_t site)
 		if (page <= d + 0x10000)
 			break;
 		long at = map_at(page - d);
-		if (at > 0)
+		if (at > 0 || !text_patching_possible())
 			return at;
 	}
 	for (size_t i = 0; i < sizeof low / sizeof *low; i++)

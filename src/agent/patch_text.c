@@ -17,6 +17,13 @@ static bool possible;
 bool text_patching_possible(void) { return possible; }
 void text_set_patching(bool yes) { possible = yes; }
 
+long text_asked(long r)
+{
+	if (r == -EACCES || r == -EPERM)
+		possible = false;
+	return r;
+}
+
 int guest_code(uint64_t from, uint8_t *buf, size_t n)
 {
 	return guest_copy(buf, (const void *)from, n);
@@ -116,7 +123,7 @@ void text_store(uint64_t at, const uint8_t *bytes, size_t n)
 	uint64_t page = at & ~(PAGE - 1);
 	uint64_t size = ((at + n - 1) & ~(PAGE - 1)) + PAGE - page;
 
-	if (raw_syscall(__NR_mprotect, page, size, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
+	if (text_asked(raw_syscall(__NR_mprotect, page, size, PROT_READ | PROT_WRITE | PROT_EXEC)) < 0)
 		return;
 	if (in_one_block(at, n))
 		store_block(at, bytes, n);

@@ -16,9 +16,13 @@ bool text_may_store(uint64_t at, size_t n);
  * is broken. */
 void text_store(uint64_t at, const uint8_t *bytes, size_t n);
 
-/* gs is ours to use (the processor and the kernel allow rdgsbase). */
+/* gs is ours to use (the processor and the kernel allow rdgsbase), and nothing has refused writable code. */
 bool text_patching_possible(void);
 void text_set_patching(bool possible);
+
+/* Passes on the result of a call that asked for writable code.  A refusal by policy (SELinux, PR_SET_MDWE, which
+ * the guest may set at any time) is for good: this process is not patched any further. */
+long text_asked(long r);
 
 extern struct lock patch_lock;
 

@@ -17,6 +17,7 @@
 #include <asm/prctl.h>
 
 #define SYS_SECCOMP_CODE	1
+#define SI_KERNEL		0x80
 #define FXSAVE_SIZE		512
 #define FP_XSTATE_MAGIC1	0x46505853u
 #define EFLAGS_TF		0x100ull
@@ -29,8 +30,8 @@
 #define BUSY_MASK	(~NEVER_BLOCKED)
 
 extern char agent_text_start[], agent_text_end[];
-extern char call_window[], call_syscall[], call_interrupted[];
-extern char last_window[], last_syscall[], last_interrupted[];
+extern char call_window[], call_syscall[], call_returned[], call_interrupted[];
+extern char last_window[], last_syscall[], last_returned[], last_interrupted[];
 extern char notify_window[], notify_syscall[];
 extern char edge_window[], edge_window_end[];
 extern char fd_window[], fd_syscall[], fd_slow[], fd_done[], fd_done_end[];
@@ -92,6 +93,8 @@ static struct kernel_sigaction kernel_action(int sig, const struct kernel_sigact
 	k.mask = BUSY_MASK;
 	k.flags = (guest->flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT)) |
 		  SA_SIGINFO | SA_ONSTACK | SA_RESTORER;
+	if (plain)			/* what is ignored interrupts nothing */
+		k.flags |= SA_RESTART;
 	if (always_ours(sig))
 		k.flags |= SA_NODEFER;
 	return k;
@@ -161,10 +164,19 @@ static struct kernel_stack guest_stack_info(struct task *t, uint64_t sp)
 	return s;
 }
 
+/* At the edge, where the vector state lies in the task, all signals are blocked; on arrival faults are not. */
+static int frame_copy(struct task *t, const char *fp, uint64_t dst, const void *src, size_t n)
+{
+	if (fp == (char *)t + TASK_FPSAVE)
+		return copy_to_guest_blocked(dst, src, n);
+	return guest_copy((void *)dst, src, n);
+}
+
 /*
  * Turns the context in uc (the guest's, its vector state at fp) into the start of the guest's handler,
  * after having saved it in a frame on the guest's stack.  uc->mask is the mask to go back to; it becomes
- * the mask of the handler.  false: the guest's stack cannot be written.
+ * the mask of the handler, as the kernel makes that: from the mask of the waiting call that the signal has
+ * interrupted, if there is one, so that what else is pending follows.  false: the guest's stack cannot be written.
  */
 static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *info,
 			  struct kernel_ucontext *uc, const char *fp, const struct kernel_sigaction *act)
@@ -181,7 +193,7 @@ static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *
 	f.uc.mask = guest_mask;
 	f.uc.mc.fpstate = fp ? fpdst : 0;
 	f.info = *info;
-	if ((fp && guest_copy((void *)fpdst, fp, fpsize)) || guest_copy((void *)at, &f, sizeof f))
+	if ((fp && frame_copy(t, fp, fpdst, fp, fpsize)) || frame_copy(t, fp, at, &f, sizeof f))
 		return false;
 	if (t->sig->alt.flags & UM_SS_AUTODISARM)
 		memset(&t->sig->alt, 0, sizeof t->sig->alt);
@@ -194,6 +206,8 @@ static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *
 	uc->mc.rsp = at;
 	uc->mc.rflags &= ~(EFLAGS_DF | EFLAGS_RF | EFLAGS_TF);
 	uc->mc.fpstate = 0;
+	if (t->sig->interrupted)
+		guest_mask = t->sig->wait_mask;
 	guest_mask |= act->mask | (act->flags & SA_NODEFER ? 0 : SIGBIT(sig));
 	guest_mask &= ~(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP));
 	t->sig->mask = guest_mask;
@@ -223,6 +237,25 @@ static void die_of(struct task *t, int sig, const struct kernel_siginfo *info, s
 	uc->mask &= ~SIGBIT(sig);
 }
 
+static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
+		    struct kernel_ucontext *uc, const char *fp);
+
+/* The guest's stack has no room for the frame of sig: SIGSEGV, for which it may have a handler on another stack. */
+static void no_frame(struct task *t, int sig, struct kernel_ucontext *uc, const char *fp)
+{
+	struct kernel_siginfo segv = { .signo = SIGSEGV, .code = SI_KERNEL };
+
+	if (sig == SIGSEGV || (uc->mask & SIGBIT(SIGSEGV)))
+		t->sighand->act[SIGSEGV].handler = (uint64_t)SIG_DFL;
+	if (t->sighand->act[SIGSEGV].handler > (uint64_t)SIG_IGN) {
+		deliver(t, SIGSEGV, &segv, uc, fp);
+		return;
+	}
+	signal_default(SIGSEGV);
+	raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSEGV, &segv);
+	uc->mask &= ~SIGBIT(SIGSEGV);
+}
+
 /* One signal for the guest whose context is uc: afterwards uc is what it goes on with. */
 static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 		    struct kernel_ucontext *uc, const char *fp)
@@ -235,19 +268,17 @@ static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 		die_of(t, sig, info, uc);
 		return;
 	}
-	if (!enter_handler(t, sig, info, uc, fp, &act)) {
-		struct kernel_siginfo segv = { .signo = SIGSEGV, .code = 0x80 };
-		t->sighand->act[SIGSEGV].handler = (uint64_t)SIG_DFL;
-		signal_default(SIGSEGV);
-		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSEGV, &segv);
-		uc->mask &= ~SIGBIT(SIGSEGV);
-	}
+	if (!enter_handler(t, sig, info, uc, fp, &act))
+		no_frame(t, sig, uc, fp);
 }
 
 /* ---- arrival ---------------------------------------------------------------------------------------- */
 
-/* A signal found us at work: remember it, see that we come to the edge soon. */
-static void queue(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc)
+/*
+ * A signal found us at work: remember it, see that we come to the edge soon.  by_mask: the kernel was waiting with
+ * the mask of the call and let it through; uc has the mask to go back to, as always.
+ */
+static void queue(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc, bool by_mask)
 {
 	struct sigstate *s = t->sig;
 
@@ -259,6 +290,8 @@ static void queue(struct task *t, const struct kernel_siginfo *info, struct kern
 			agent_panic("vector state of %lu bytes", size);
 		memcpy((char *)t + TASK_FPSAVE, (const void *)uc->mc.fpstate, size);
 		s->uc = *uc;
+		s->uc.mask &= ~SIGBIT(SIGSYS);
+		s->interrupted = by_mask;
 	}
 	s->queue[s->queued++] = *info;
 	t->pending = 1;
@@ -285,8 +318,22 @@ static void leave_window(struct task *t, struct kernel_ucontext *uc)
 	}
 }
 
+/* The guest sees nothing of this signal, so a call that it has interrupted is made again. */
+static void ignore(struct task *t, struct kernel_ucontext *uc)
+{
+	if ((long)uc->mc.rax == -EINTR && uc->mc.rip == (uint64_t)call_returned)
+		uc->mc.rip = (uint64_t)call_interrupted;
+	if ((long)uc->mc.rax == -EINTR && uc->mc.rip == (uint64_t)fd_done) {
+		uc->mc.rip = (uint64_t)fd_slow;
+		uc->mc.r11 = (uint64_t)t;
+	}
+	if ((long)uc->mc.rax == -EINTR && uc->mc.rip == (uint64_t)last_returned)
+		uc->mc.rip = (uint64_t)last_interrupted;
+	leave_window(t, uc);
+}
+
 static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *info,
-			     struct kernel_ucontext *uc)
+			     struct kernel_ucontext *uc, bool by_mask)
 {
 	uint64_t ip = uc->mc.rip;
 
@@ -298,17 +345,12 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 		agent_panic("signal %d at %lx, address %lx, stack %lx, call %u", sig, ip,
 			    info->sys.addr, uc->mc.rsp, t->nr);
 	}
+	if (always_ours(sig) && t->sighand->act[sig].handler == (uint64_t)SIG_IGN) {
+		ignore(t, uc);
+		return;
+	}
 	leave_window(t, uc);
-	queue(t, info, uc);
-}
-
-static bool hold_virtual_sigsys(struct task *t, int sig, const struct kernel_siginfo *info)
-{
-	if (sig != SIGSYS || !(t->sig->mask & SIGBIT(SIGSYS)))
-		return false;
-	t->sig->sys_info = *info;
-	t->sig->sys_pending = true;
-	return true;
+	queue(t, info, uc, by_mask);
 }
 
 /* Our own, sent by signal_force_sigsys(): from here on it is what it stands for. */
@@ -318,7 +360,7 @@ static bool take_forced(struct task *t, int sig, struct kernel_siginfo *info, st
 
 	if (sig != SIGSYS || info->code != FORCED_CODE || info->kill.pid != t->pid || !s->forced.signo)
 		return false;
-	queue(t, &s->forced, uc);
+	queue(t, &s->forced, uc, false);
 	s->forced.signo = 0;
 	return true;
 }
@@ -333,14 +375,15 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 	}
 	if (take_forced(t, sig, info, uc))
 		return;
-	if (hold_virtual_sigsys(t, sig, info)) {
-		leave_window(t, uc);
+	bool by_mask = t->sig->waiting && uc->mc.rip == (uint64_t)call_returned && (long)uc->mc.rax == -EINTR;
+	if (sig == SIGSYS && (sigsys_is_none(info) || sigsys_hold(t, info, by_mask))) {
+		ignore(t, uc);
 		return;
 	}
 	if (within(uc->mc.rip, fd_done, fd_done_end))
 		uc->mc.rip = t->tail;
 	if (within(uc->mc.rip, agent_text_start, agent_text_end)) {
-		arrived_in_agent(t, sig, info, uc);
+		arrived_in_agent(t, sig, info, uc, by_mask);
 		return;
 	}
 	uc->mc.rip = patch_normalise(uc->mc.rip);
@@ -395,6 +438,7 @@ void agent_edge(struct task *t)
 	frame.uc.mc.rip = patch_normalise(frame.uc.mc.rip);
 	frame.uc.mc.fpstate = (uint64_t)t + TASK_FPSAVE;
 	deliver(t, first.signo, &first, &frame.uc, (char *)t + TASK_FPSAVE);
+	s->interrupted = false;
 	signal_leave(t, &frame.uc);
 }
 
@@ -462,6 +506,8 @@ void signal_before_exec(struct task *t)
 {
 	struct kernel_sigaction ign = { .handler = (uint64_t)SIG_IGN, .flags = SA_RESTORER,
 					.restorer = (uint64_t)signal_restorer };
+	if (sigsys_held(t))
+		sigsys_lend(t);
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		if (ours[i] != SIGSYS && t->sighand->act[ours[i]].handler == (uint64_t)SIG_IGN)
 			raw_syscall(__NR_rt_sigaction, ours[i], &ign, NULL, 8);
@@ -471,6 +517,7 @@ void signal_after_failed_exec(struct task *t)
 {
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		signal_install(ours[i], &t->sighand->act[ours[i]]);
+	sigsys_take_back(t);
 }
 
 void signal_clear_handlers(struct task *t)

@@ -77,7 +77,11 @@ struct sigstate {
 	int queued;			/* entries of queue[]; signals that came while we were busy */
 	struct kernel_siginfo queue[UM_QUEUE];
 	struct kernel_ucontext uc;	/* of the first of them: mask to go back to, flags, segments */
-	bool sys_pending;		/* a SIGSYS of the guest's own waits behind its virtual mask */
+	bool waiting;			/* in a call that waits with a mask of its own */
+	bool interrupted;		/* the first of queue[] was let through by that mask */
+	uint64_t wait_mask;		/* that mask, as the guest gave it */
+	bool sys_pending;		/* a SIGSYS of the guest's own waits behind its virtual mask (sigsys.c) */
+	bool lent;			/* SIGSYS is blocked in the kernel; others read it */
 	struct kernel_siginfo sys_info;
 	struct kernel_siginfo forced;	/* signo != 0: what the SIGSYS that signal_force_sigsys() sends means */
 };
@@ -107,6 +111,17 @@ void signal_default(int sig);			/* the kernel's own action, for what shall kill 
 
 /* Every handler of the guest's becomes the default action; what is ignored stays ignored. */
 void signal_clear_handlers(struct task *t);
+
+/* The guest's own SIGSYS, whose blocking is virtual (sigsys.c). */
+/* It has come (by_mask: let through by the mask of the call that waits); true: the guest blocks it, it is kept. */
+bool sigsys_hold(struct task *t, const struct kernel_siginfo *info, bool by_mask);
+bool sigsys_held(const struct task *t);
+/* Makes of a SIGSYS that has come the one that was meant.  true: there is none any more. */
+bool sigsys_is_none(struct kernel_siginfo *info);
+void sigsys_release(struct task *t);	/* the mask has changed: is one to be delivered? */
+void sigsys_lend(struct task *t);	/* blocks SIGSYS in the kernel, and gives it what is held */
+void sigsys_take_back(struct task *t);	/* the contrary, if it was lent */
+void sigsys_after_fork(struct task *t);	/* a child has nothing pending */
 
 struct sighand *sighand_copy(struct sighand *old);
 void sighand_put(struct sighand *s);

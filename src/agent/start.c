@@ -114,8 +114,8 @@ static void use_gs(struct task *t, struct start_stack *s)
 {
 	struct auxv *hwcap2 = stack_auxv(s, AT_HWCAP2);
 
-	raw_syscall(__NR_arch_prctl, ARCH_SET_GS, t);
-	text_set_patching(hwcap2 && (hwcap2->value & HWCAP2_FSGSBASE));
+	long r = raw_syscall(__NR_arch_prctl, ARCH_SET_GS, t);
+	text_set_patching(r == 0 && hwcap2 && (hwcap2->value & HWCAP2_FSGSBASE));
 }
 
 _Noreturn void agent_start(uint64_t *sp)

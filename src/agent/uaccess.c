@@ -2,22 +2,44 @@
 /*
  * Guest memory: touched by the instructions of the copy windows in entry.S, where a fault becomes
  * -EFAULT.  A guest that has SIGSEGV or SIGBUS blocked would be killed by the kernel for that fault, so
- * for such a guest the kernel does the copy (process_vm_readv on ourselves needs no rights).
+ * for such a guest the kernel does the copy (process_vm_readv on ourselves needs no rights).  Where that fails,
+ * because a container forbids it or because the stack would have to grow, the two are unblocked meanwhile.
  */
 #include "agent.h"
 #include "signal.h"
 #include "../kernel/task.h"
+#include <asm/signal.h>
 
 long guest_copy(void *dst, const void *src, size_t n);
 long guest_string(char *dst, const char *src, size_t size);
+
+/* Other signals stay as they are: one that is queued meanwhile blocks them all. */
+static int copy_unblocked(int nr, void *own, gaddr guest, size_t n)
+{
+	uint64_t faults = SIGBIT(11 /* SIGSEGV */) | SIGBIT(7 /* SIGBUS */);
+	uint64_t before = 0;
+	bool in = nr == __NR_process_vm_readv;
+
+	raw_syscall(__NR_rt_sigprocmask, SIG_UNBLOCK, &faults, &before, 8);
+	int r = guest_copy(in ? own : (void *)guest, in ? (void *)guest : own, n);
+	faults &= before;
+	raw_syscall(__NR_rt_sigprocmask, SIG_BLOCK, &faults, NULL, 8);
+	return r;
+}
 
 static int copy_by_kernel(int nr, void *own, gaddr guest, size_t n)
 {
 	struct iovec a = { own, n }, b = { (void *)guest, n };
 	if (!n)
 		return 0;
-	long r = raw_syscall(nr, process.pid, &a, 1, &b, 1, 0);
-	return r == (long)n ? 0 : -EFAULT;
+	if (raw_syscall(nr, process.pid, &a, 1, &b, 1, 0) == (long)n)
+		return 0;
+	return copy_unblocked(nr, own, guest, n);
+}
+
+int copy_to_guest_blocked(gaddr dst, const void *src, size_t n)
+{
+	return copy_by_kernel(__NR_process_vm_writev, (void *)src, dst, n);
 }
 
 int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n)

@@ -478,6 +478,4 @@ void files_exit(struct task *t)
 		file_closed(t, f);
 		file_put(f);
 	}
-	if (t->fs && t->fs->cwd)
-		fsinfo_set_cwd(t, NULL);
 }

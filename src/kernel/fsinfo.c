@@ -30,9 +30,21 @@ struct fsinfo *fsinfo_new(uint32_t umask)
 	return fs;
 }
 
-/* The copy names the same parked descriptor: it is for a process with a descriptor table of its own (which
- * may share our memory for a while: vfork). */
-struct fsinfo *fsinfo_copy(struct fsinfo *old)
+static int park_copy(int fd)
+{
+	long copy = raw_syscall(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0);
+	int parked = copy < 0 ? (int)copy : fd_park((int)copy);
+
+	if (copy >= 0 && parked < 0)
+		raw_syscall(__NR_close, copy);
+	return parked;
+}
+
+/*
+ * A copy for somebody with a descriptor table of his own (who may share our memory for a while: vfork) names the
+ * same parked descriptor; in the same table it needs another one.
+ */
+struct fsinfo *fsinfo_copy(struct fsinfo *old, bool same_table)
 {
 	struct fsinfo *fs = heap_alloc(sizeof(*fs));
 
@@ -47,10 +59,14 @@ struct fsinfo *fsinfo_copy(struct fsinfo *old)
 	fs->cwd_bound = old->cwd_bound;
 	if (fs->cwd) {
 		file_get(fs->cwd);
-		fd_own(fs->cwd_fd);
+		fs->cwd_fd = same_table ? park_copy(old->cwd_fd) : fd_own(old->cwd_fd) < 0 ? -1 : old->cwd_fd;
 	}
 	lock_release(&old->lock);
-	return fs;
+	if (!fs->cwd || fs->cwd_fd >= 0)
+		return fs;
+	file_put(fs->cwd);
+	heap_free(fs);
+	return NULL;
 }
 
 /* Frees the memory only: whose descriptor table this thread has, and whether the parked descriptor of the
@@ -64,6 +80,13 @@ void fsinfo_put(struct fsinfo *fs)
 	file_put(fs->cwd);
 	hint_free(fs->hint);
 	heap_free(fs);
+}
+
+void fsinfo_leave(struct fsinfo *old, const struct fsinfo *now)
+{
+	if (old && old->refs == 1 && old->cwd && old->cwd_fd != now->cwd_fd)
+		raw_syscall(__NR_close, old->cwd_fd);
+	fsinfo_put(old);
 }
 
 /* ---- changing it ---------------------------------------------------------------------------------- */

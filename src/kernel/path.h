@@ -129,7 +129,8 @@ long path_of_cwd(struct task *t, char *buf, size_t size);
 long path_canonical(struct task *t, int dfd, const char *path, unsigned flags, char *buf, size_t size);
 
 struct fsinfo *fsinfo_new(uint32_t umask);
-struct fsinfo *fsinfo_copy(struct fsinfo *);
+struct fsinfo *fsinfo_copy(struct fsinfo *, bool same_table);
+void fsinfo_leave(struct fsinfo *old, const struct fsinfo *now);	/* in the same table; old may be NULL */
 void fsinfo_put(struct fsinfo *);
 int fsinfo_describe(struct fsinfo *, char *buf, size_t size);	/* for exec, as files_describe */
 int fsinfo_restore(struct task *t, const char *text);

@@ -41,6 +41,7 @@ _Static_assert(UM_TASKS_BASE >> 32 == UM_TASKS_HIGH, "offsets.h");
 
 struct lock tasks_lock;
 static uint32_t regions = 1;	/* mapped so far: the first belongs to the image (agent.ld) */
+static uint32_t hole;		/* the one that is none, if not 0: task_keep_off() */
 extern char first_task_region[];
 
 static struct task_page *region(uint32_t i)
@@ -51,9 +52,11 @@ static struct task_page *region(uint32_t i)
 static struct task_page *region_find(void)
 {
 	for (uint32_t i = 0; i < regions; i++)
-		if (!__atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
+		if (!(hole && i == hole) && !__atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
 			return region(i);
-	if (regions == REGIONS_MAX)
+	if (hole && regions == hole)
+		regions++;
+	if (regions >= REGIONS_MAX)
 		return NULL;
 	long r = raw_syscall(__NR_mmap, (char *)region(regions) - TASK_OFFSET, TASK_SPAN, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -87,12 +90,13 @@ struct task *task_first(void)
 	return task_in(region(0));
 }
 
-struct task *task_next(struct task *t)
+struct task *task_next(const struct task *t)
 {
-	uint32_t i = t ? (uint32_t)(((char *)t - first_task_region) / TASK_SPAN) + 1 : 0;
+	uint32_t i = t ? ((uint64_t)t - (uint64_t)first_task_region) / TASK_SPAN + 1 : 0;
 
-	for (; i < regions; i++)
-		if (__atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
+	for (; i < __atomic_load_n(&regions, __ATOMIC_ACQUIRE); i++)
+		if (!(hole && i == hole) && __atomic_load_n(&region(i)->task.self, __ATOMIC_ACQUIRE) &&
+		    __atomic_load_n(&region(i)->task.busy, __ATOMIC_ACQUIRE))
 			return &region(i)->task;
 	return NULL;
 }
@@ -100,6 +104,12 @@ struct task *task_next(struct task *t)
 void task_only(struct task *t)
 {
 	for (uint32_t i = 0; i < regions; i++)
-		if (&region(i)->task != t)
+		if (!(hole && i == hole) && &region(i)->task != t)
 			region(i)->task.busy = 0;
+}
+
+void task_keep_off(uint64_t address)
+{
+	if (address >= (uint64_t)region(1) && address < (uint64_t)region(REGIONS_MAX))
+		hole = (address - (uint64_t)region(0)) / TASK_SPAN;
 }

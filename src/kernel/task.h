@@ -69,8 +69,11 @@ struct task *task_new(void);
 struct task *task_first(void);	/* of a new image: the region that is part of it, still zero */
 extern struct lock tasks_lock;
 
-/* Tasks in use, one after the other; NULL: the first, or no more.  The caller holds tasks_lock. */
-struct task *task_next(struct task *t);
+/* Tasks in use, one after the other; NULL: the first, or no more.  The caller holds tasks_lock, or only looks. */
+struct task *task_next(const struct task *t);
+
+/* Something else lies at this address: it never becomes part of a task's region. */
+void task_keep_off(uint64_t address);
 
 /* In the child of a fork: all other threads are gone, their regions are free. */
 void task_only(struct task *t);

@@ -5,10 +5,12 @@
 #ifndef UM_MONITOR_COMMANDS_H
 #define UM_MONITOR_COMMANDS_H
 
+#include <stdbool.h>
+
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_fusermount(int argc, char **argv);
-int probe(void);
+int probe(bool json);
 
 #endif

@@ -188,7 +188,6 @@ static int own_begin(struct life *l)
 	head->monitor_pid = (uint32_t)getpid();
 	head->trace = p.trace < 0 ? 0 : (uint32_t)p.trace;
 	head->log = p.log < 0 ? 0 : (uint32_t)p.log;
-	head->patch_after = l->o->patch_after;
 	if (head->patch_after) {
 		prepare_text(&l->m->w, PREPARED_LINKER);
 		prepare_text(&l->m->w, PREPARED_LIBC);

@@ -244,15 +244,18 @@ static int prepare(struct life *l, bool inside)
 		say("cannot read /proc/self/exe: %s; umview needs /proc", strerror(errno));
 		return -1;
 	}
-	if (inside && (o->trace || o->log)) {
-		say("--trace and --log belong to the outermost umview: this one is inside a view");
+	if (inside && (o->trace || o->log || o->tier)) {
+		say("--trace, --log and --tier belong to the outermost umview: this one is inside a view");
 		return -1;
 	}
 	if (o->trace && (l->trace_fd = open_output(o->trace_file, "--trace")) < 0)
 		return -1;
 	if (o->log && (l->log_fd = open_output(o->log_file, "--log")) < 0)
 		return -1;
-	return inside ? 0 : prepare_world(l);
+	if (inside)
+		return 0;
+	int r = prepare_world(l);
+	return r < 0 ? r : tier_choose(l);
 }
 
 int launch(const struct options *o, bool inside)

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 	case ACT_VERSION:
 		return printf("umview %s\n", UMVIEW_VERSION) < 0 || fflush(stdout) ? 1 : 0;
 	case ACT_PROBE:
-		return probe();
+		return probe(o.json);
 	case ACT_SUBCOMMAND:
 		return run_command(o.argc, o.argv);
 	case ACT_INSIDE_EXEC:

@@ -204,6 +204,9 @@ int launch(const struct options *o, bool inside);	/* returns the exit status */
 /* Closes what was inherited for COMMAND; 0, 1 and (unless kept) 2 become /dev/null. */
 void drop_inherited(bool keep_stderr);
 
+/* tier.c: the tier of a new view, into its world.  0, or -1 after having said why not. */
+int tier_choose(struct life *l);
+
 /* monitor.c: the monitor process. */
 _Noreturn void life_main(struct life *l);
 

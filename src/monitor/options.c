@@ -32,7 +32,8 @@ const char options_help[] =
 "Looking inside:\n"
 "  --trace[=FILE]              write every intercepted system call to FILE (stderr)\n"
 "  --log[=FILE]                write the log of the view to FILE (stderr)\n"
-"  --probe                     tell what this machine offers to umview\n"
+"  --tier patch|trap           how system calls are intercepted (the best that this machine allows)\n"
+"  --probe [--json]            tell what this machine offers to umview\n"
 "  --version, --help\n"
 "\n"
 "The exit status is COMMAND's, 128+N if signal N ended it; 125: umview itself failed,\n"
@@ -163,6 +164,16 @@ static int opt_patch_after(struct parser *p, char **v)
 	return 0;
 }
 
+static int opt_tier(struct parser *p, char **v)
+{
+	int tier = tier_by_name(v[0]);
+
+	if (tier < 0)
+		return fail(p->o->error, "--tier: %s: there are patch and trap", v[0]);
+	p->o->tier = (enum tier)tier;
+	return 0;
+}
+
 static int opt_probe(struct parser *p, char **v)
 {
 	(void)v;
@@ -215,6 +226,7 @@ static const struct option_rule {
 	{ "--log", WORD_OPTIONAL, "", opt_log },
 	{ "--kill-on-exit", 0, "", opt_kill },
 	{ "--patch-after", 1, "N", opt_patch_after },
+	{ "--tier", 1, "patch or trap", opt_tier },
 	{ "--json", 0, "", opt_json },
 	{ "--probe", 0, "", opt_probe },
 	{ "--version", 0, "", opt_version },
@@ -281,14 +293,14 @@ static int take_command(struct parser *p, int argc, char **argv, bool dashes)
 	if (o->action != ACT_RUN)
 		return 0;
 	if (o->json)
-		return fail(o->error, "--json belongs to umview ls; try umview ls --json");
+		return fail(o->error, "--json belongs to umview ls and to --probe; try umview ls --json");
 	if (dashes || !argc || !is_subcommand(argv[0]))
 		return 0;
 	if (!strcmp(argv[0], "help")) {
 		o->action = ACT_HELP;
 		return 0;
 	}
-	if (o->nsteps || o->chdir || o->trace || o->log || o->kill_on_exit)
+	if (o->nsteps || o->chdir || o->trace || o->log || o->kill_on_exit || o->tier)
 		return fail(o->error, "%s is a command of umview and takes no start options; "
 			    "to run a program of that name: umview OPTION... -- %s", argv[0], argv[0]);
 	o->action = ACT_SUBCOMMAND;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "machine.h"
+
 enum action {
 	ACT_RUN,		/* a new view, and a command in it */
 	ACT_SUBCOMMAND,		/* umview mount, umount, ls: argv is its own command line */
@@ -35,6 +37,7 @@ struct options {
 	const char *trace_file, *log_file;	/* NULL: stderr */
 	bool kill_on_exit;
 	unsigned patch_after;
+	enum tier tier;			/* TIER_NONE: not named */
 	bool json;
 	int argc;			/* COMMAND, or the subcommand with its arguments; may be 0 */
 	char **argv;

@@ -336,3 +336,42 @@ TEST(statfs_family, "statfs, fstatfs, statvfs")
 	FAILS(statvfs("none", &a), ENOENT);
 	FAILS(fstatvfs(700, &a), EBADF);
 }
+
+static void make_and_remove(int times)
+{
+	for (int i = 0; i < times; i++) {
+		if (mkdir("shared", 0755) < 0 && errno != EEXIST)
+			FAIL("mkdir: errno %d", errno);
+		if (rmdir("shared") < 0 && errno != ENOENT && errno != ENOTEMPTY)
+			FAIL("rmdir: errno %d", errno);
+		int fd = open("file", O_RDWR | O_CREAT, 0600);
+		if (fd < 0 || close(fd) < 0)
+			FAIL("open: errno %d", errno);
+		if (rename("file", "other") < 0 && errno != ENOENT)
+			FAIL("rename: errno %d", errno);
+		if (unlink("other") < 0 && errno != ENOENT)
+			FAIL("unlink: errno %d", errno);
+		if (guest_bad)
+			return;
+	}
+}
+
+TEST(contended, "eight processes make, move and remove the same names: each call is done wholly or not at all")
+{
+	int status;
+
+	for (int i = 0; i < 8; i++) {
+		if (fork() == 0) {
+			make_and_remove(100);
+			_exit(guest_bad ? 1 : 0);
+		}
+	}
+	for (int i = 0; i < 8; i++) {
+		OK(wait(&status));
+		EXITED(status, 0);
+	}
+	rmdir("shared");
+	unlink("file");
+	unlink("other");
+	OK(mkdir("afterwards", 0755));
+}

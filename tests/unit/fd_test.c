@@ -262,7 +262,7 @@ static void test_cwd(struct fw_server *v)
 	is_str(path, "/mnt/d", "its server says where it is now");
 	raw_syscall(__NR_getcwd, path, sizeof(path));
 	is_str(path, "/", "the kernel's waits at the root");
-	copy = fsinfo_copy(task.fs);
+	copy = fsinfo_copy(task.fs, false);
 	ok(copy->cwd == f && f->refs == 2, "a child has it, too");
 	fsinfo_put(copy);
 	ok(fd_is_ours(fd), "and takes nothing away when it ends");

@@ -49,6 +49,8 @@ static const struct {
 	{ { "umview", "help" }, ACT_HELP, 0, 1, "help" },
 	{ { "umview", "--version" }, ACT_VERSION, 0, 0, NULL },
 	{ { "umview", "--probe" }, ACT_PROBE, 0, 0, NULL },
+	{ { "umview", "--probe", "--json" }, ACT_PROBE, 0, 0, NULL },
+	{ { "umview", "--tier", "trap", "--", "ls" }, ACT_RUN, 0, 1, "ls" },
 	{ { "umview", "--chdir", "/x", "pwd" }, ACT_RUN, 0, 1, "pwd" },
 	{ { "umview", "--chdir", "/x", "--inside-exec", "--", "ls" }, ACT_INSIDE_EXEC, 0, 1, "ls" },
 	{ { "umview", "-" }, ACT_RUN, 0, 1, "-" },
@@ -83,10 +85,12 @@ static const struct {
 	{ { "umview", "--mount=a", "b" }, "--mount takes no value with =; try umview --help" },
 	{ { "umview", "--kill-on-exit=yes" }, "--kill-on-exit takes no value with =; try umview --help" },
 	{ { "umview", "--mount-opts", "ro" }, "--mount-opts comes before --mount or --mount-type; none follows" },
+	{ { "umview", "--tier", "fast" }, "--tier: fast: there are patch and trap" },
+	{ { "umview", "--tier" }, "--tier needs patch or trap; try umview --help" },
 	{ { "umview", "--patch-after", "many" }, "--patch-after: many: a number from 0 (never) to 1000000" },
 	{ { "umview", "--trace", "ls" }, "ls is a command of umview and takes no start options; to run a program "
 					 "of that name: umview OPTION... -- ls" },
-	{ { "umview", "--json", "sh" }, "--json belongs to umview ls; try umview ls --json" },
+	{ { "umview", "--json", "sh" }, "--json belongs to umview ls and to --probe; try umview ls --json" },
 };
 
 static void test_bad(void)
@@ -107,9 +111,11 @@ static void test_values(void)
 	struct options o;
 	const char *line[] = { "umview", "--mount-opts", "ro", "--mount-type", "fuse.x", "s", "d", "--mount", "e",
 			       "f", "sh", NULL };
-	const char *trace[] = { "umview", "--trace=/tmp/t", "--log", "--kill-on-exit", "--patch-after=0", "sh", NULL };
+	const char *trace[] = { "umview", "--trace=/tmp/t", "--log", "--kill-on-exit", "--patch-after=0", "--tier=trap",
+				"sh", NULL };
 
 	parse(&o, line);
+	is_int(o.tier, TIER_NONE, "no tier is asked for");
 	is_str(o.steps[0].type, "fuse.x", "the type");
 	is_str(o.steps[0].opts, "ro", "options go to the next mount");
 	ok(!o.steps[1].opts && !o.steps[1].type, "... and only to that");
@@ -120,6 +126,7 @@ static void test_values(void)
 	is_str(o.trace_file, "/tmp/t", "--trace=FILE");
 	ok(!o.log_file, "--log without a file");
 	is_int(o.patch_after, 0, "--patch-after=0");
+	is_int(o.tier, TIER_TRAP, "--tier=trap");
 	is_str(o.argv[0], "sh", "--log takes no word");
 	options_free(&o);
 }

@@ -233,7 +233,7 @@ raw_syscall6:
 	.cfi_endproc
 
 /* long kernel_call6(task, nr, a, b, c, d, e, f) */
-	.globl	kernel_call6, call_window, call_syscall, call_interrupted
+	.globl	kernel_call6, call_window, call_syscall, call_returned, call_interrupted
 	.type	kernel_call6, @function
 kernel_call6:
 	.cfi_startproc
@@ -250,6 +250,7 @@ call_window:
 	jne	call_interrupted
 call_syscall:
 	syscall
+call_returned:
 	ret
 call_interrupted:
 	movq	$-UM_ERESTART_NR, %rax
@@ -283,7 +284,7 @@ pass_through:
  * after a system call is predicted wrongly (the kernel leaves the return stack buffer useless), and on
  * read and write that is half of our cost.  Returns only -UM_ERESTART.
  */
-	.globl	pass_last, last_window, last_syscall, last_interrupted
+	.globl	pass_last, last_window, last_syscall, last_returned, last_interrupted
 	.type	pass_last, @function
 pass_last:
 	.cfi_startproc
@@ -297,6 +298,7 @@ last_window:
 	jne	last_interrupted
 last_syscall:
 	syscall
+last_returned:
 	movq	%rax, TASK_REGS+REGS_RAX(%rbx)
 	movq	%rbx, %rdi
 	jmp	edge_window

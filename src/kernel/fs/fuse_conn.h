@@ -82,7 +82,7 @@ struct fuse_node {
 	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
 	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */
 	uint64_t changed;		/* conn.version of the last change made through us */
-	struct fuse_mutex lock;		/* writers of a file */
+	struct fuse_mutex lock;		/* writers of a file; changes of names in a directory */
 	struct fuse_lock *locks;	/* held by guests: fuse_lock.c */
 	bool atime_stale;		/* it was read since attr came */
 	bool bad;			/* the server contradicted itself: EIO from now on */
@@ -399,6 +399,14 @@ struct fuse_place {
 /* 0, FUSE_STOPPED or -errno.  After 0 fuse_place_put(). */
 int fuse_walk(struct fuse_job *j, struct fuse_place *p, unsigned flags);
 void fuse_place_put(struct fuse_job *j, struct fuse_place *p);
+
+/* fuse_change.c: fuse_walk() for who changes names there: nobody else does until fuse_change_end(), which is
+ * fuse_place_put(), too.  Two: p[0] and p[1], by the request's first and second path, the latter with WALK_NAME. */
+int fuse_change_begin(struct fuse_job *j, struct fuse_place *p, unsigned flags);
+void fuse_change_unlock(struct fuse_job *j, struct fuse_place *p);	/* nothing will be changed: the place stays */
+void fuse_change_end(struct fuse_job *j, struct fuse_place *p);
+int fuse_change_begin_two(struct fuse_job *j, struct fuse_place *p, unsigned flags);
+void fuse_change_end_two(struct fuse_job *j, struct fuse_place *p);
 
 /* The child `name` of dir, pinned; NULL if there is none.  *fresh (may be NULL): it was asked for just now. */
 int fuse_lookup(struct fuse_job *j, struct fuse_node *dir, const char *name, size_t len,

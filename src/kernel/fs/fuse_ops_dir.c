@@ -15,7 +15,7 @@
 /* Walks to a name that must be free.  `slash`: a trailing one is allowed (mkdir). */
 static int new_name(struct fuse_job *j, struct fuse_place *p, unsigned flags, bool slash)
 {
-	int err = fuse_walk(j, p, WALK_NAME | WALK_NOFOLLOW | flags);
+	int err = fuse_change_begin(j, p, WALK_NAME | WALK_NOFOLLOW | flags);
 
 	if (err)
 		return err;
@@ -28,7 +28,7 @@ static int new_name(struct fuse_job *j, struct fuse_place *p, unsigned flags, bo
 	if (!err)
 		err = fuse_may(j, p->dir, MAY_WRITE | MAY_EXEC);
 	if (err)
-		fuse_place_put(j, p);
+		fuse_change_end(j, p);
 	return err;
 }
 
@@ -79,7 +79,7 @@ int fuse_op_mknod(struct fuse_job *j)
 		return err;
 	err = fuse_mknod(j, &p, type | fuse_new_mode(j),
 			 type == S_IFCHR || type == S_IFBLK ? j->req.rdev : 0);
-	fuse_place_put(j, &p);
+	fuse_change_end(j, &p);
 	return err;
 }
 
@@ -97,7 +97,7 @@ int fuse_op_mkdir(struct fuse_job *j)
 	fuse_req_arg(&r, &in, sizeof in);
 	fuse_req_arg(&r, p.name, p.len + 1);
 	err = make(j, &p, &r, S_IFDIR);
-	fuse_place_put(j, &p);
+	fuse_change_end(j, &p);
 	return err;
 }
 
@@ -123,7 +123,7 @@ int fuse_op_symlink(struct fuse_job *j)
 		fuse_req_arg(&r, p.name, p.len + 1);
 		fuse_req_arg(&r, target, strlen(target) + 1);
 		err = make(j, &p, &r, S_IFLNK);
-		fuse_place_put(j, &p);
+		fuse_change_end(j, &p);
 	}
 	heap_free(target);
 	return err;
@@ -157,7 +157,7 @@ int fuse_op_link(struct fuse_job *j)
 	err = new_name(j, &to, WALK_SECOND, false);
 	if (!err) {
 		err = link_to(j, from.node, &to);
-		fuse_place_put(j, &to);
+		fuse_change_end(j, &to);
 	}
 	fuse_target_put(j, &from);
 	return err;
@@ -200,21 +200,21 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 int fuse_op_unlink(struct fuse_job *j)
 {
 	struct fuse_place p;
-	int err = fuse_walk(j, &p, WALK_NOFOLLOW);
+	int err = fuse_change_begin(j, &p, WALK_NOFOLLOW);
 
 	if (err)
 		return err;
 	err = p.dir ? remove_name(j, &p, FUSE_UNLINK) : -EISDIR;
 	if (!err)
 		fuse_standin_unlinked(j->c, p.node);
-	fuse_place_put(j, &p);
+	fuse_change_end(j, &p);
 	return err;
 }
 
 int fuse_op_rmdir(struct fuse_job *j)
 {
 	struct fuse_place p;
-	int err = fuse_walk(j, &p, WALK_NOFOLLOW);
+	int err = fuse_change_begin(j, &p, WALK_NOFOLLOW);
 
 	if (err)
 		return err;
@@ -222,7 +222,7 @@ int fuse_op_rmdir(struct fuse_job *j)
 		err = remove_name(j, &p, FUSE_RMDIR);
 	else
 		err = p.len == 1 && p.name[0] == '.' ? -EINVAL : -EBUSY;	/* "dir/.", or the root */
-	fuse_place_put(j, &p);
+	fuse_change_end(j, &p);
 	return err;
 }
 
@@ -340,14 +340,10 @@ int fuse_op_rename(struct fuse_job *j)
 
 	if (!p)
 		return -ENOMEM;
-	err = fuse_walk(j, &p[0], WALK_NOFOLLOW);
+	err = fuse_change_begin_two(j, p, WALK_NOFOLLOW);
 	if (!err) {
-		err = fuse_walk(j, &p[1], WALK_NOFOLLOW | WALK_NAME | WALK_SECOND);
-		if (!err) {
-			err = rename(j, &p[0], &p[1], j->req.open_flags);
-			fuse_place_put(j, &p[1]);
-		}
-		fuse_place_put(j, &p[0]);
+		err = rename(j, &p[0], &p[1], j->req.open_flags);
+		fuse_change_end_two(j, p);
 	}
 	heap_free(p);
 	return err;

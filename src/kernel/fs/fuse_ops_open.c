@@ -306,16 +306,23 @@ int fuse_op_open(struct fuse_job *j)
 
 	if (flags & O_PATH)
 		j->req.open_flags = flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	err = fuse_walk(j, &p, creates ? WALK_NAME : 0);
+	err = creates ? fuse_change_begin(j, &p, WALK_NAME) : fuse_walk(j, &p, 0);
 	if (err)
 		return err;
+	if (creates && p.node) {	/* it exists: nothing is going to be changed */
+		fuse_change_unlock(j, &p);
+		creates = false;
+	}
 	if (!p.node)
 		err = open_new(j, &p, flags);
 	else if ((flags & TMPFILE_BIT) && !(flags & O_PATH))
 		err = open_tmpfile(j, &p, flags);
 	else
 		err = open_existing(j, &p, flags);
-	fuse_place_put(j, &p);
+	if (creates)
+		fuse_change_end(j, &p);
+	else
+		fuse_place_put(j, &p);
 	return err;
 }
 

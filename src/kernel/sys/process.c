@@ -60,22 +60,24 @@ long sys_exit_group(struct task *t, int code)
 	life_end(t, code, true);
 }
 
+/* What we keep for the kernel's tables is copied before they are, and the copy is dropped if they are not. */
 long sys_unshare(struct task *t, unsigned long flags)
 {
-	if (flags & CLONE_NEWNS)
-		return -EPERM;
-	if (flags & CLONE_FILES) {
-		struct files *f = files_copy(t->files);
-		if (!f)
-			return -ENOMEM;
-		long r = pass_through(t);
-		struct files *old = r < 0 ? f : t->files;
-		if (r >= 0)
-			t->files = f;
-		files_put(old);
-		return r;
+	struct files *files = flags & CLONE_FILES ? files_copy(t->files) : t->files;
+	struct fsinfo *fs = flags & CLONE_FS ? fsinfo_copy(t->fs, !(flags & CLONE_FILES)) : t->fs;
+	long r = flags & CLONE_NEWNS ? -EPERM : files && fs ? pass_through(t) : -ENOMEM;
+	struct files *other_files = r < 0 ? files : t->files;
+	struct fsinfo *other_fs = r < 0 ? fs : t->fs;
+
+	if (r >= 0) {
+		t->files = files;
+		t->fs = fs;
 	}
-	return pass_through(t);
+	if (flags & CLONE_FS)
+		fsinfo_leave(other_fs, t->fs);
+	if (flags & CLONE_FILES)
+		files_put(other_files);
+	return r;
 }
 
 long sys_prctl(struct task *t, int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)

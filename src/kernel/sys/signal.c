@@ -40,15 +40,6 @@ long sys_rt_sigaction(struct task *t, int sig, gaddr act, gaddr old, size_t size
 	return r;
 }
 
-/* A guest's SIGSYS that waited behind its mask comes now. */
-static void release_sigsys(struct task *t)
-{
-	if (!t->sig->sys_pending || (t->sig->mask & SIGBIT(SIGSYS)))
-		return;
-	t->sig->sys_pending = false;
-	raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGSYS, &t->sig->sys_info);
-}
-
 long sys_rt_sigprocmask(struct task *t, int how, gaddr set, gaddr old, size_t size)
 {
 	uint64_t before = t->sig->mask, new = before, arg, kernel;
@@ -72,7 +63,7 @@ long sys_rt_sigprocmask(struct task *t, int how, gaddr set, gaddr old, size_t si
 		if (r < 0)
 			return r;
 		t->sig->mask = new;
-		release_sigsys(t);
+		sigsys_release(t);
 	}
 	if (old && copy_to_guest(t, old, &before, 8))
 		return -EFAULT;
@@ -88,9 +79,30 @@ long sys_rt_sigpending(struct task *t, gaddr set, size_t size)
 	long r = raw_syscall(__NR_rt_sigpending, &pending, 8);
 	if (r < 0)
 		return r;
-	if (t->sig->sys_pending)
+	if (sigsys_held(t))
 		pending |= SIGBIT(SIGSYS);
 	return copy_to_guest(t, set, &pending, size);
+}
+
+/* ---- calls that wait, with a mask of their own or for a mask ------------------------------------------ */
+
+/*
+ * From now on to waited() the kernel may let through what `mask` does not block: what interrupts us there meets
+ * a handler with that mask.
+ */
+static void wait_begin(struct task *t, uint64_t mask)
+{
+	t->sig->wait_mask = mask & ~UNBLOCKABLE;
+	t->sig->waiting = true;
+	if (t->sig->mask & ~mask & SIGBIT(SIGSYS))
+		sigsys_lend(t);
+}
+
+static long waited(struct task *t, long r)
+{
+	t->sig->waiting = false;
+	sigsys_take_back(t);
+	return r;
 }
 
 long sys_rt_sigsuspend(struct task *t, gaddr set, size_t size)
@@ -101,33 +113,38 @@ long sys_rt_sigsuspend(struct task *t, gaddr set, size_t size)
 		return -EINVAL;
 	if (copy_from_guest(t, &mask, set, 8))
 		return -EFAULT;
+	wait_begin(t, mask);
 	mask = signal_kernel_mask(mask);
-	return kernel_call(t, __NR_rt_sigsuspend, &mask, 8);
+	return waited(t, kernel_call(t, __NR_rt_sigsuspend, &mask, 8));
 }
 
-/* A SIGSYS of the guest's that waits behind its virtual mask, if it is in mask: its number or -EFAULT; else 0. */
-static long take_sigsys(struct task *t, uint64_t mask, gaddr info)
+/* SIGSYS is the kernel's meanwhile, what is held as well as what is yet to come. */
+static long wait_for_sigsys(struct task *t, uint64_t mask, gaddr info, gaddr timeout)
 {
-	if (!(mask & SIGBIT(SIGSYS)) || !t->sig->sys_pending)
-		return 0;
-	t->sig->sys_pending = false;
-	return info && copy_to_guest(t, info, &t->sig->sys_info, sizeof t->sig->sys_info) ? -EFAULT : SIGSYS;
+	struct kernel_siginfo si;
+
+	sigsys_lend(t);
+	long r = kernel_call(t, __NR_rt_sigtimedwait, &mask, &si, timeout, 8);
+	sigsys_take_back(t);
+	/* woken for a signal that another thread, which only seems not to block it, has taken meanwhile */
+	if ((r == SIGSYS && sigsys_is_none(&si)) || (r == -EINTR && !t->pending))
+		return -UM_ERESTART;
+	if (r > 0 && info && copy_to_guest(t, info, &si, sizeof si))
+		return -EFAULT;
+	return r;
 }
 
 long sys_rt_sigtimedwait(struct task *t, gaddr set, gaddr info, gaddr timeout, size_t size)
 {
-	uint64_t mask, kernel;
+	uint64_t mask;
 
 	if (size != 8)
 		return -EINVAL;
 	if (copy_from_guest(t, &mask, set, 8))
 		return -EFAULT;
-	kernel = signal_kernel_mask(mask);
-	long r = take_sigsys(t, mask, info);
-	if (r)
-		return r;
-	r = kernel_call(t, __NR_rt_sigtimedwait, &kernel, info, timeout, 8);
-	return r == -EINTR && (mask & SIGBIT(SIGSYS)) && t->sig->sys_pending ? take_sigsys(t, mask, info) : r;
+	if (mask & SIGBIT(SIGSYS))
+		return wait_for_sigsys(t, mask, info, timeout);
+	return kernel_call(t, __NR_rt_sigtimedwait, &mask, info, timeout, 8);
 }
 
 static size_t minimal_stack(void)
@@ -195,13 +212,13 @@ long sys_rt_sigreturn(struct task *t)
 			t->sig->alt = s;
 		}
 	}
-	release_sigsys(t);
+	sigsys_release(t);
 	signal_leave(t, &f.uc);
 }
 
-/* ---- calls that wait with a mask of their own ---------------------------------------------------------- */
+/* ---- waiting for descriptors, with a mask ------------------------------------------------------------- */
 
-/* Copies the mask at `set` (may be 0) to *mask; *arg is what the kernel gets. */
+/* Copies the mask at `set` (may be 0) to *mask; *arg is what the kernel gets.  After success comes waited(). */
 static int wait_mask(struct task *t, gaddr set, size_t size, uint64_t *mask, long *arg)
 {
 	*arg = 0;
@@ -211,6 +228,7 @@ static int wait_mask(struct task *t, gaddr set, size_t size, uint64_t *mask, lon
 		return -EINVAL;
 	if (copy_from_guest(t, mask, set, 8))
 		return -EFAULT;
+	wait_begin(t, *mask);
 	*mask = signal_kernel_mask(*mask);
 	*arg = (long)mask;
 	return 0;
@@ -236,7 +254,7 @@ long sys_ppoll(struct task *t, gaddr fds, unsigned nfds, gaddr timeout, gaddr se
 {
 	uint64_t mask;
 	long arg, r = wait_mask(t, set, size, &mask, &arg);
-	return r ? r : kernel_call(t, __NR_ppoll, fds, nfds, timeout, arg, size);
+	return r ? r : waited(t, kernel_call(t, __NR_ppoll, fds, nfds, timeout, arg, size));
 }
 
 long sys_pselect6(struct task *t, int n, gaddr in, gaddr out, gaddr ex, gaddr timeout, gaddr sig)
@@ -244,21 +262,21 @@ long sys_pselect6(struct task *t, int n, gaddr in, gaddr out, gaddr ex, gaddr ti
 	struct wait_pair pair;
 	uint64_t mask;
 	long arg, r = wait_pair(t, sig, &mask, &pair, &arg);
-	return r ? r : kernel_call(t, __NR_pselect6, n, in, out, ex, timeout, arg);
+	return r ? r : waited(t, kernel_call(t, __NR_pselect6, n, in, out, ex, timeout, arg));
 }
 
 long sys_epoll_pwait(struct task *t, int epfd, gaddr events, int max, int timeout, gaddr set, size_t size)
 {
 	uint64_t mask;
 	long arg, r = wait_mask(t, set, size, &mask, &arg);
-	return r ? r : kernel_call(t, __NR_epoll_pwait, epfd, events, max, timeout, arg, size);
+	return r ? r : waited(t, kernel_call(t, __NR_epoll_pwait, epfd, events, max, timeout, arg, size));
 }
 
 long sys_epoll_pwait2(struct task *t, int epfd, gaddr events, int max, gaddr timeout, gaddr set, size_t size)
 {
 	uint64_t mask;
 	long arg, r = wait_mask(t, set, size, &mask, &arg);
-	return r ? r : kernel_call(t, __NR_epoll_pwait2, epfd, events, max, timeout, arg, size);
+	return r ? r : waited(t, kernel_call(t, __NR_epoll_pwait2, epfd, events, max, timeout, arg, size));
 }
 
 long sys_io_pgetevents(struct task *t, unsigned long ctx, long min, long nr, gaddr events, gaddr timeout,
@@ -267,7 +285,7 @@ long sys_io_pgetevents(struct task *t, unsigned long ctx, long min, long nr, gad
 	struct wait_pair pair;
 	uint64_t mask;
 	long arg, r = wait_pair(t, sig, &mask, &pair, &arg);
-	return r ? r : kernel_call(t, __NR_io_pgetevents, ctx, min, nr, events, timeout, arg);
+	return r ? r : waited(t, kernel_call(t, __NR_io_pgetevents, ctx, min, nr, events, timeout, arg));
 }
 
 long sys_signalfd4(struct task *t, int fd, gaddr set, size_t size, int flags)

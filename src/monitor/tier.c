@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which interception tier a view gets: what --tier or $UMVIEW_TIER asks for, else the best that the machine
+ * allows.  Guests learn it from the world (patch_after, 0 in the tier `trap`), so all of a view and of its
+ * branches have the same.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "monitor.h"
+
+/* What was asked for, TIER_NONE if nothing; -1 after having said what is wrong. */
+static int tier_wanted(const struct options *o)
+{
+	const char *name = getenv("UMVIEW_TIER");
+
+	if (o->tier != TIER_NONE || !name || !*name)
+		return o->tier;
+	int tier = tier_by_name(name);
+	if (tier < 0)
+		say("UMVIEW_TIER: %s: there are patch and trap", name);
+	return tier;
+}
+
+int tier_choose(struct life *l)
+{
+	const struct machine_check *lacks;
+	int wanted = tier_wanted(l->o);
+
+	if (wanted < 0)
+		return -1;
+	enum tier tier = wanted == TIER_TRAP ? TIER_TRAP : machine_tier(&host_real, &lacks);
+	if (wanted == TIER_PATCH && tier != TIER_PATCH) {
+		say("tier patch: this machine lacks %s; see umview --probe", lacks->what);
+		return -1;
+	}
+	if (tier == TIER_TRAP && l->log_fd >= 0)
+		dprintf(l->log_fd, "umview: tier trap: %s%s\n", wanted ? "as asked for" : "this machine lacks ",
+			wanted ? "" : lacks->what);
+	l->m->w.head->patch_after = tier == TIER_PATCH ? l->o->patch_after : 0;
+	return 0;
+}
