@@ -27,8 +27,8 @@ _Static_assert(offsetof(struct task, pending) == TASK_PENDING, "offsets.h");
 _Static_assert(offsetof(struct task, busy) == TASK_BUSY, "offsets.h");
 _Static_assert(offsetof(struct task, regs) == TASK_REGS, "offsets.h");
 _Static_assert(offsetof(struct task, tail) == TASK_TAIL && offsetof(struct task, flags) == TASK_FLAGS, "offsets.h");
-_Static_assert(offsetof(struct process, watch) == PROCESS_WATCH && (WATCH_FD & (WATCH_CALLS | WATCH_VIRTUAL)) &&
-	       (WATCH_FD_TABLE & WATCH_HINTS) && !(WATCH_FD & WATCH_HINTS), "offsets.h");
+_Static_assert(offsetof(struct process, watch) == PROCESS_WATCH && (WATCH_FD & (WATCH_CALLS | WATCH_VIRTUAL)) != 0 &&
+	       (WATCH_FD_TABLE & WATCH_HINTS) != 0 && (WATCH_FD & WATCH_HINTS) == 0, "offsets.h");
 _Static_assert(offsetof(struct regs, r15) == REGS_R15 && offsetof(struct regs, rbx) == REGS_RBX &&
 	       offsetof(struct regs, r10) == REGS_R10 && offsetof(struct regs, rdi) == REGS_RDI &&
 	       offsetof(struct regs, rax) == REGS_RAX && offsetof(struct regs, rip) == REGS_RIP &&
