@@ -156,8 +156,8 @@ static pid_t start_killer(void)
 		pid_t who = *victim;
 		if (who) {
 			usleep(chance(900));
+			*victim = 0;		/* before the next one can have written it */
 			kill(who, SIGKILL);
-			*victim = 0;
 		}
 		usleep(50);
 	}
