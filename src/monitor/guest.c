@@ -96,6 +96,11 @@ static void restore_signals(const struct life *l)
 {
 	if (l->chld_ignored)
 		signal(SIGCHLD, SIG_IGN);
+	if (l->setxid_ignored) {
+		const struct raw_action ign = { .handler = (void *)SIG_IGN };
+
+		syscall(SYS_rt_sigaction, SIGSETXID, &ign, NULL, 8);
+	}
 	sigprocmask(SIG_SETMASK, &l->mask, NULL);
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +89,10 @@ static int take_signals(struct life *l)
 	sigprocmask(SIG_SETMASK, &all, &l->mask);
 	sigaction(SIGCHLD, &dfl, &old);
 	l->chld_ignored = old.sa_handler == SIG_IGN;
+	/* The C library catches this one when the first thread starts, and lets nobody ask for it. */
+	struct raw_action setxid = { 0 };
+	syscall(SYS_rt_sigaction, SIGSETXID, NULL, &setxid, 8);
+	l->setxid_ignored = setxid.handler == (void *)SIG_IGN;
 	return signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

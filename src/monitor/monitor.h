@@ -156,6 +156,9 @@ enum phase {
 	PHASE_OVER,
 };
 
+#define SIGSETXID	33		/* the C library's own; it has no name for it */
+struct raw_action { void *handler; unsigned long flags; void *restorer; unsigned long mask; };	/* the kernel's */
+
 struct life {
 	const struct options *o;
 	const struct life_ops *ops;
@@ -168,7 +171,7 @@ struct life {
 	pid_t pgid;			/* the launcher's process group: COMMAND's too */
 	int socket;			/* to the launcher, or (in the launcher) to the monitor; -1 when closed */
 	sigset_t mask;			/* as the launcher found it */
-	bool chld_ignored;
+	bool chld_ignored, setxid_ignored;
 
 	enum phase phase;
 	int step;
