@@ -110,6 +110,8 @@ void task_only(struct task *t)
 
 void task_keep_off(uint64_t address)
 {
-	if (address >= (uint64_t)region(1) && address < (uint64_t)region(REGIONS_MAX))
-		hole = (address - (uint64_t)region(0)) / TASK_SPAN;
+	uint64_t i = (address - (uint64_t)first_task_region) / TASK_SPAN;
+
+	if (i >= 1 && i < REGIONS_MAX)
+		hole = i;
 }
