@@ -170,12 +170,13 @@ void tracee_get(struct tracee *c, struct user_regs *u)
 	if (place == IN_GUEST || place == IN_ENTRY)
 		return;
 	if (place != IN_AGENT) {
-		u->rip = tracee_normal_rip(c);
+		u->rip = tracee_normal_rip(c, u->rip);
 		return;
 	}
 	if (!tracee_read(c, saved_at(c), &r, sizeof(r)))
 		return;
 	from_saved(u, &r);
+	u->rip = u->rcx = tracee_normal_rip(c, r.rip);
 	if (!c->event) {
 		call_state(c, u);
 		return;
@@ -201,10 +202,13 @@ static long set_saved(struct tracee *c, const struct user_regs *before, const st
 	const uint32_t pending = 1;
 	const long skipped = (long)u->rax;
 	struct regs r;
+	uint64_t rip;
 
 	if (!tracee_read(c, saved_at(c), &r, sizeof(r)))
 		return -EIO;
+	rip = u->rip == before->rip ? r.rip : u->rip;
 	to_saved(&r, u);
+	r.rip = rip;
 	if (c->event == DEBUG_ENTRY) {
 		r.rax = u->orig_rax;
 		tracee_write(c, c->task + offsetof(struct task, skipped), &skipped, sizeof(skipped));

@@ -33,6 +33,7 @@ struct tracee {
 	enum tracee_mode mode;
 	enum debug_event event;	/* the stop is one that its agent made, 0: one of the kernel's */
 	bool step;		/* it is shown as a single step's end */
+	bool leaving, trapping;	/* stepping out of the agent: by its edge; with the trap flag set */
 	uint64_t message;	/* of the exec that is under way */
 	uint64_t task;		/* address of its struct task */
 	struct user_regs regs;	/* the kernel's, in this stop */
@@ -76,8 +77,8 @@ enum tracee_place {
 	IN_AGENT,
 };
 enum tracee_place tracee_place(struct tracee *c);
-/* IN_STUB, IN_SHORT: where the guest believes to be. */
-uint64_t tracee_normal_rip(struct tracee *c);
+/* In a stub, or on the short way: where the guest believes to be. */
+uint64_t tracee_normal_rip(struct tracee *c, uint64_t ip);
 /* The call that it waits in is to end now, as if a signal had come.  Changes c->regs and gives them to the kernel. */
 void tracee_leave_call(struct tracee *c);
 /* Address of its struct task, 0 if unknown. */

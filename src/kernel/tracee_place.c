@@ -17,8 +17,8 @@ static bool within(uint64_t ip, const char *from, const char *to)
 	return ip >= (uint64_t)from && ip < (uint64_t)to;
 }
 
-/* The stub that its rip lies in, or 0. */
-static uint64_t stub_of(struct tracee *c)
+/* The stub that ip lies in, or 0. */
+static uint64_t stub_of(struct tracee *c, uint64_t ip)
 {
 	struct stub_area areas[STUB_AREAS];
 	const int *count;
@@ -29,10 +29,10 @@ static uint64_t stub_of(struct tracee *c)
 	    !tracee_read(c, (uint64_t)theirs, areas, (size_t)n * sizeof(*areas)))
 		return 0;
 	for (int i = 0; i < n; i++) {
-		uint64_t in = c->regs.rip - areas[i].base;
+		uint64_t in = ip - areas[i].base;
 
 		if (in < areas[i].size)
-			return c->regs.rip - in % 4096 % STUB_SIZE;
+			return ip - in % 4096 % STUB_SIZE;
 	}
 	return 0;
 }
@@ -48,7 +48,7 @@ enum tracee_place tracee_place(struct tracee *c)
 	const uint64_t ip = c->regs.rip;
 
 	if (!within(ip, agent_text_start, agent_text_end))
-		return stub_of(c) ? IN_STUB : IN_GUEST;
+		return stub_of(c, ip) ? IN_STUB : IN_GUEST;
 	if (within(ip, fd_window, fd_slow))
 		return IN_SHORT;
 	if (within(ip, fd_entry, trap_entry) || in_handler(c->regs.rsp))
@@ -64,12 +64,14 @@ static uint64_t word(struct tracee *c, uint64_t tail, int offset)
 	return tail + v;
 }
 
-uint64_t tracee_normal_rip(struct tracee *c)
+uint64_t tracee_normal_rip(struct tracee *c, uint64_t ip)
 {
-	uint64_t stub = stub_of(c), tail = 0;
+	uint64_t stub = stub_of(c, ip), tail = 0;
 
 	if (stub)
-		return word(c, stub + STUB_TAIL, c->regs.rip - stub < STUB_TAIL ? STUB_SITE : STUB_RESUME);
+		return word(c, stub + STUB_TAIL, ip - stub < STUB_TAIL ? STUB_SITE : STUB_RESUME);
+	if (!within(ip, fd_window, fd_slow))
+		return ip;
 	tracee_read(c, tracee_task(c) + TASK_TAIL, &tail, sizeof(tail));
 	return word(c, tail, STUB_RESUME);
 }

@@ -18,6 +18,7 @@
 #define EVENTMSG_EXIT		2	/* PTRACE_EVENTMSG_SYSCALL_EXIT */
 #define SYS_SECCOMP_CODE	1
 #define SYSGOOD			0x80
+#define EFLAGS_TF		0x100ull
 
 extern char _start[], first_task_region[], copy_window[], copy_window_end[], string_window[], string_window_end[];
 
@@ -47,6 +48,38 @@ static void come_back(struct tracee *c, enum tracee_place place)
 	tracee_leave_call(c);
 }
 
+/*
+ * A step from an event of the agent: the guest's next instruction is far away, but the agent will restore the guest's
+ * flags short before it.  With the trap flag among them the steps begin there.
+ */
+static long step_out(struct tracee *c, int sig)
+{
+	const uint64_t at = c->regs.rsi + offsetof(struct regs, rflags);
+	uint64_t flags;
+
+	c->trapping = tracee_read(c, at, &flags, sizeof(flags)) &&
+		      tracee_write(c, at, &(uint64_t){ flags | EFLAGS_TF }, sizeof(flags));
+	c->leaving = c->trapping && c->regs.rsi == c->task + TASK_REGS;
+	return go(c, PTRACE_CONT, sig);
+}
+
+/* One of those steps.  true: the guest has executed its instruction. */
+static bool stepped_out(struct tracee *c, enum tracee_place place)
+{
+	const bool leaving = c->leaving;
+
+	if (place != IN_GUEST) {
+		go(c, PTRACE_CONT, 0);
+		return false;
+	}
+	c->leaving = c->trapping = false;
+	c->regs.eflags &= ~EFLAGS_TF;
+	tracee_ptrace(PTRACE_SETREGS, c->tid, 0, (unsigned long)&c->regs);
+	if (leaving)				/* just back, at that instruction */
+		go(c, PTRACE_SINGLESTEP, 0);
+	return !leaving;
+}
+
 long tracee_run(struct tracee *c, int sig)
 {
 	enum tracee_place place;
@@ -64,6 +97,8 @@ long tracee_run(struct tracee *c, int sig)
 		come_back(c, place);
 	if (c->mode == RUN_CALLS)
 		return go(c, c->in_call ? PTRACE_CONT : PTRACE_SYSCALL, sig);
+	if (c->event == DEBUG_EXIT || c->event == DEBUG_LOADED)
+		return step_out(c, sig);
 	return go(c, place == IN_GUEST && !c->in_call ? PTRACE_SINGLESTEP : PTRACE_CONT, sig);
 }
 
@@ -258,6 +293,8 @@ static bool signal_stop(struct tracee *c, int sig)
 		c->in_call = c->mode != RUN_CONT && info.sys.arch == AUDIT_ARCH_X86_64;
 		return hide(c, SIGSYS);
 	}
+	if (sig == SIGTRAP && c->trapping && info.code > 0)
+		return stepped_out(c, place);
 	if (sig == SIGTRAP && c->mode == RUN_STEP && (place == IN_STUB || place == IN_ENTRY)) {	/* a step into us */
 		c->in_call = true;
 		return hide(c, 0);
