@@ -38,6 +38,19 @@ struct tracee *tracee_find(int tid)
 	return c;
 }
 
+struct tracee *tracee_next_queued(int pid)
+{
+	struct tracee *c;
+
+	if (!__atomic_load_n(&tracees, __ATOMIC_RELAXED))
+		return NULL;
+	lock_acquire(&tracees_lock);
+	for (c = tracees; c && (!c->queued || (pid > 0 && c->tid != pid)); c = c->next)
+		;
+	lock_release(&tracees_lock);
+	return c;
+}
+
 void tracee_gone(int tid)
 {
 	struct tracee *c, **at;

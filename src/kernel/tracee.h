@@ -28,10 +28,12 @@ struct tracee {
 	bool fresh;		/* just born, in its first stop */
 	bool entered;		/* the kernel's stop at the begin of a call has been shown */
 	bool in_call;		/* its agent will tell of the end of the call it is in */
+	bool early, ended;	/* this stop is shown as that end, although it is a signal's; it has been */
 	uint32_t options;	/* PTRACE_O_*, DEBUG_SEIZED: as the debugger wants them */
 	uint32_t debug;		/* task.debug as we have written it */
 	enum tracee_mode mode;
 	enum debug_event event;	/* the stop is one that its agent made, 0: one of the kernel's */
+	int later, queued;	/* its true status; to be shown next, if not 0 */
 	bool step;		/* it is shown as a single step's end */
 	bool leaving, trapping;	/* stepping out of the agent: by its edge; with the trap flag set */
 	uint64_t message;	/* of the exec that is under way */
@@ -43,6 +45,9 @@ struct tracee {
 struct tracee *tracee_find(int tid);
 struct tracee *tracee_new(int tid, uint32_t options);
 void tracee_gone(int tid);
+
+/* One whose present stop is to be shown once more, to a wait for pid; or NULL. */
+struct tracee *tracee_next_queued(int pid);
 
 /* A wait has found tid stopped: shall the caller see it?  *status may be changed. */
 bool tracee_stopped(int tid, int *status);

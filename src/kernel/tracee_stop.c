@@ -80,9 +80,21 @@ static bool stepped_out(struct tracee *c, enum tracee_place place)
 	return !leaving;
 }
 
+/* The stop that has been shown as a call's end is shown as what it is; nothing else says that there is one. */
+static long show_again(struct tracee *c)
+{
+	c->early = false;
+	c->ended = true;
+	c->queued = c->later;
+	return raw_syscall(__NR_kill, process.pid, SIGCHLD);
+}
+
 long tracee_run(struct tracee *c, int sig)
 {
 	enum tracee_place place;
+
+	if (c->early)
+		return show_again(c);
 
 	if (!c->guest)
 		return go(c, c->mode == RUN_CALLS ? PTRACE_SYSCALL : c->mode == RUN_STEP ? PTRACE_SINGLESTEP : PTRACE_CONT, sig);
@@ -195,9 +207,9 @@ static bool call_event(struct tracee *c, int *status)
 
 static bool end_event(struct tracee *c, int *status)
 {
-	const bool was = c->in_call;
+	const bool was = c->in_call && !c->ended;
 
-	c->in_call = false;
+	c->in_call = c->ended = false;
 	if (c->mode == RUN_CALLS && was)
 		return call_event(c, status);
 	if (c->mode != RUN_STEP)
@@ -282,7 +294,25 @@ static bool stop_later(struct tracee *c, int sig, int event)
 	return hide(c, 0);
 }
 
-static bool signal_stop(struct tracee *c, int sig)
+/*
+ * A call that waits with a mask of its own lets a signal through that would be blocked behind it, so that cannot be
+ * put off.  The stop is shown twice.
+ */
+static bool ends_early(struct tracee *c, int *status)
+{
+	uint64_t sig;
+	bool waiting;
+
+	if ((long)c->regs.rax > -512 || (long)c->regs.rax < -516 ||
+	    !tracee_read(c, c->task + offsetof(struct task, sig), &sig, sizeof(sig)) ||
+	    !tracee_read(c, sig + offsetof(struct sigstate, waiting), &waiting, sizeof(waiting)) || !waiting)
+		return false;
+	c->early = true;
+	c->later = *status;
+	return call_event(c, status);
+}
+
+static bool signal_stop(struct tracee *c, int sig, int *status)
 {
 	enum tracee_place place = tracee_place(c);
 	struct kernel_siginfo info;
@@ -305,8 +335,12 @@ static bool signal_stop(struct tracee *c, int sig)
 		return hide(c, 0);
 	if ((sig == SIGSEGV || sig == SIGBUS) && info.code > 0 && in_copy(c->regs.rip))
 		return hide(c, sig);
-	if (c->mode == RUN_CALLS && c->in_call && place == IN_AGENT && put_off(c, &info))
-		return hide(c, 0);
+	if (c->mode == RUN_CALLS && c->in_call && !c->ended && place == IN_AGENT) {
+		if (ends_early(c, status))
+			return true;
+		if (put_off(c, &info))
+			return hide(c, 0);
+	}
 	return place == IN_ENTRY ? stop_later(c, sig, 0) : true;
 }
 
@@ -333,7 +367,7 @@ bool tracee_stopped(int tid, int *status)
 	if (sig == (SIGTRAP | SYSGOOD))
 		return call_stop(c, status);
 	if (!event)
-		return signal_stop(c, sig);
+		return signal_stop(c, sig, status);
 	if (event == PTRACE_EVENT_STOP && !c->fresh && tracee_place(c) == IN_ENTRY)
 		return stop_later(c, sig, event);
 	return true;

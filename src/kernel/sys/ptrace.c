@@ -160,11 +160,11 @@ static long poke_user(struct task *t, struct tracee *c, unsigned long at, uint64
 static long syscall_info(struct task *t, struct tracee *c, size_t size, gaddr to)
 {
 	struct ptrace_syscall_info info = { .arch = AUDIT_ARCH_X86_64 };
-	const bool exit = c->event == DEBUG_EXIT && !c->step;
+	const bool exit = c->early || (c->event == DEBUG_EXIT && !c->step);
 	size_t n = offsetof(struct ptrace_syscall_info, entry);
 	struct user_regs u;
 
-	if (!c->event)
+	if (!c->event && !c->early)
 		return pass_through(t);
 	tracee_get(c, &u);
 	info.instruction_pointer = u.rip;
@@ -187,16 +187,16 @@ static long syscall_info(struct task *t, struct tracee *c, size_t size, gaddr to
 
 static long event_message(struct task *t, struct tracee *c, gaddr to)
 {
-	uint64_t message = c->event == DEBUG_LOADED ? c->message : (uint64_t)c->event;
+	uint64_t message = c->event == DEBUG_LOADED ? c->message : c->early ? DEBUG_EXIT : (uint64_t)c->event;
 
-	return c->event ? copy_to_guest(t, to, &message, sizeof(message)) : pass_through(t);
+	return c->event || c->early ? copy_to_guest(t, to, &message, sizeof(message)) : pass_through(t);
 }
 
 static long signal_info(struct task *t, struct tracee *c, gaddr to)
 {
 	struct kernel_siginfo info = { .signo = SIGTRAP, .code = SIGTRAP };
 
-	if (!c->event)
+	if (!c->event && !c->early)
 		return pass_through(t);
 	if (c->event == DEBUG_LOADED)
 		info.code |= PTRACE_EVENT_EXEC << 8;

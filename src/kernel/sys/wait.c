@@ -5,6 +5,8 @@
  */
 #include "handlers.h"
 #include "../tracee.h"
+#include <linux/wait.h>
+#include <asm/signal.h>
 
 #define CLD_EXITED	1	/* siginfo.code of a child's end: up to CLD_DUMPED */
 #define CLD_DUMPED	3
@@ -16,14 +18,27 @@ static bool is_stop(int status)
 	return (status & 0xff) == 0x7f;
 }
 
+/* A stop that is shown a second time: the thread, 0 if there is none. */
+static int queued(int pid, int *status)
+{
+	struct tracee *c = tracee_next_queued(pid);
+
+	if (!c)
+		return 0;
+	*status = c->queued;
+	c->queued = 0;
+	return c->tid;
+}
+
 long sys_wait4(struct task *t, int pid, gaddr status, int options, gaddr usage)
 {
 	int s = 0;
-	long r;
+	long r = queued(pid, &s);
 
-	do
-		r = kernel_call(t, __NR_wait4, pid, &s, options, usage);
-	while (r > 0 && is_stop(s) && !tracee_stopped((int)r, &s));
+	if (!r)
+		do
+			r = kernel_call(t, __NR_wait4, pid, &s, options, usage);
+		while (r > 0 && is_stop(s) && !tracee_stopped((int)r, &s));
 	if (r > 0 && !is_stop(s) && s != 0xffff)
 		tracee_gone((int)r);
 	return r > 0 && status && copy_to_guest(t, status, &s, sizeof(s)) ? -EFAULT : r;
@@ -49,15 +64,20 @@ static bool shown(struct child_info *i)
 
 long sys_waitid(struct task *t, int which, int pid, gaddr info, int options, gaddr usage)
 {
-	struct kernel_siginfo i;
-	long r;
+	union { struct kernel_siginfo all; struct child_info child; } i = { .child = { .signo = SIGCHLD, .code = CLD_TRAPPED } };
+	long r = 0;
+	int s;
 
-	do {
-		memset(&i, 0, sizeof(i));
-		r = kernel_call(t, __NR_waitid, which, pid, &i, options, usage);
-	} while (r == 0 && !shown((struct child_info *)&i));
+	i.child.pid = which == P_ALL || which == P_PID ? queued(which == P_PID ? pid : -1, &s) : 0;
+	if (i.child.pid)
+		i.child.status = s >> 8;
+	else
+		do {
+			memset(&i, 0, sizeof(i));
+			r = kernel_call(t, __NR_waitid, which, pid, &i, options, usage);
+		} while (r == 0 && !shown(&i.child));
 	if (r < 0 || !info)
 		return r;
 	/* the kernel writes these fields and leaves the rest */
-	return copy_to_guest(t, info, &i, sizeof(struct child_info)) ? -EFAULT : r;
+	return copy_to_guest(t, info, &i, sizeof(i.child)) ? -EFAULT : r;
 }
