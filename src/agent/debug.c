@@ -31,11 +31,13 @@ void debug_entry(struct task *t)
 	t->skipped = -ENOSYS;
 	if ((t->debug & DEBUG_CALLS) && !told)
 		tell(t, DEBUG_ENTRY, &t->regs, (uint32_t)t->regs.rax, -ENOSYS);
+	t->behind = t->regs.rip;
 }
 
-/* Of a child by fork these are the parent's. */
+/* No call is being served any more.  Of a child by fork the signals are the parent's. */
 static void send_later(struct task *t, bool child)
 {
+	t->nr = UINT32_MAX;
 	for (int i = 0; i < DEBUG_LATER; i++) {
 		struct kernel_siginfo info = debug_later[i].info;
 
@@ -55,6 +57,11 @@ void debug_exit(struct task *t, int tid, uint32_t nr, long result)
 	if (t->debug & (child ? DEBUG_STEP : DEBUG_STEP | DEBUG_CALLS))
 		tell(t, DEBUG_EXIT, &t->regs, nr, result);
 	send_later(t, child);
+	/* nobody but us knows that one of these has ended the call: SA_RESTART is ours to carry out */
+	if (result == -UM_ERESTART && t->sig->queued && !signal_restarts(t)) {
+		t->regs.rax = (uint64_t)-EINTR;
+		t->regs.rip = t->behind;
+	}
 }
 
 void debug_context(struct task *t, uint32_t nr, struct kernel_mcontext *mc)
@@ -82,6 +89,7 @@ void debug_loaded(uint64_t entry, uint64_t sp)
 	if (t->debug)
 		tell(t, DEBUG_EXIT, &t->regs, __NR_execve, 0);
 	trap.kill.pid = t->pid;
+	t->nr = UINT32_MAX;
 	if (answer > 0 && (answer & DEBUG_TRAP))
 		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, SIGTRAP, &trap);
 	edge_window(t);

@@ -66,6 +66,7 @@ struct task {
 	uint32_t debug;			/* DEBUG_CALLS, DEBUG_STEP: what it is told */
 	uint32_t traced;		/* DEBUG_TRACED, ..., and the options it wants; 0: nobody traces us */
 	long skipped;			/* the result of a call that it has made number -1 of */
+	uint64_t behind;		/* where the guest goes on if the call is not made again */
 	uint32_t trapped;		/* the kernel has told of the begin of this call */
 };
 

@@ -149,13 +149,13 @@ static void to_saved(struct regs *r, const struct user_regs *u)
 /* In the middle of a call: the number and what the kernel says of it, as far as it has said anything. */
 static void call_state(struct tracee *c, struct user_regs *u)
 {
-	uint32_t nr = 0;
+	uint32_t nr = UINT32_MAX;
 
-	if ((long)c->regs.orig_rax < 0) {
+	tracee_read(c, c->task + offsetof(struct task, nr), &nr, sizeof(nr));
+	if ((long)c->regs.orig_rax < 0 || nr == UINT32_MAX) {
 		u->orig_rax = (uint64_t)-1;
 		return;
 	}
-	tracee_read(c, c->task + offsetof(struct task, nr), &nr, sizeof(nr));
 	u->orig_rax = nr;
 	if (c->fresh)
 		u->rax = 0;
@@ -195,7 +195,7 @@ void tracee_get(struct tracee *c, struct user_regs *u)
 		return;
 	}
 	u->orig_rax = c->regs.rdx;
-	u->rax = c->event == DEBUG_ENTRY ? (uint64_t)-ENOSYS : c->regs.r10;
+	u->rax = c->event == DEBUG_ENTRY || c->event == DEBUG_LOADED ? (uint64_t)-ENOSYS : c->regs.r10;
 	if (c->step)
 		u->orig_rax = (uint64_t)-1;
 }
