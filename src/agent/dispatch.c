@@ -9,6 +9,7 @@
  * filter of the guest's own may forbid, goes a longer way (process.watch).
  */
 #include "../kernel/guard.h"
+#include "debug.h"
 #include "sysnr.h"
 #include "trace.h"
 
@@ -22,11 +23,22 @@ static syscall_fn find(uint32_t nr)
 	return nr == UM_NR_CALL ? um_dispatch_private : NULL;
 }
 
-static long watched(struct task *t, syscall_fn handler, const unsigned long *args)
+static void answer(struct regs *r, uint64_t rax, long result)
+{
+	if (result == -UM_ERESTART) {		/* the guest makes the call again */
+		r->rax = rax;
+		r->rip = r->site;
+		return;
+	}
+	r->rax = (uint64_t)result;
+}
+
+static long served(struct task *t, const unsigned long *args)
 {
 	const uint32_t nr = t->nr;
 	const bool traced = trace_on();
-	long result = -ENOSYS;
+	syscall_fn handler = find(nr);
+	long result = nr == UINT32_MAX && t->debug ? t->skipped : -ENOSYS;
 
 	if (traced)
 		trace_before(t, nr, args);
@@ -37,6 +49,23 @@ static long watched(struct task *t, syscall_fn handler, const unsigned long *arg
 	return result;
 }
 
+static void watched(struct task *t)
+{
+	struct regs *r = &t->regs;
+	const int tid = t->tid;
+
+	if (process.watch & WATCH_DEBUG)
+		debug_entry(t);			/* may change the call */
+	const unsigned long args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
+	const uint64_t rax = r->rax;
+
+	t->nr = (uint32_t)rax;
+	long result = served(t, args);
+	answer(r, rax, result);
+	if (process.watch & WATCH_DEBUG)
+		debug_exit(t, tid, (uint32_t)rax, result);
+}
+
 /* The number as the kernel takes it: the low half of rax. */
 void agent_syscall(struct task *t)
 {
@@ -44,20 +73,14 @@ void agent_syscall(struct task *t)
 	const unsigned long args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
 	const uint64_t rax = r->rax;
 	syscall_fn handler;
-	long result;
 
-	t->nr = (uint32_t)rax;
-	handler = find(t->nr);
-	if (__builtin_expect(process.watch & WATCH_CALLS, 0))
-		result = watched(t, handler, args);
-	else
-		result = handler ? handler(t, args) : -ENOSYS;
-	if (result == -UM_ERESTART) {		/* the guest makes the call again */
-		r->rax = rax;
-		r->rip = r->site;
+	if (__builtin_expect(process.watch & WATCH_CALLS, 0)) {
+		watched(t);
 		return;
 	}
-	r->rax = (uint64_t)result;
+	t->nr = (uint32_t)rax;
+	handler = find(t->nr);
+	answer(r, rax, handler ? handler(t, args) : -ENOSYS);
 }
 
 #ifdef UM_HOSTED	/* else in entry.S */

@@ -9,6 +9,7 @@
 #include "life.h"
 #include "catch.h"
 #include "channel.h"
+#include "debug.h"
 #include "exec.h"
 #include "heap.h"
 #include "patch_text.h"
@@ -146,6 +147,8 @@ static struct task *prepare_child(struct task *t, const struct um_clone_args *a,
 	nt->life->own_process = !(a->flags & CLONE_THREAD);
 	nt->life->vfork = a->flags & CLONE_VFORK;
 	nt->pid = t->pid;
+	nt->debug = t->debug;
+	nt->traced = t->traced;
 	guard_inherit(t, nt);
 	if (!share(t, nt, a->flags)) {
 		discard(nt);
@@ -165,6 +168,8 @@ void life_child(struct task *t)
 	if (t->life->clear_handlers)
 		signal_clear_handlers(t);
 	signal_set_mask(t->life->birth_mask);
+	if (t->debug & DEBUG_STEP)
+		debug_exit(t, t->tid, t->nr, 0);
 }
 
 /* What the kernel gets: it must not take our own handlers away. */

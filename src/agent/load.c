@@ -9,6 +9,7 @@
  */
 #include "load.h"
 #include "agent.h"
+#include "debug.h"
 #include "prepared.h"
 #include <linux/auxvec.h>
 #include <linux/mman.h>
@@ -443,5 +444,6 @@ _Noreturn void load_run(struct start_stack *s, int prog_fd, int interp_fd, const
 		raw_syscall(__NR_mprotect, page_down((uint64_t)s->sp), PAGE,
 			    PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
 	elf_close(&prog);
+	debug_loaded(interp_fd >= 0 ? il.entry : pl.entry, (uint64_t)s->sp);
 	load_jump(interp_fd >= 0 ? il.entry : pl.entry, (uint64_t)s->sp);
 }

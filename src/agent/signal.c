@@ -9,6 +9,7 @@
  */
 #include "signal.h"
 #include "trap.h"
+#include "debug.h"
 #include "patch.h"
 #include "life.h"
 #include "../arch/x86_64/offsets.h"
@@ -388,6 +389,8 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 	}
 	uc->mc.rip = patch_normalise(uc->mc.rip);
 	deliver(t, sig, info, uc, (const char *)uc->mc.fpstate);
+	if (t->debug & DEBUG_STEP)
+		debug_context(t, UINT32_MAX, &uc->mc);
 }
 
 /* ---- the edge ----------------------------------------------------------------------------------------- */
@@ -427,6 +430,8 @@ void agent_edge(struct task *t)
 	t->pending = 0;
 	if (!s->queued) {
 		signal_set_mask(before);
+		if (t->debug & DEBUG_STEP)
+			debug_exit(t, t->tid, UINT32_MAX, (long)t->regs.rax);
 		return;
 	}
 	first = s->queue[0];
@@ -439,6 +444,8 @@ void agent_edge(struct task *t)
 	frame.uc.mc.fpstate = (uint64_t)t + TASK_FPSAVE;
 	deliver(t, first.signo, &first, &frame.uc, (char *)t + TASK_FPSAVE);
 	s->interrupted = false;
+	if (t->debug & DEBUG_STEP)
+		debug_context(t, UINT32_MAX, &frame.uc.mc);
 	signal_leave(t, &frame.uc);
 }
 

@@ -65,7 +65,7 @@ static void map_world(const struct boot *b)
 		fail("the world has another version than this agent", -EINVAL);
 	if (process.world->trace) {
 		fd_own(process.world->trace);
-		process.watch = WATCH_TRACE;
+		process.watch |= WATCH_TRACE;
 	}
 	if (process.world->log)
 		fd_own(process.world->log);

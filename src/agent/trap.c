@@ -14,12 +14,12 @@
 
 void trap_entry(void);
 
-static void save_registers(struct regs *r, const struct kernel_mcontext *mc)
+void signal_context_to_regs(const struct kernel_mcontext *mc, struct regs *r)
 {
 	r->r15 = mc->r15; r->r14 = mc->r14; r->r13 = mc->r13; r->r12 = mc->r12;
 	r->rbp = mc->rbp; r->rbx = mc->rbx; r->r10 = mc->r10; r->r9 = mc->r9;
 	r->r8 = mc->r8; r->rdx = mc->rdx; r->rsi = mc->rsi; r->rdi = mc->rdi;
-	r->rip = mc->rip; r->rsp = mc->rsp; r->rflags = mc->rflags;
+	r->rax = mc->rax; r->rip = mc->rip; r->rsp = mc->rsp; r->rflags = mc->rflags;
 }
 
 void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_ucontext *uc)
@@ -34,7 +34,7 @@ void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_uconte
 		t->guard->foreign = info->sys.arch;	/* the guest's own filters look at it first */
 		t->guard->foreign_cx = (uint32_t)mc->rcx;
 	}
-	save_registers(&t->regs, mc);
+	signal_context_to_regs(mc, &t->regs);
 	t->regs.rax = (uint32_t)info->sys.nr;
 	t->regs.site = patch_site_of_trap(mc->rip);
 	mc->rip = (uint64_t)trap_entry;
@@ -46,5 +46,7 @@ void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_uconte
 void agent_trapped(struct task *t)
 {
 	patch_count(t, t->regs.site);
+	if (process.watch & WATCH_DEBUG)
+		t->trapped = 1;
 	agent_syscall(t);
 }

@@ -19,6 +19,7 @@ int signal_install(int sig, const struct kernel_sigaction *guest);
 bool signal_on_altstack(const struct task *t, uint64_t sp);
 struct kernel_stack signal_own_stack(const struct task *t);
 void signal_regs_to_context(const struct regs *r, struct kernel_mcontext *mc);
+void signal_context_to_regs(const struct kernel_mcontext *mc, struct regs *r);	/* all but r->site */
 _Noreturn void signal_leave(struct task *t, struct kernel_ucontext *uc);
 
 #endif

@@ -32,7 +32,8 @@ extern struct process process;
 
 enum {
 	WATCH_TRACE = 1, WATCH_GUARD = 2,	/* why calls go the long way in dispatch.c */
-	WATCH_CALLS = 0xff,
+	WATCH_DEBUG = 1 << 24,		/* ... and tell a debugger, whose agent writes this byte (agent/debug.h) */
+	WATCH_CALLS = WATCH_DEBUG | 0xff,
 	WATCH_VIRTUAL = 0x100,		/* some descriptor may be virtual */
 	WATCH_HINTS = 0x10000,		/* some have hints (path_base.c) */
 };
@@ -60,6 +61,13 @@ struct task {
 
 	struct slot_ref *slots;		/* agent/channel.h: our slot at each server used so far */
 	uint32_t nr;			/* system call being served, for restart and trace */
+
+	/* for a debugger in the view (agent/debug.h), whose agent writes the first two and `skipped` */
+	uint32_t debug;			/* DEBUG_CALLS, DEBUG_STEP: what it is told */
+	uint32_t traced;		/* DEBUG_TRACED, ..., and the options it wants; 0: nobody traces us */
+	long skipped;			/* the result of a call that it has made number -1 of */
+	uint64_t behind;		/* where the guest goes on if the call is not made again */
+	uint32_t trapped;		/* the kernel has told of the begin of this call */
 };
 
 #define UM_TASK_SPAN	(128u << 10)

@@ -7,6 +7,7 @@ run the filter for them again, but only if nothing else than architecture and nu
 tests on arguments; last the instruction pointer, whose bounds are patched in at run time.
 """
 AGENT_HIGH = (0x7E8F, 0x7E9F)    # high halves of the agent's addresses, and 4 GiB below them
+DEBUG_NR = 0x756E               # UM_NR_DEBUG: stops for who traces the process, ENOSYS if nobody does
 X32_BIT = 0x40000000
 
 HEAD = """\
@@ -126,7 +127,7 @@ def ranges(table):
         action = actions.get(nr, "ip")
         if not result or result[-1][1] != action:
             result.append((nr, action))
-    return result
+    return result + [(DEBUG_NR, "debug"), (DEBUG_NR + 1, "ip")]
 
 
 def tree(p, leaves):
@@ -134,6 +135,8 @@ def tree(p, leaves):
         action = leaves[0][1]
         if action == "allow":
             p.ret("SECCOMP_RET_ALLOW")
+        elif action == "debug":
+            p.ret(f"SECCOMP_RET_TRACE | 0x{DEBUG_NR:x}")
         else:
             p.goto(action)
         return

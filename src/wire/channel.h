@@ -216,6 +216,7 @@ struct um_ctl_mount {
  * number is beyond any the kernel has: outside a view it is a plain ENOSYS.
  */
 #define UM_NR_CALL	0x756du
+#define UM_NR_DEBUG	0x756eu	/* an agent tells a debugger in the view (agent/debug.h) */
 
 /* What a seccomp listener in a view answers for "go on": the waiting guest's agent makes the call. */
 #define UM_NOTIF_CONTINUE	0x756d5ec0c0470011l

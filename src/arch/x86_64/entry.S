@@ -85,6 +85,9 @@ fd_entry:
 	find_task
 	movq	%rax, TASK_TAIL(%r11)
 	save_flags
+	/* on the guest's stack; where the guest is only gs knows: most sites lie in functions that have pushed nothing */
+	.cfi_def_cfa rsp, 8
+	.cfi_offset rip, -8
 fd_window:
 	cmpl	$0, TASK_PENDING(%r11)
 	jne	fd_slow
@@ -107,6 +110,35 @@ fd_slow:
 	movq	TASK_TAIL(%r11), %rax
 	jmp	stub_found
 	.cfi_endproc
+
+/*
+ * For debuggers that do not know us: rbx = task, and the caller of this frame is the guest, whose registers are
+ * there.  DWARF's numbers of the registers; an address is rbx plus an offset of two bytes.  A patched site's rip is
+ * its stub's tail, from where the guest goes on behind the site (STUB_RESUME): rip, if that is site + 2, else
+ * rip + *(rip + STUB_RESUME).
+ */
+#define AT(off)		0x73, ((off) & 0x7f) | 0x80, (off) >> 7
+	.macro	guest_register number, offset
+	.cfi_escape 0x10, \number, 3, AT(TASK_REGS+\offset)
+	.endm
+	.macro	guest_frame
+	.cfi_escape 0x0f, 4, AT(TASK_REGS+REGS_RSP), 0x06
+	.cfi_escape 0x16, 16, 20, AT(TASK_REGS+REGS_RIP), 0x06, 0x12, AT(TASK_REGS+REGS_SITE), 0x06, 0x32, 0x22, \
+		0x29, 0x28, 5, 0, 0x12, 0x23, STUB_RESUME, 0x06, 0x22
+	guest_register 0, REGS_RAX
+	guest_register 1, REGS_RDX
+	guest_register 3, REGS_RBX
+	guest_register 4, REGS_RSI
+	guest_register 5, REGS_RDI
+	guest_register 6, REGS_RBP
+	guest_register 8, REGS_R8
+	guest_register 9, REGS_R9
+	guest_register 10, REGS_R10
+	guest_register 12, REGS_R12
+	guest_register 13, REGS_R13
+	guest_register 14, REGS_R14
+	guest_register 15, REGS_R15
+	.endm
 
 /* A patched site comes here. */
 	.globl	stub_entry
@@ -139,6 +171,7 @@ stub_found:
 	movq	%rsi, TASK_REGS+REGS_RSI(%r11)
 	movq	%rdi, TASK_REGS+REGS_RDI(%r11)
 	movq	%r11, %rbx		/* callee-saved: the task, for the edge */
+	guest_frame
 	movq	%r11, %rdi
 	cld
 	call	agent_syscall
@@ -154,6 +187,7 @@ trap_entry:
 	.cfi_startproc
 	.cfi_undefined rip
 	movq	%rdi, %rbx
+	guest_frame
 	cld
 	call	agent_trapped
 	movq	%rbx, %rdi

@@ -27,7 +27,7 @@
 #else
 #define real_last(t, nr, fd, ...) \
 	(__builtin_expect(fd_is_ours(fd), 0) ? -EBADF : \
-	 __builtin_expect(trace_on(), 0) ? pass_through(t) : pass_last(t))
+	 trace_ends() ? pass_through(t) : pass_last(t))
 #endif
 
 /*
@@ -39,7 +39,7 @@
 #else
 static inline bool where_is_last(const struct where *w, gaddr name)
 {
-	return w->fs == &real_fs && !w->fast && w->upath == name && !w->bind && !trace_on();
+	return w->fs == &real_fs && !w->fast && w->upath == name && !w->bind && !trace_ends();
 }
 #endif
 

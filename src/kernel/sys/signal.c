@@ -4,7 +4,7 @@
  * are in the kernel, agent/signal.c); masks are the kernel's, less SIGSYS, in every call that takes one.
  */
 #include "handlers.h"
-#include "../../agent/signal.h"
+#include "../../agent/debug.h"
 #include "../../agent/trap.h"
 #include <linux/auxvec.h>
 #include <asm/signal.h>
@@ -213,6 +213,8 @@ long sys_rt_sigreturn(struct task *t)
 		}
 	}
 	sigsys_release(t);
+	if (t->debug)
+		debug_context(t, __NR_rt_sigreturn, &f.uc.mc);
 	signal_leave(t, &f.uc);
 }
 
