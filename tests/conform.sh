@@ -11,16 +11,19 @@ BUILD=$(realpath "${1:-$here/../build}")
 export BUILD
 [ $# = 0 ] || shift
 make -s -C "$here/guest" O="$BUILD/tests" >&2 || exit 1
-[ $# -gt 0 ] || set -- --short --tap --fresh
-
 drop=
 state=$BUILD/conform
+if [ $# = 0 ]; then
+	set -- --short --tap --fresh
+	state=$state-short
+fi
 if [ "$(id -u)" = 0 ] && [ "${AS-}" != root ]; then
 	drop=$here/lib/as-user.sh
 	mkdir -p "$state"
 	chown -R 65534:65534 "$state"
 else
 	state=$state-$(id -u)
+	mkdir -p "$state"
 fi
 # shellcheck disable=SC2086 # a command or nothing
 PATH=/usr/bin:/bin:/usr/sbin:/sbin exec $drop /usr/bin/python3 "$here/conform/conform.py" --state "$state" "$@"

@@ -25,6 +25,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,8 @@ RUNS = 3
 
 
 class Item:
-    """One command of a suite.  parse(output, status, directory) gives {test: outcome}."""
+    """One command of a suite.  parse(output, status, top) gives {test: outcome}.  In argv, @SCRATCH@ is the empty directory that
+    the command starts in, @TOP@ another one, on no image, that only outlives the command, @STATE@ the directory of --state."""
 
     def __init__(self, name, argv, parse, limit=120, short=False, setup=None, image_argv=None, lacks=None):
         self.name, self.argv, self.parse, self.limit, self.short = name, argv, parse, limit, short
@@ -90,7 +92,8 @@ def command(item, world, top, state):
     scratch.mkdir()
 
     def fill(argv, directory):
-        return [a.replace("@SCRATCH@", str(directory)).replace("@STATE@", str(state)) for a in argv]
+        places = {"@SCRATCH@": directory, "@TOP@": top, "@STATE@": state}
+        return [re.sub("@[A-Z]+@", lambda m: str(places[m.group()]), a) for a in argv]
 
     argv = fill(item.argv, scratch)
     if world == "native":
@@ -122,7 +125,7 @@ def run_once(item, world, log, state):
         status = subprocess.run(supervise + argv, cwd=scratch, env=environment, stdin=subprocess.DEVNULL,
                                 stdout=out, stderr=subprocess.STDOUT).returncode
     text = pathlib.Path(log).read_text(errors="replace")
-    results = item.parse(text, status, scratch)
+    results = item.parse(text, status, top)
     if status == 124:
         results["(end)"] = "none in time"
     if "# left behind: process" in text:
@@ -139,9 +142,9 @@ class State:
 
     def __init__(self, directory, fresh):
         self.directory = pathlib.Path(directory).resolve()
-        if fresh:
-            shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True, exist_ok=True)
+        for world in ("native", "view", "mount", "image") if fresh else ():
+            shutil.rmtree(self.directory / world, ignore_errors=True)
         self.build = str([(BUILD / f).stat().st_mtime_ns for f in ("umview", "um-agent")])
 
     def runs(self, suite, item, world, wanted):

@@ -17,7 +17,7 @@ def missing():
     return None
 
 
-def parse(text, status, scratch):
+def parse(text, status, top):
     """automake's lines (PASS: NAME), and autotest's (NUMBER: NAME ok)."""
     results = {"(status)": "pass" if status == 0 else f"status {status}"}
     for m in re.finditer(r"^(PASS|FAIL|SKIP|XFAIL|XPASS|ERROR): (\S+)", text, re.M):

@@ -11,7 +11,7 @@ def missing():
     return None
 
 
-def parse(text, status, scratch):
+def parse(text, status, top):
     results = {"(status)": "pass" if status == 0 else f"status {status}"}
     results.update(re.findall(r"^(\w[\w -]*): (.*)$", text, re.M))
     return results

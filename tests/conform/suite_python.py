@@ -21,14 +21,13 @@ def missing():
     return None
 
 
-def parse(text, status, scratch):
+def parse(text, status, top):
     """From the XML file: what ran.  From the text: what failed, for the file knows nothing of subtests."""
     results = {"(status)": str(status)}
-    for path in (scratch / "junit.xml", scratch / "s/junit.xml"):
-        if path.exists():
-            for case in xml.etree.ElementTree.parse(path).iter("testcase"):
-                skipped = case.find("skipped") is not None or case.get("status") == "skipped"
-                results[case.get("name")] = "skip" if skipped else "pass"
+    if (top / "junit.xml").exists():
+        for case in xml.etree.ElementTree.parse(top / "junit.xml").iter("testcase"):
+            skipped = case.find("skipped") is not None or case.get("status") == "skipped"
+            results[case.get("name")] = "skip" if skipped else "pass"
     if len(results) == 1:
         for m in re.finditer(r"^test\w* \(([\w.]+)\).*? \.\.\. (?:.*?)(ok|skipped|ERROR|FAIL)\b", text, re.M):
             results[m.group(1)] = {"ok": "pass", "skipped": "skip"}.get(m.group(2), "fail")
@@ -39,6 +38,6 @@ def parse(text, status, scratch):
 
 def items():
     for name in TESTS:
-        argv = ["/usr/bin/python3", "-m", "test", "-v", "--timeout", "280", "--junit-xml", "@SCRATCH@/junit.xml",
+        argv = ["/usr/bin/python3", "-m", "test", "-v", "--timeout", "280", "--junit-xml", "@TOP@/junit.xml",
                 "--ignore", LEFT_OUT, "test_" + name]
         yield Item("test_" + name, argv, parse, limit=300, short=name in SHORT)

@@ -12,7 +12,7 @@ SHORT = "dup futex getdent rename pthread sigsuspend".split()
 
 # What does not belong on a machine that others use too, and why.
 LEFT_OUT = {
-    "fills memory until something is killed": "bigheap brk oom-pipe resources stack malloc memhotplug vm-segv",
+    "fills memory until something is killed": "bigheap brk oom-pipe resources stack malloc memhotplug mmapfork vm-segv",
     "starts as many processes as it can": "forkheavy zombie vforkmany daemon session netlink-proc",
     "sends packets at full speed": "icmp-flood udp-flood sockmany rawsock rawudp rawpkt dccp",
     "changes clocks, timers or processors of the whole machine": "clock rtc cpu-online watchdog hrtimers softlockup "
@@ -28,7 +28,7 @@ def missing():
     return None if shutil.which("stress-ng") else "no stress-ng here"
 
 
-def parse(text, status, scratch):
+def parse(text, status, top):
     what = {0: "pass", 3: "not implemented here", 4: "not implemented here"}.get(status, f"status {status}")
     if status == 0 and re.search(r"skipp(ed|ing) stressor|stressor will be skipped", text):
         what = "skip"
