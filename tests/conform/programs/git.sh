@@ -3,6 +3,7 @@
 # git: hooks, merges, rebases, bisect, work trees, clones by every local transport, packs, its file system monitor, fsck.
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_DATE='2020-01-01 00:00:00 +0000' GIT_COMMITTER_DATE='2020-01-01 00:00:00 +0000' GIT_EDITOR=:
+git config --global safe.directory '*'
 git init -q -b main r && cd r || exit 1
 for i in $(seq 40); do echo "line $i" >>file; echo $i >f$i; git add -A; git commit -qm "c$i"; done
 echo "head: $(git rev-parse HEAD)"
