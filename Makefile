@@ -4,6 +4,7 @@
 #   make            build; $(BUILD)/umview runs from there without installation
 #   make demo       one minute: a disk image mounted and used by an ordinary user
 #   make check      all tests; the last line says how many passed, failed and were skipped
+#   make conform    other people's test suites, natively and in a view (CONFORM=... names some; about an hour)
 #   make bench      UMview against native, PRoot and kernel FUSE
 #   make soak       the tests again and again for $(SOAK_MINUTES) minutes
 #   make fuzz       the parsers under libFuzzer for $(FUZZ_SECONDS) seconds each (needs clang)
@@ -11,18 +12,20 @@
 #   make docs       after a change of src/syscalls.tbl: makes docs/syscalls.md anew
 #   make clean
 #
-# Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1; for check: TIER=trap (umview --tier).
+# Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1; for check: TIER=trap (umview --tier); for
+# conform: CONFORM, WORLD (view, mount or image).
 
 BUILD ?= build
 PREFIX ?= /usr/local
 SOAK_MINUTES ?= 30
 FUZZ_SECONDS ?= 60
+WORLD ?= view
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 export CC BUILD JOBS
 
 OPTIONS = $(if $(SANITIZE),-Dsanitize=true)
 
-.PHONY: all build demo check bench soak fuzz install clean docs
+.PHONY: all build demo check conform bench soak fuzz install clean docs
 all: build
 
 build:
@@ -36,6 +39,11 @@ demo:
 check:
 	@tools/install-deps.sh check
 	@tools/check.sh
+
+conform:
+	@tools/install-deps.sh conform
+	@tools/build.sh $(BUILD) $(OPTIONS)
+	@tests/conform.sh $(BUILD) --world $(WORLD) $(CONFORM)
 
 bench:
 	@tools/install-deps.sh bench

@@ -11,11 +11,12 @@
 # TIER=trap         everything in that interception tier (umview --tier); the total says so
 # V=1               show every result, not only what failed
 #
-# The guest programs, programs and scenarios run as an ordinary user: root drops its rights for them.
+# The guest programs, programs, scenarios and the short run of foreign test suites run as an ordinary user: root
+# drops its rights for them.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
-parts=${*:-style unit guest programs scenario demo}
+parts=${*:-style unit guest programs scenario conform demo}
 results=$build/check
 export PATH=$PATH:/usr/sbin:/sbin
 [ -z "${TIER-}" ] || export UMVIEW_TIER=$TIER

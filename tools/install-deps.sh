@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Installs the Debian packages that a phase of the work needs and that are not here yet.
 #
-# usage: tools/install-deps.sh [--print] PHASE...	PHASE: build demo check bench
+# usage: tools/install-deps.sh [--print] PHASE...	PHASE: build demo check conform bench
 #
 # As root, or where sudo asks no password, it runs apt-get; anywhere else it prints the one line to run
 # and fails.  When nothing is missing it does nothing, and needs no network.
@@ -15,7 +15,10 @@ check='bats perl git tar clang libclang-rt-14-dev
 e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage fusefat dosfstools ntfs-3g fdisk
 libfuse-dev libfuse3-dev
 sshfs archivemount zip
-man-db procps busybox-static dash sqlite3 strace file golang-go default-jre-headless nodejs'
+man-db procps busybox-static dash sqlite3 strace file golang-go default-jre-headless nodejs
+libpython3.11-testsuite stress-ng'
+conform='e2fsprogs fuse2fs libpython3.11-testsuite stress-ng chromium nodejs golang-go default-jdk-headless perl git
+xz-utils bzip2 gettext libpcre2-dev dejagnu'
 bench='procps proot strace hyperfine git perl e2fsprogs fuse2fs'
 
 print=no
@@ -26,8 +29,9 @@ for phase; do
 	build)	wanted="$wanted $build" ;;
 	demo)	wanted="$wanted $build $demo" ;;
 	check)	wanted="$wanted $build $check" ;;
+	conform) wanted="$wanted $build $conform" ;;
 	bench)	wanted="$wanted $build $bench" ;;
-	*)	echo "install-deps: no phase '$phase' (there are: build demo check bench)" >&2
+	*)	echo "install-deps: no phase '$phase' (there are: build demo check conform bench)" >&2
 		exit 2 ;;
 	esac
 done
@@ -39,6 +43,7 @@ have() {
 	nodejs)	command -v node >/dev/null && return ;;
 	golang-go) command -v go >/dev/null && return ;;
 	default-jre-headless) command -v java >/dev/null && return ;;
+	default-jdk-headless) command -v javac >/dev/null && return ;;
 	esac
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
