@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The differential fuzzer: the same random system calls in two worlds, compared line by line.
+
+usage: tests/diff/run.py [--worlds W,...] [--seeds A-B | --seconds N] [--steps N] [--keep-going] [--shrink]
+       tests/diff/run.py --replay FILE [--worlds W,...] [--shrink]
+
+tests/diff/difftest makes a small tree and N random steps on it; every step prints a line.  It runs once in the world's
+oracle and once in the world itself, from the same seed, at the same path.  The first line that differs is shown with
+what came before it, the seed, and how to repeat it.  --shrink takes steps away as long as the difference
+stays, and writes the sequence that is left to $BUILD/diff/WORLD-SEED.seq, which --replay runs; tests/diff/seeds/
+keeps those that once differed.
+
+Worlds, each with its oracle:
+
+  view      a view without mounts; natively
+  mount1    a view with a disk image mounted beside the tree; natively
+  mount5    a view with five mounts beside the tree (an image, four binds); natively
+  bind      a view in which the tree lies behind `--bind`; as root a real bind mount, else natively
+  ext4      a view in which the tree lies on a mounted ext4 image; as root the same server (fuse2fs) under the
+            kernel's FUSE, where there is /dev/fuse, else natively
+
+What is left out of a world, because the product says that it differs (docs/limits.md) or because the oracle is at
+fault, stands in LEFT_OUT with its reason.
+
+Runs as whoever calls it: root or an ordinary user.  Environment: BUILD, UMVIEW, TMPDIR.
+"""
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(HERE, "../../build")))
+UMVIEW = os.path.abspath(os.environ.get("UMVIEW", os.path.join(BUILD, "umview")))
+PROGRAMS = os.path.join(BUILD, "tests/diff")
+ROOT = os.geteuid() == 0
+PADDING = "/".join("123456789abcde")        # more directories above the tree than any path can climb
+TIMEOUT = 60
+
+LEFT_OUT = {
+    "view": {},
+    "mount1": {},
+    "mount5": {},
+    "bind": {},
+    "ext4": {},
+}
+
+
+class Failure(Exception):
+    """The fuzzer itself could not work."""
+
+
+def sh(*command, **more):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    if done.returncode:
+        raise Failure("%s: %s" % (" ".join(command), done.stdout.strip()))
+
+
+def remove(path):
+    """Also what a step has made unreadable."""
+    if os.path.lexists(path):
+        if not ROOT:
+            subprocess.run(["chmod", "-R", "u+rwX", path], stderr=subprocess.DEVNULL, check=False)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def run(command, cwd):
+    """Its status; output of a step goes to a file of its own."""
+    try:
+        done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=TIMEOUT, check=False)
+        said = done.stdout.decode(errors="replace").strip()
+        return "status %d%s" % (done.returncode, ": " + said if said else "")
+    except subprocess.TimeoutExpired:
+        return "does not end"
+
+
+class World:
+    """A view without mounts, and natively.  `place` is where a world may mount; the tree lies below it."""
+
+    def __init__(self, name, base):
+        self.name = name
+        self.base = base
+        self.real_mount = False             # does the oracle mount, too?
+
+    def place(self):
+        return os.path.join(self.base, PADDING, "w") if self.real_mount else os.path.join(self.base, "w")
+
+    def tree(self):
+        return os.path.join(self.place(), "t") if self.real_mount else os.path.join(self.place(), PADDING, "t")
+
+    def prepare(self):
+        """Before each of the two runs: an empty place."""
+        remove(self.base)
+        os.makedirs(self.base)
+        os.makedirs(os.path.dirname(self.tree()))
+
+    def oracle(self, command):
+        return run(command, self.base)
+
+    def options(self):
+        return []
+
+    def view(self, command):
+        return run([UMVIEW] + self.options() + ["--"] + command, self.base)
+
+
+def image_made(path):
+    """An empty ext4 image with the directories above the tree."""
+    if not os.path.exists(path):
+        with tempfile.TemporaryDirectory() as tree:
+            os.makedirs(os.path.join(tree, PADDING))
+            os.chmod(tree, 0o777)
+            sh("truncate", "-s", "16M", path)
+            sh("mke2fs", "-q", "-t", "ext4", "-d", tree, path)
+
+
+class Beside(World):
+    """Mounts that have nothing to do with the tree."""
+
+    def __init__(self, name, base, binds):
+        super().__init__(name, base)
+        self.binds = binds
+
+    def options(self):
+        other = os.path.join(self.base, "other")
+        image = os.path.join(other, "image")
+        os.makedirs(os.path.join(other, "m"))
+        shutil.copyfile(PRISTINE, image)
+        options = ["--mount", image, os.path.join(other, "m")]
+        for i in range(self.binds):
+            for name in ("from%d" % i, "to%d" % i):
+                os.makedirs(os.path.join(other, name))
+            options += ["--bind", os.path.join(other, "from%d" % i), os.path.join(other, "to%d" % i)]
+        return options
+
+
+class Bind(World):
+    """The tree behind a bind mount."""
+
+    def __init__(self, name, base):
+        super().__init__(name, base)
+        self.real_mount = ROOT
+
+    def prepare(self):
+        super().prepare()
+        below = os.path.relpath(os.path.dirname(self.tree()), self.place())
+        os.makedirs(os.path.join(self.base, "real", below))
+
+    def oracle(self, command):
+        if not ROOT:
+            return super().oracle(command)
+        script = 'mount --bind "$0" "$1" && shift && exec "$@"'
+        return run(["unshare", "-m", "sh", "-c", script, os.path.join(self.base, "real"), self.place()] + command,
+                   self.base)
+
+    def options(self):
+        return ["--bind", os.path.join(self.base, "real"), self.place()]
+
+
+class Ext4(World):
+    """The tree on an image that fuse2fs serves."""
+
+    def __init__(self, name, base):
+        super().__init__(name, base)
+        self.real_mount = ROOT and os.path.exists("/dev/fuse")
+        self.image = os.path.join(base, "image")
+
+    def prepare(self):
+        super().prepare()
+        shutil.copyfile(PRISTINE, self.image)
+
+    def oracle(self, command):
+        if not self.real_mount:
+            return super().oracle(command)
+        sh("fuse2fs", "-o", "fakeroot", self.image, self.place())
+        try:
+            return run(command, self.base)
+        finally:
+            sh("fusermount", "-u", self.place())
+
+    def options(self):
+        return ["--mount", self.image, self.place()]
+
+
+def world_named(name, base):
+    if name == "view":
+        return World(name, base)
+    if name in ("mount1", "mount5"):
+        return Beside(name, base, 0 if name == "mount1" else 4)
+    if name == "bind":
+        return Bind(name, base)
+    if name == "ext4":
+        return Ext4(name, base)
+    raise Failure("no world '%s'" % name)
+
+
+def compare(world, what):
+    """Runs difftest with the options `what` on both sides: None, or the difference as text."""
+    lines = []
+    for side in (world.oracle, world.view):
+        world.prepare()
+        out = os.path.join(world.base, "out")
+        command = [PROGRAMS + "/difftest", world.tree(), "--program", PROGRAMS + "/prog", "--out", out] + what
+        if LEFT_OUT[world.name]:
+            command += ["--without", ",".join(LEFT_OUT[world.name])]
+        status = side(command)
+        with open(out, errors="replace") as file:
+            lines.append(file.read().split("\n")[:-1] + [status])
+    if lines[0] == lines[1]:
+        if lines[0][-1] != "status 0":
+            raise Failure("on both sides: " + lines[0][-1])
+        return None
+    at = next(i for i, (a, b) in enumerate(zip(*lines)) if a != b)
+    context = ["    " + line[:300] for line in lines[0][max(0, at - 8):at]]
+    return "\n".join(context + ["  - " + lines[0][at][:1500], "  + " + lines[1][at][:1500]])
+
+
+def shrunk(world, steps, seconds=90):
+    """The steps that are needed for a difference: ever smaller pieces are taken away while it stays."""
+    path = os.path.join(os.path.dirname(world.base), "shrink")
+    end = time.time() + seconds
+
+    def differs(some):
+        with open(path, "w") as file:
+            file.write("\n".join(some) + "\n")
+        return compare(world, ["--replay", path]) is not None
+
+    size = len(steps) // 2
+    while size and time.time() < end:
+        at = 0
+        while at < len(steps) and time.time() < end:
+            fewer = steps[:at] + steps[at + size:]
+            if fewer and differs(fewer):
+                steps = fewer
+            else:
+                at += size
+        size //= 2
+    return steps
+
+
+def recorded(world, what, upto):
+    """The steps of a run, as --replay takes them."""
+    path = os.path.join(os.path.dirname(world.base), "record")
+    world.prepare()
+    run([PROGRAMS + "/difftest", world.tree(), "--program", PROGRAMS + "/prog", "--out", "/dev/null",
+         "--record", path] + what, world.base)
+    with open(path) as file:
+        return file.read().split("\n")[:-1][:upto]
+
+
+def report(world, difference, what, args):
+    """Says what differs and how to see it again."""
+    print("difference in world %s (%s):" % (world.name, " ".join(what)))
+    print(difference)
+    print("  - oracle, + view; again: tests/diff/run.py --worlds %s %s" % (world.name, args.again))
+    if not args.shrink:
+        return
+    # The number at the start of the differing line is the step; all that comes after it plays no part.
+    steps = shrunk(world, recorded(world, what, None))
+    os.makedirs(os.path.join(BUILD, "diff"), exist_ok=True)
+    name = os.path.join(BUILD, "diff", "%s-%s.seq" % (world.name, args.label))
+    with open(name, "w") as file:
+        file.write("# worlds: %s\n" % world.name + "\n".join(steps) + "\n")
+    print("shrunk to %d steps: tests/diff/run.py --worlds %s --replay %s" % (len(steps), world.name, name))
+    print(compare(world, ["--replay", name]))
+
+
+def seeds_of(args):
+    if args.seeds:
+        first, _, last = args.seeds.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+        return
+    start = random.SystemRandom().randrange(1 << 40)
+    end = time.time() + args.seconds
+    while time.time() < end:
+        yield start
+        start += 1
+
+
+def arguments():
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument("--worlds", default="view")
+    p.add_argument("--seeds")
+    p.add_argument("--seconds", type=float, default=10)
+    p.add_argument("--steps", type=int, default=600)
+    p.add_argument("--replay")
+    p.add_argument("--keep-going", action="store_true")
+    p.add_argument("--shrink", action="store_true")
+    return p.parse_args()
+
+
+def fuzz(args, base):
+    """The number of seeds with a difference."""
+    bad = 0
+    for name in args.worlds.split(","):
+        world = world_named(name, os.path.join(base, "d"))
+        runs = differing = 0
+        for seed in [None] if args.replay else seeds_of(args):
+            what = ["--replay", os.path.abspath(args.replay)] if args.replay else [
+                "--seed", str(seed), "--steps", str(args.steps)]
+            args.label = str(seed) if seed is not None else os.path.basename(args.replay)
+            args.again = "--replay " + args.replay if args.replay else "--steps %d --seeds %d" % (args.steps, seed)
+            difference = compare(world, what)
+            runs += 1
+            if difference:
+                differing += 1
+                report(world, difference, what, args)
+                if not args.keep_going:
+                    break
+        bad += differing
+        print("%s: %d of %d %s differ%s" % (name, differing, runs, "replays" if args.replay else "seeds",
+                                           "" if args.replay else ", %d steps each" % args.steps), flush=True)
+    return bad
+
+
+def main():
+    global PRISTINE
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    args = arguments()
+    base = tempfile.mkdtemp(prefix="umdiff.")
+    PRISTINE = os.path.join(base, "pristine")
+    try:
+        image_made(PRISTINE)
+        return 1 if fuzz(args, base) else 0
+    except Failure as failure:
+        print("run.py:", failure, file=sys.stderr)
+        return 2
+    finally:
+        remove(base)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
