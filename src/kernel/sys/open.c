@@ -20,6 +20,23 @@ static unsigned open_where(uint64_t flags)
 	return (nofollow ? WHERE_NOFOLLOW : 0) | (creates ? WHERE_CREATE : 0);
 }
 
+/*
+ * No path: r tells why.  But flags that contradict each other are refused before a path is looked at.  (Where there is
+ * one the kernel, or the server's side, does that itself.)
+ */
+static long no_path(uint64_t flags, long r)
+{
+	unsigned tmpfile = O_TMPFILE & ~O_DIRECTORY;
+
+	if (flags & O_PATH)
+		return r;
+	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+		return -EINVAL;
+	if (flags & tmpfile && (!(flags & O_DIRECTORY) || (flags & O_ACCMODE) == O_RDONLY))
+		return -EINVAL;
+	return r;
+}
+
 long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 {
 	struct where w;
@@ -27,6 +44,8 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 
 	if (!r && where_is_last(&w, name) && !w.below_plain)
 		return pass_last(t);
+	if (r < 0)
+		return no_path((unsigned)flags, r);
 	while (where_next(&w, &r))
 		r = place_call(&w, open, EACCES, flags, mode);
 	return where_end(&w, r);
@@ -198,6 +217,8 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 	if (r)
 		return r;
 	r = begin_how(&w, t, dfd, name, &how);
+	if (r < 0)
+		return no_path(how.flags, r);
 	while (where_next(&w, &r)) {
 		if (w.fs == &real_fs) {
 			r = real_how(&w, dfd, name, &how);
