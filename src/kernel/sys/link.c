@@ -74,9 +74,22 @@ static long link_places(struct where *from, struct where *to, int flags)
 	return r ? r : place_call(from, link, EPERM, to, flags);
 }
 
+/* The new name is no place, r tells why.  The kernel has looked at the old one before. */
+static long old_first(struct task *t, int dfd, gaddr old, unsigned flags, long r)
+{
+	struct where w;
+	long e = where_begin(&w, t, dfd, old, flags);
+
+	while (where_next(&w, &e))
+		e = place_call(&w, access, EACCES, 0, 0);
+	e = where_end(&w, e);
+	return e ? e : r;
+}
+
 /* The new name's directory first: it is fully resolved when where_begin() returns. */
 long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, int flags)
 {
+	unsigned follow = (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) | (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0);
 	struct where from, to;
 	long r;
 
@@ -85,9 +98,10 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
 	if (r == -EBUSY)
 		r = -EEXIST;	/* a mount point */
+	if (r < 0)
+		return old_first(t, olddfd, old, follow, r);
 	while (where_next(&to, &r)) {
-		r = where_begin(&from, t, olddfd, old, (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) |
-				(flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0));
+		r = where_begin(&from, t, olddfd, old, follow);
 		while (where_next(&from, &r))
 			r = link_places(&from, &to, flags);
 		r = where_end(&from, r);
@@ -104,6 +118,17 @@ static long rename_places(struct where *from, struct where *to, unsigned flags)
 	return r ? r : place_call(from, rename, EPERM, to, flags);
 }
 
+/* The new name is no place, r tells why.  The kernel has looked for the old one's directory before. */
+static long old_directory_first(const struct where *from, unsigned flags, long r)
+{
+	long e;
+
+	if (from->fs != &real_fs)
+		return r;
+	e = raw_syscall(__NR_renameat2, from->dfd, from->upath, AT_FDCWD, 0, flags);
+	return e == -EFAULT ? r : e;
+}
+
 long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, unsigned flags)
 {
 	struct where from, to;
@@ -115,6 +140,8 @@ long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new,
 	r = where_begin(&from, t, olddfd, old, WHERE_PARENT);
 	while (where_next(&from, &r)) {
 		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
+		if (r < 0)
+			r = old_directory_first(&from, flags, r);
 		while (where_next(&to, &r))
 			r = rename_places(&from, &to, flags);
 		r = where_end(&to, r);
