@@ -112,6 +112,14 @@ const char *pick_target(char *buf, size_t size);	/* of a symbolic link */
 void say_path(const char *path);		/* with "@" for the tree; digits in brackets left out */
 void tree_make(const char *program);
 
+/* ---- op_name.c: a FIFO is somewhere in the tree --------------------------------------------------------- */
+
+extern bool fifo_made;
+
+/* ---- op_signal.c ---------------------------------------------------------------------------------------- */
+
+void signals_start(void);
+
 /* ---- norm.c: what came of it ---------------------------------------------------------------------------- */
 
 uint32_t hash(const void *data, size_t size);

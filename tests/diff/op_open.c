@@ -7,7 +7,7 @@
 #include "diff.h"
 #include <linux/openat2.h>
 
-extern bool fifo_made;		/* op_name.c */
+
 
 static const unsigned open_flags[] = {
 	O_CREAT, O_CREAT, O_EXCL | O_CREAT, O_TRUNC, O_APPEND, O_NOFOLLOW, O_NOFOLLOW, O_DIRECTORY, O_DIRECTORY, O_CLOEXEC,
@@ -30,8 +30,12 @@ static unsigned pick_open_flags(void)
 /* A new descriptor: its name; not kept if it leads out of the tree or there are too many. */
 static void opened(long fd)
 {
+	struct stat st;
+
 	if (result(fd) < 0)
 		return;
+	if (!fstat((int)fd, &st) && S_ISFIFO(st.st_mode))	/* a pipe, through /proc */
+		fcntl((int)fd, F_SETFL, fcntl((int)fd, F_GETFL) | O_NONBLOCK);
 	if (fd < 3 || stray((int)fd)) {
 		say(" stray");
 		close((int)fd);
