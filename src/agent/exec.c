@@ -137,6 +137,15 @@ static long open_remote(struct where *w, int *hold)
 	return r;
 }
 
+/* Behind a bind mount the program is not where the kernel says: its path in the view. */
+static void path_through_bind(struct where *w, int fd, char *path)
+{
+	where_opened(w, fd);
+	if (path_of_fd(w->t, fd, path, UM_PATH_MAX) < 0)
+		*path = 0;
+	fd_forget_hint(w->t, fd);
+}
+
 /* Opens a program; *virtual_path (UM_PATH_MAX bytes) is its path in the view if it is virtual, else "".
  * *hold, if wanted, becomes what keeps its mount busy, or -1. */
 static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, char *virtual_path, int *hold)
@@ -152,6 +161,8 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 		r = remote ? open_remote(&w, hold) : w.fs == &real_fs ? open_real(&w) : -EACCES;
 		if (r >= 0 && remote)
 			text_format(virtual_path, UM_PATH_MAX, "%s", w.path);
+		else if (r >= 0 && w.bind)
+			path_through_bind(&w, (int)r, virtual_path);
 	}
 	return where_end(&w, r);
 }

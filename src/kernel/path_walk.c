@@ -258,6 +258,19 @@ static long jump(struct walk *k, struct file *f, bool final)
 	return WALK_DONE;
 }
 
+/* A descriptor on the way to something else: of a directory, or the path ends here. */
+static long is_magic_dir(struct walk *k)
+{
+	struct stat st;
+	int dfd;
+	const char *path = walk_kernel_path(k, &dfd);
+	long r = raw_syscall(__NR_newfstatat, dfd, path, &st, 0);
+
+	if (!r && (st.st_mode & 0170000) != 0040000)
+		r = -ENOTDIR;
+	return r ? walk_fail(k, r) : 0;
+}
+
 /* A link of /proc that only the kernel can follow.  On the way to something else its text is the best
  * there is: the path of a directory. */
 static long magic(struct walk *k, size_t dir_len, bool final)
@@ -269,6 +282,9 @@ static long magic(struct walk *k, size_t dir_len, bool final)
 	k->cacheable = false;
 	if (final)
 		return 0;
+	n = is_magic_dir(k);
+	if (n)
+		return n;
 	n = raw_syscall(__NR_readlinkat, dfd, path, k->pending, k->rest - k->pending);
 	if (n <= 0 || k->pending[0] != '/')
 		return walk_fail(k, n < 0 ? n : -ENOTDIR);
@@ -299,8 +315,11 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 	case PROC_FD:
 		return jump(k, fd_peek(k->t, h.arg), final);
 	case PROC_BOUND:
-		if (final)
+		if (final && h.arg != AT_FDCWD)
 			return magic(k, dir_len, final);
+		n = is_magic_dir(k);
+		if (n)
+			return n;
 		n = base_path(k->t, h.arg, k->generation, k->pending, (size_t)(k->rest - k->pending));
 		k->pure = k->cacheable = false;
 		return n < 0 ? n : walk_link(k, dir_len, (size_t)n);

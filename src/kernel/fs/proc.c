@@ -255,8 +255,8 @@ static long mapped_file(int pid, uint64_t address, char *buf, size_t size)
 	return (long)n;
 }
 
-/* process.exe is set for a program that runs from a copy; every other is found by its mapping, so that the
- * path is the present one, with " (deleted)" where it must be. */
+/* process.exe is set for a program that runs from a copy or from behind a bind mount; every other is found by its
+ * mapping, so that the path is the present one, with " (deleted)" where it must be. */
 long proc_exe(int pid, char *buf, size_t size)
 {
 	if (!pid && process.exe) {

@@ -184,6 +184,14 @@ static long remote_verdict(const struct where *w, int dfd, uint64_t resolve)
 	return resolve & BELOW && !is_below(w, dfd) ? -EXDEV : 0;
 }
 
+/* As real_open(): behind a bind mount a descriptor is not where the kernel says. */
+static long opened_how(struct where *w, long fd, const struct open_how *how)
+{
+	if (fd >= 0 && (w->bind || (w->below_plain && how->flags & O_DIRECTORY)))
+		where_opened(w, (int)fd);
+	return fd;
+}
+
 /*
  * And where it does not.  A path that the resolver has rewritten hides from the kernel what must be
  * tested, so the guest's own goes to it then; the resolver's result was real without a bind mount, hence both
@@ -195,11 +203,11 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 	long r;
 
 	if (w->upath == name)
-		return real_openat2(w, how);
+		return opened_how(w, real_openat2(w, how), how);
 	if (how->resolve & RESOLVE_NO_SYMLINKS && w->links)
 		return -ELOOP;
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
-		return real_openat2(w, how);
+		return opened_how(w, real_openat2(w, how), how);
 	if (w->bind || (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/')))
 		return -EXDEV;
 	r = real_check_link(w);
