@@ -40,6 +40,24 @@ long sys_symlinkat(struct task *t, gaddr target, int dfd, gaddr name)
 	return where_end(&w, r);
 }
 
+/* Nothing is there: is there a directory it could be in? */
+static long directory_error(const struct where *w)
+{
+	size_t n = strlen(w->path);
+	char dir[UM_PATH_MAX];
+	struct stat st;
+
+	while (n && w->path[n - 1] == '/')
+		n--;
+	while (n && w->path[n - 1] != '/')
+		n--;
+	if (!n)
+		return 0;
+	memcpy(dir, w->path, n);
+	dir[n] = 0;
+	return raw_syscall(__NR_newfstatat, w->dfd, dir, &st, 0);
+}
+
 /* What is wrong with a real place that the kernel will not be asked about. */
 static long real_error(const struct where *w)
 {
@@ -49,7 +67,7 @@ static long real_error(const struct where *w)
 	if (w->fs == &remote_fs)
 		return 0;
 	r = raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, AT_SYMLINK_NOFOLLOW);
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT ? directory_error(w) : r;
 }
 
 /* One operation table, and one mount if it is a server's: 0.  Else EXDEV, or what comes before it. */
@@ -67,9 +85,16 @@ static long same_world(const struct where *a, const struct where *b)
 
 static long link_places(struct where *from, struct where *to, int flags)
 {
+	bool no_name = !to->fast && to->last != LAST_NAME;
 	long r = same_world(from, to);
 
-	if (!to->fast && to->last != LAST_NAME)
+	if (no_name || r) {
+		long e = place_call(from, access, EACCES, 0, 0);	/* it has to be there */
+
+		if (e)
+			return e;
+	}
+	if (no_name)
 		return -EEXIST;
 	return r ? r : place_call(from, link, EPERM, to, flags);
 }
@@ -109,15 +134,6 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	return where_end(&to, r);
 }
 
-static long rename_places(struct where *from, struct where *to, unsigned flags)
-{
-	long r = same_world(from, to);
-
-	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME))
-		return flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY;
-	return r ? r : place_call(from, rename, EPERM, to, flags);
-}
-
 /* The new name is no place, r tells why.  The kernel has looked for the old one's directory before. */
 static long old_directory_first(const struct where *from, unsigned flags, long r)
 {
@@ -127,6 +143,19 @@ static long old_directory_first(const struct where *from, unsigned flags, long r
 		return r;
 	e = raw_syscall(__NR_renameat2, from->dfd, from->upath, AT_FDCWD, 0, flags);
 	return e == -EFAULT ? r : e;
+}
+
+static long rename_places(struct where *from, struct where *to, unsigned flags)
+{
+	long r = same_world(from, to);
+
+	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME)) {
+		if (!r && from->fs == &real_fs)		/* the kernel refuses it, too, and knows what comes first */
+			return place_call(from, rename, EPERM, to, flags);
+		return old_directory_first(from, flags,
+					   flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY);
+	}
+	return r ? r : place_call(from, rename, EPERM, to, flags);
 }
 
 long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, unsigned flags)
