@@ -13,7 +13,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
-parts=${*:-style unit guest programs scenario demo}
+parts=${*:-style unit guest programs scenario diff demo}
 results=$build/check
 export PATH=$PATH:/usr/sbin:/sbin
 

@@ -51,17 +51,24 @@ enum feature {
 	FEAT_RENAME = 1 << 5,		/* flags of renameat2 */
 	FEAT_TMPFILE = 1 << 6,
 	FEAT_HOLE = 1 << 7,		/* fallocate, SEEK_DATA, SEEK_HOLE */
-	FEAT_PERM = 1 << 8,		/* modes that keep the owner out */
+	FEAT_PERM = 1 << 8,		/* modes that keep the owner out; sticky bits */
 	FEAT_TIME = 1 << 9,		/* showing times */
 	FEAT_DIRSIZE = 1 << 10,		/* showing sizes and link counts of directories */
 	FEAT_OWNER = 1 << 11,		/* showing and changing owners */
-	FEAT_DIRECT = 1 << 12,		/* O_DIRECT */
+	FEAT_DIRECT = 1 << 12,		/* O_DIRECT, and access mode 3 */
 	FEAT_STATFS = 1 << 13,
 	FEAT_HARDLINK = 1 << 14,
-	FEAT_DINO = 1 << 15,		/* inode numbers in directories are those of stat */
+	FEAT_DINO = 1 << 15,		/* inode numbers and types in directories are those of stat */
 	FEAT_SAME = 1 << 16,		/* two descriptors of a file show one inode */
 	FEAT_UNLINKED = 1 << 17,	/* the name and link count of an open file that was removed */
 	FEAT_ENVIRON = 1 << 18,		/* names of files in /proc/self/fd */
+	FEAT_LONGNAME = 1 << 19,	/* names of more than 255 bytes */
+	FEAT_RESOLVE = 1 << 20,		/* openat2's rules for the path */
+	FEAT_NOAPPEND = 1 << 21,	/* RWF_NOAPPEND */
+	FEAT_READY = 1 << 22,		/* poll, select, epoll */
+	FEAT_APART = 1 << 23,		/* children that share descriptors or the cwd, threads that do not */
+	FEAT_ATIME = 1 << 24,		/* showing access times */
+	FEAT_ORDER = 1 << 25,		/* which of several errors of a call on two files is told */
 };
 extern unsigned features;
 
@@ -80,6 +87,7 @@ unsigned pick(unsigned n);			/* 0 to n - 1 */
 bool chance(unsigned one_in);
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 long result(long r);				/* says " = R" or " = -1 ENAME" by errno; returns r */
+long result_of_two(long r);			/* the same for calls on two files */
 unsigned step_number(void);
 void run_steps(unsigned count);			/* the next ones; in a child, a thread */
 void skip_steps(unsigned count);		/* what a child has done already */
@@ -93,6 +101,7 @@ int depth_now(void);
 
 extern char root[];				/* the tree, absolute */
 extern size_t root_len;
+extern const char *other_root;			/* the same behind a bind mount, or "" */
 
 struct upath {
 	int dfd;				/* AT_FDCWD or a descriptor */
@@ -108,6 +117,7 @@ unsigned pick_bits(const unsigned *bits, unsigned n);
 unsigned pick_mode(void);
 size_t pick_size(void);
 int64_t pick_offset(void);
+bool in_thread(void);
 const char *pick_target(char *buf, size_t size);	/* of a symbolic link */
 void say_path(const char *path);		/* with "@" for the tree; digits in brackets left out */
 void tree_make(const char *program);

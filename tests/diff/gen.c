@@ -46,7 +46,7 @@ static void must(bool good, const char *what)
 
 static void make_file(const char *name, unsigned mode, const char *text, size_t times)
 {
-	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, mode);
+	int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, features & FEAT_PERM ? mode : mode | 0600);
 
 	must(fd >= 0, name);
 	while (times--)
@@ -193,6 +193,12 @@ void say_path(const char *p)
 	say("\"");
 }
 
+/* Its descriptors may be its own, and /proc/self is the first thread. */
+bool in_thread(void)
+{
+	return syscall(SYS_gettid) != getpid();
+}
+
 static void pick_text(struct upath *p)
 {
 	static const char *const suffixes[] = { "/", "/.", "/..", "//" };
@@ -215,13 +221,15 @@ static void pick_text(struct upath *p)
 		return;
 	case 3:
 	case 4:
-		sprintf(p->text, "/proc/self/fd/%u", 3 + pick(FD_DRAWN - 2));
+		sprintf(p->text, "/proc/%s/fd/%u", in_thread() ? "thread-self" : "self", 3 + pick(FD_DRAWN - 2));
 		if (kind == 4)
 			strcat(strcat(p->text, "/"), PICK_OF(names));
 		return;
 	}
 	n = (unsigned)expand(p->text, sizeof p->text, PICK_OF(bases));
 	strcpy(p->text + n, PICK_OF(names));
+	if (!(features & FEAT_LONGNAME) && strlen(p->text + n) > 255)
+		p->text[n + 255] = 0;
 	if (chance(9))
 		strcat(p->text, PICK_OF(suffixes));
 }
@@ -286,7 +294,7 @@ unsigned pick_mode(void)
 	static const unsigned modes[] = { 0644, 0600, 0755, 0777, 0664, 04755, 02755, 01777, 0444, 0555, 0200, 0, 0111, 07777 };
 	unsigned mode = PICK_OF(modes);
 
-	return features & FEAT_PERM ? mode : mode | 0700;
+	return features & FEAT_PERM ? mode : (mode | 0700) & ~01000u;
 }
 
 size_t pick_size(void)

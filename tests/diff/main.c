@@ -4,7 +4,7 @@
  *
  *	difftest ROOT --seed S --steps N [--record FILE]	steps drawn from a seed
  *	difftest ROOT --replay FILE				recorded ones: OPERATION DRAW...
- *	... [--without FEATURE,...] [--program FILE] [--out FILE]
+ *	... [--without FEATURE,...] [--program FILE] [--out FILE] [--other-root DIR]
  *
  * ROOT is made by us and must not exist.  FILE of --program is copied into the tree, to be executed there.
  * Every step's draws come from (seed, number of the step) alone.  The process has no state of its own that
@@ -18,13 +18,15 @@
 unsigned features = ~0u;
 char root[PATH_MAX];
 size_t root_len;
+const char *other_root = "";
 
 static const struct op *const tables[] = {
 	ops_open, ops_rw, ops_name, ops_attr, ops_fd, ops_map, ops_life, ops_signal, ops_ipc,
 };
 static const char *const feature_names[] = {
 	"lock", "xattr", "shared", "map", "special", "rename", "tmpfile", "hole", "perm", "time", "dirsize", "owner",
-	"direct", "statfs", "hardlink", "dino", "same", "unlinked", "environ",
+	"direct", "statfs", "hardlink", "dino", "same", "unlinked", "environ", "longname", "resolve", "noappend", "ready", "apart", "atime", "order",
+	
 };
 
 static uint64_t seed;
@@ -103,6 +105,14 @@ long result(long r)
 		say(" = %ld", r);
 	else
 		say(" = %s", strerrorname_np(errno));
+	return r;
+}
+
+long result_of_two(long r)
+{
+	if (r >= 0 || features & FEAT_ORDER)
+		return result(r);
+	say(" fails");
 	return r;
 }
 
@@ -272,6 +282,8 @@ static bool option(const char *name, char *value)
 		read_script(value);
 	else if (!strcmp(name, "--without"))
 		leave_out(value);
+	else if (!strcmp(name, "--other-root"))
+		other_root = value;
 	else if (!strcmp(name, "--program"))
 		program = value;
 	else if (!strcmp(name, "--out"))

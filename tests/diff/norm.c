@@ -47,7 +47,8 @@ void say_stat(const struct stat *st)
 	if (features & FEAT_OWNER)
 		say(" %u:%u", st->st_uid, st->st_gid);
 	if (features & FEAT_TIME && (dir || S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))) {
-		say_time(st->st_atim.tv_sec, (unsigned)st->st_atim.tv_nsec);
+		if (features & FEAT_ATIME)
+			say_time(st->st_atim.tv_sec, (unsigned)st->st_atim.tv_nsec);
 		say_time(st->st_mtim.tv_sec, (unsigned)st->st_mtim.tv_nsec);
 	}
 }
@@ -101,13 +102,16 @@ static int list(struct listing *l, int fd, size_t room)
 void say_listing(int fd, size_t room)
 {
 	static struct listing l;
+	unsigned hidden = 0;
 
 	result(list(&l, fd, room));
-	if (l.n > 12)
-		say(" %u:", l.n);
 	for (unsigned i = 0; i < l.n; i++)
-		if (l.n <= 12 || l.entry[i].name[0] != 'm' || (i && !strcmp(l.entry[i].name, l.entry[i - 1].name)))
-			say(" %.12s/%d", l.entry[i].name, l.entry[i].type);
+		hidden += !strncmp(l.entry[i].name, ".fuse_hidden", 12);
+	if (l.n - hidden > 12)
+		say(" %u:", l.n - hidden);
+	for (unsigned i = 0; i < l.n; i++)
+		if (strncmp(l.entry[i].name, ".fuse_hidden", 12) && (l.n - hidden <= 12 || l.entry[i].name[0] != 'm' || (i && !strcmp(l.entry[i].name, l.entry[i - 1].name))))
+			say(" %.12s/%d", l.entry[i].name, features & FEAT_DINO ? l.entry[i].type : 0);
 }
 
 /* ---- the walk ------------------------------------------------------------------------------------------------ */
@@ -138,7 +142,7 @@ static void walk_xattrs(int dir, const char *name)
 	char path[64 + 256], names[1024], value[256];
 	long n;
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir, name);
+	snprintf(path, sizeof path, "/proc/thread-self/fd/%d/%s", dir, name);
 	n = features & FEAT_XATTR ? llistxattr(path, names, sizeof names) : 0;
 	for (long at = 0; at < n; at += (long)strlen(names + at) + 1) {
 		if (strncmp(names + at, "user.", 5))
@@ -166,7 +170,7 @@ static void walk_entry(int dir, int level, const struct entry *e)
 		return;
 	}
 	say_stat(&st);
-	if (e->type != (st.st_mode >> 12 & 15))
+	if (features & FEAT_DINO && e->type != (st.st_mode >> 12 & 15))
 		say(" d_type %u", e->type);
 	if (features & FEAT_DINO && e->ino != st.st_ino)
 		say(" d_ino");
@@ -209,9 +213,9 @@ static void walk_dir(int dir, int level)
 	for (unsigned i = 0; i < l->n; i++) {
 		const struct entry *e = &l->entry[i];
 
-		/* Of "many" only what does not look as it was made. */
-		if (strcmp(e->name, ".") && strcmp(e->name, "..") && level < 20 &&
-		    !(e->name[0] == 'm' && e->name[1] >= '0' && e->name[1] <= '9' && e->type == DT_REG))
+		/* Of "many" only what does not look as it was made; nothing of libfuse's own. */
+		if (strncmp(e->name, ".fuse_hidden", 12) && strcmp(e->name, ".") && strcmp(e->name, "..") && level < 20 &&
+		    !(e->name[0] == 'm' && e->name[1] >= '0' && e->name[1] <= '9' && (e->type == DT_REG || e->type == DT_UNKNOWN)))
 			walk_entry(dir, level, e);
 	}
 	free(l);
@@ -225,9 +229,16 @@ void walk_tree(void)
 
 /* ---- staying inside ------------------------------------------------------------------------------------------ */
 
+static bool below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return len && !strncmp(path, dir, len) && (!path[len] || path[len] == '/' || path[len] == ' ');
+}
+
 static bool outside(const char *path)
 {
-	return strncmp(path, root, root_len) || (path[root_len] && path[root_len] != '/' && path[root_len] != ' ');
+	return !below(path, root) && !below(path, other_root);
 }
 
 bool stray(int fd)
@@ -236,7 +247,7 @@ bool stray(int fd)
 	struct stat st;
 	long n;
 
-	sprintf(link, "/proc/self/fd/%d", fd);
+	sprintf(link, "/proc/thread-self/fd/%d", fd);
 	n = readlink(link, name, sizeof name - 1);
 	name[n < 0 ? 0 : n] = 0;
 	if (features & FEAT_ENVIRON) {

@@ -54,7 +54,7 @@ static void op_dup(void)
 
 static void op_fcntl(void)
 {
-	static const unsigned others[] = { F_GETPIPE_SZ, F_GET_SEALS, F_GETOWN, F_GETSIG, F_GETLEASE, 999 };
+	static const unsigned others[] = { F_GETPIPE_SZ, F_GET_SEALS, F_GETOWN, F_GETSIG, 999 };
 	static const unsigned status[] = { O_APPEND, O_NONBLOCK, O_NOATIME, O_RDWR, O_CREAT };
 	int fd = pick_fd();
 	unsigned n;
@@ -180,7 +180,7 @@ static void op_fdname(void)
 	char link[32], name[PATH_MAX];
 	long n;
 
-	sprintf(link, "/proc/self/fd/%d", pick_fd());
+	sprintf(link, "/proc/%s/fd/%d", in_thread() ? "thread-self" : "self", pick_fd());
 	n = readlink(link, name, sizeof name - 1);
 	if (n < 0) {
 		result(n);
@@ -193,7 +193,7 @@ static void op_fdname(void)
 
 static void op_fdlist(void)
 {
-	DIR *d = opendir(pick(2) ? "/proc/self/fd" : "/proc/thread-self/fd");
+	DIR *d = opendir(pick(2) && !in_thread() ? "/proc/self/fd" : "/proc/thread-self/fd");
 	char there[40] = { 0 };
 	struct dirent *e;
 

@@ -127,16 +127,26 @@ static void op_send_fds(void)
 	unsigned n = 1 + pick(2);
 	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
 	int to = pick_fd(), fds[2];
+	struct stat st;
+	long r;
 
 	for (unsigned i = 0; i < n; i++) {
 		say(" ");
 		fds[i] = pick_fd();
 	}
+	for (unsigned i = 0; i < n; i++)		/* a socket in a socket is closed when the kernel finds time */
+		if (!fstat(fds[i], &st) && S_ISSOCK(st.st_mode)) {
+			say(" socket");
+			return;
+		}
 	c.head.cmsg_level = SOL_SOCKET;
 	c.head.cmsg_type = SCM_RIGHTS;
 	c.head.cmsg_len = CMSG_LEN(n * sizeof(int));
 	memcpy(CMSG_DATA(&c.head), fds, n * sizeof(int));
-	result(syscall(SYS_sendmsg, to, &m, MSG_DONTWAIT | MSG_NOSIGNAL));
+	r = syscall(SYS_sendmsg, to, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (r < 0 && errno == EBADF && !(features & FEAT_READY))
+		errno = ENOTSOCK;	/* to the kernel an O_PATH descriptor of a mount is none */
+	result(r);
 }
 
 static void op_recv_fds(void)
@@ -148,6 +158,8 @@ static void op_recv_fds(void)
 	int from = pick_fd(), fd;
 	long r = syscall(SYS_recvmsg, from, &m, MSG_DONTWAIT | (pick(2) ? MSG_CMSG_CLOEXEC : 0));
 
+	if (r < 0 && errno == EBADF && !(features & FEAT_READY))
+		errno = ENOTSOCK;
 	result(r);
 	if (r < 0)
 		return;
@@ -200,9 +212,9 @@ static void op_listen(void)
 const struct op ops_ipc[] = {
 	{ "pipe", op_pipe, 8, 0 },
 	{ "socketpair", op_socketpair, 6, 0 },
-	{ "poll", op_poll, 6, 0 },
-	{ "select", op_select, 4, 0 },
-	{ "epoll", op_epoll, 10, 0 },
+	{ "poll", op_poll, 6, FEAT_READY },
+	{ "select", op_select, 4, FEAT_READY },
+	{ "epoll", op_epoll, 10, FEAT_READY },
 	{ "eventfd", op_eventfd, 2, 0 },
 	{ "send_fds", op_send_fds, 8, 0 },
 	{ "recv_fds", op_recv_fds, 8, 0 },

@@ -39,6 +39,8 @@ static void op_fork(void)
 	unsigned long flags = PICK_OF(shared);
 	pid_t pid;
 
+	if (!(features & FEAT_APART))
+		flags = 0;
 	say("%u steps, %#lx", count, flags);
 	if (depth_now() > 2) {
 		say(" too deep");
@@ -78,6 +80,8 @@ static void op_thread(void)
 
 	thread_steps = 1 + pick(12);
 	thread_unshares = PICK_OF(apart);
+	if (!(features & FEAT_APART))
+		thread_unshares = 0;
 	say("%u steps, %#x", thread_steps, (unsigned)thread_unshares);
 	if (depth_now() > 2) {
 		say(" too deep");
@@ -110,6 +114,15 @@ static void start_program(struct start *s)
 	_exit(99);
 }
 
+/* Where there are no leases. */
+static bool writes_to(int own, int fd)
+{
+	struct stat a, b;
+
+	return !fstat(own, &a) && !fstat(fd, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev &&
+	       (fcntl(own, F_GETFL) & (O_ACCMODE | O_PATH)) % O_PATH;
+}
+
 /*
  * Is it open for writing?  The kernel says ETXTBSY then, a view does not (docs/limits.md): such a step is not done.
  * A lease tells, as it cannot be had on what somebody writes to.
@@ -119,6 +132,8 @@ static bool busy(int dfd, const char *path)
 	int fd = *path ? openat(dfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : dup(dfd);
 	bool yes = fd >= 0 && fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
 
+	for (int own = 3; own < FD_TRIM && fd >= 0 && !yes; own++)
+		yes = own != fd && writes_to(own, fd);
 	close(fd);
 	return yes;
 }

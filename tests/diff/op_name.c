@@ -51,9 +51,9 @@ static void op_rename(void)
 	say(", ");
 	pick_at(&to);
 	if (from.dfd == AT_FDCWD && to.dfd == AT_FDCWD && pick(2))
-		result(syscall(SYS_rename, from.arg, to.arg));
+		result_of_two(syscall(SYS_rename, from.arg, to.arg));
 	else
-		result(syscall(SYS_renameat, from.dfd, from.arg, to.dfd, to.arg));
+		result_of_two(syscall(SYS_renameat, from.dfd, from.arg, to.dfd, to.arg));
 }
 
 static void op_renameat2(void)
@@ -69,7 +69,7 @@ static void op_renameat2(void)
 	if (flag == 4 && !geteuid())
 		flag = 1;
 	say(", %u", flag);
-	result(syscall(SYS_renameat2, from.dfd, from.arg, to.dfd, to.arg, flag));
+	result_of_two(syscall(SYS_renameat2, from.dfd, from.arg, to.dfd, to.arg, flag));
 }
 
 static void op_link(void)
@@ -88,9 +88,9 @@ static void op_link(void)
 	}
 	say(", %#x", flag);
 	if (!flag && from.dfd == AT_FDCWD && to.dfd == AT_FDCWD && pick(2))
-		result(syscall(SYS_link, from.arg, to.arg));
+		result_of_two(syscall(SYS_link, from.arg, to.arg));
 	else
-		result(syscall(SYS_linkat, from.dfd, from.arg, to.dfd, to.arg, flag));
+		result_of_two(syscall(SYS_linkat, from.dfd, from.arg, to.dfd, to.arg, flag));
 }
 
 static void op_symlink(void)

@@ -23,7 +23,7 @@ static unsigned pick_open_flags(void)
 	if (fifo_made)
 		flags |= O_NONBLOCK;
 	if (!(features & FEAT_DIRECT))
-		flags &= ~(unsigned)O_DIRECT;
+		flags &= ~(unsigned)(O_DIRECT | ((flags & O_ACCMODE) == O_ACCMODE ? O_WRONLY : 0));
 	return flags;
 }
 
@@ -83,6 +83,8 @@ static void op_openat2(void)
 		how.mode = pick_mode();
 	if (chance(30))
 		how.resolve |= 0x100;
+	if (!(features & FEAT_RESOLVE))
+		how.resolve = 0;
 	say(", %#llo, %llo, resolve %#llx", how.flags, how.mode, how.resolve);
 	opened(syscall(SYS_openat2, p.dfd, p.arg, &how, sizeof how - (chance(40) ? 8 : 0)));
 }

@@ -73,7 +73,7 @@ static void op_raise(void)
 	unsigned how = pick(4);
 
 	say("%d, %u", sig, how);
-	if (syscall(SYS_gettid) != getpid())
+	if (in_thread())
 		how |= 1;		/* which of several threads gets it is up to the kernel */
 	if (deadly(sig)) {
 		say(" not sent");
