@@ -160,6 +160,15 @@ static int base_behind_bind(struct walk *k, uint32_t bind)
 	return !r && p->back_len + len - p->cut >= sizeof(k->back) ? -ENAMETOOLONG : r;
 }
 
+/* The path of a link or a file that was opened with O_PATH would lead somewhere, too. */
+static bool is_directory(int dfd)
+{
+	struct stat st;
+
+	return dfd == AT_FDCWD ||
+	       (!raw_syscall(__NR_fstat, dfd, &st) && (st.st_mode & 0170000) == 0040000);
+}
+
 int walk_base(struct walk *k, int dfd)
 {
 	uint32_t bind, bound;
@@ -175,7 +184,9 @@ int walk_base(struct walk *k, int dfd)
 	k->anchor = k->len;
 	k->anchored = true;
 	bind = base_bind(k->t, dfd, &bound);
-	return bind ? base_behind_bind(k, bind) : 0;
+	if (!bind)
+		return 0;
+	return is_directory(dfd) ? base_behind_bind(k, bind) : -ENOTDIR;
 }
 
 /* f->path, asked for if nobody has yet. */
@@ -315,7 +326,7 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 	case PROC_FD:
 		return jump(k, fd_peek(k->t, h.arg), final);
 	case PROC_BOUND:
-		if (final && h.arg != AT_FDCWD)
+		if (final && !is_directory(h.arg))
 			return magic(k, dir_len, final);
 		n = is_magic_dir(k);
 		if (n)
