@@ -83,6 +83,13 @@ static long same_world(const struct where *a, const struct where *b)
 	return r ? r : -EXDEV;
 }
 
+static bool is_there(const struct where *w)
+{
+	struct stat st;
+
+	return !raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, AT_SYMLINK_NOFOLLOW);
+}
+
 static long link_places(struct where *from, struct where *to, int flags)
 {
 	bool no_name = !to->fast && to->last != LAST_NAME;
@@ -94,7 +101,7 @@ static long link_places(struct where *from, struct where *to, int flags)
 		if (e)
 			return e;
 	}
-	if (no_name)
+	if (no_name || (r == -EXDEV && to->fs != &remote_fs && is_there(to)))
 		return -EEXIST;
 	return r ? r : place_call(from, link, EPERM, to, flags);
 }
