@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The guest programs, real programs and scenarios again and again, to find what goes wrong once in a hundred runs, and
-# the differential fuzzer: its planted bugs once, then, at the end, up to ten minutes of seeds nobody has tried (a third
-# of the time at most).  Ends at the first failure, with its output in $BUILD/check/.
+# the differential fuzzer: its planted bugs first, and at the end ten minutes of seeds nobody has tried (a third of the
+# time, if that is less).  Ends at the first failure, with its output in $BUILD/check/.
 #
 # usage: tools/soak.sh MINUTES [PART...]	(parts of tools/check.sh; without: guest programs scenario, and the fuzzer)
 set -u

@@ -124,7 +124,7 @@ void tree_make(const char *program);
 
 /* ---- op_name.c: a FIFO is somewhere in the tree --------------------------------------------------------- */
 
-extern bool fifo_made;
+extern bool *fifo_made;		/* shared: a child may make it */
 
 /* ---- op_signal.c ---------------------------------------------------------------------------------------- */
 

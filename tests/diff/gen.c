@@ -171,12 +171,17 @@ void say_path(const char *p)
 {
 	static const char *const numbered[] = { "pipe:[", "socket:[" };
 	const char *at = strstr(p, root);
-	size_t own = (size_t)snprintf(NULL, 0, "/proc/%d/", getpid());
 	char start[32];
 
 	sprintf(start, "/proc/%d/", getpid());
-	if (!strncmp(p, start, own)) {
-		say("\"/proc/PID/%s\"", p + own);
+	if (!strncmp(p, start, strlen(start))) {
+		p += strlen(start);
+		say("\"/proc/PID/");
+		if (!strncmp(p, "task/", 5)) {
+			p += 5 + strspn(p + 5, "0123456789");
+			say("task/TID");
+		}
+		say("%s\"", p);
 		return;
 	}
 	for (unsigned i = 0; i < 2; i++)

@@ -309,6 +309,7 @@ int main(int argc, char **argv)
 	open_at(FD_OUT, out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
 	fcntl(FD_OUT, F_SETFD, 0);
 	umask(022);
+	fifo_made = mmap(NULL, sizeof *fifo_made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	signals_start();
 	tree_make(program);
 	open_at(FD_ROOT, root, O_RDONLY | O_DIRECTORY);

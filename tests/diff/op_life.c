@@ -9,6 +9,7 @@
 
 static unsigned thread_steps;
 static int thread_unshares;
+static pid_t thread_id;
 
 static void say_status(int status)
 {
@@ -19,7 +20,7 @@ static void say_status(int status)
 }
 
 /* A pid is no result. */
-static void wait_for(pid_t pid)
+static void wait_for(pid_t pid, bool program)
 {
 	int status;
 
@@ -29,7 +30,10 @@ static void wait_for(pid_t pid)
 	}
 	while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
 		say(" EINTR");
-	say_status(status);
+	if (program && WIFSIGNALED(status))
+		say(" killed");		/* a damaged program: SIGSEGV natively, SIGKILL in a view (docs/limits.md) */
+	else
+		say_status(status);
 }
 
 static void op_fork(void)
@@ -56,12 +60,13 @@ static void op_fork(void)
 	say("  back:");
 	if (pid > 0)
 		skip_steps(count);
-	wait_for(pid);
+	wait_for(pid, false);
 }
 
 static void *thread(void *arg)
 {
 	depth_add(1);
+	thread_id = (pid_t)syscall(SYS_gettid);
 	if (thread_unshares) {
 		say("  thread");
 		result(syscall(SYS_unshare, thread_unshares));
@@ -89,8 +94,11 @@ static void op_thread(void)
 	}
 	flush_line();
 	r = pthread_create(&t, NULL, thread, NULL);
-	if (!r)
+	if (!r) {
 		pthread_join(t, NULL);
+		while (!syscall(SYS_tgkill, getpid(), thread_id, 0))	/* descriptors of its own are closed then */
+			usleep(50);
+	}
 	say("  back: %d", r);
 }
 
@@ -186,7 +194,7 @@ static void op_exec(void)
 	if (!pid)
 		start_program(s);
 	say("  back:");
-	wait_for(pid);
+	wait_for(pid, true);
 	if (s->error)
 		say(" %s", strerrorname_np(s->error));
 }

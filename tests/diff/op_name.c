@@ -5,7 +5,7 @@
  */
 #include "diff.h"
 
-bool fifo_made;
+bool *fifo_made;
 
 static void op_mkdir(void)
 {
@@ -150,7 +150,7 @@ static void op_mknod(void)
 	else
 		r = syscall(SYS_mknodat, p.dfd, p.arg, mode, 0L);
 	if (!result(r) && (mode & S_IFMT) == S_IFIFO)
-		fifo_made = true;
+		*fifo_made = true;
 }
 
 const struct op ops_name[] = {

@@ -20,7 +20,7 @@ static unsigned pick_open_flags(void)
 	static const unsigned how[] = { O_RDONLY, O_RDONLY, O_RDONLY, O_RDWR, O_RDWR, O_WRONLY, O_ACCMODE };
 	unsigned flags = PICK_OF(how) | pick_bits(open_flags, sizeof open_flags / sizeof *open_flags);
 
-	if (fifo_made)
+	if (*fifo_made)
 		flags |= O_NONBLOCK;
 	if (!(features & FEAT_DIRECT))
 		flags &= ~(unsigned)(O_DIRECT | ((flags & O_ACCMODE) == O_ACCMODE ? O_WRONLY : 0));
@@ -59,7 +59,7 @@ static void op_open(void)
 	mode = pick_mode();
 	if (how == 5) {
 		say(", creat %o", mode);
-		opened(fifo_made ? syscall(SYS_open, p.arg, O_CREAT | O_WRONLY | O_TRUNC | O_NONBLOCK, mode) :
+		opened(*fifo_made ? syscall(SYS_open, p.arg, O_CREAT | O_WRONLY | O_TRUNC | O_NONBLOCK, mode) :
 		       syscall(SYS_creat, p.arg, mode));
 		return;
 	}
