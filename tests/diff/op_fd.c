@@ -149,6 +149,8 @@ static void op_lock(void)
 	int fd = pick_fd(), cmd = PICK_OF(cmds);
 	struct flock l = { .l_type = PICK_OF(types), .l_whence = (short)pick(4) };
 
+	if (cmd == F_OFD_GETLK && l.l_type == F_UNLCK)
+		l.l_type = F_RDLCK;		/* a question for one's own locks, since Linux 6.5 only */
 	l.l_start = PICK_OF(starts);
 	l.l_len = PICK_OF(starts);
 	say(", %d, %d %d %ld %ld", cmd, l.l_type, l.l_whence, (long)l.l_start, (long)l.l_len);
