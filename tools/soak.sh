@@ -1,26 +1,56 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The guest programs, real programs and scenarios again and again, to find what goes wrong once in a hundred runs.  Ends at
-# the first failure, with its output in $BUILD/check/.
+# The guest programs, real programs and scenarios again and again, to find what goes wrong once in a hundred runs, and
+# the differential fuzzer: its planted bugs first, and at the end ten minutes of seeds nobody has tried (a third of the
+# time, if that is less).  Ends at the first failure, with its output in $BUILD/check/.
 #
-# usage: tools/soak.sh MINUTES [PART...]	(parts of tools/check.sh; without: guest programs scenario)
+# usage: tools/soak.sh MINUTES [PART...]	(parts of tools/check.sh; without: guest programs scenario, and the fuzzer)
 set -u
 cd "$(dirname "$0")/.." || exit 1
+build=${BUILD:-build}
 minutes=$1
 shift
-[ $# -gt 0 ] || set -- guest programs scenario
+fuzz=0
+if [ $# = 0 ]; then
+	set -- guest programs scenario
+	fuzz=$((minutes * 20 < 600 ? minutes * 20 : 600))	# seconds
+fi
 
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-end=$(($(date +%s) + minutes * 60))
+end=$(($(date +%s) + minutes * 60 - fuzz))
+
+give_up() {	# give_up WHAT
+	cat "$output"
+	echo "soak: FAILED: $1"
+	exit 1
+}
+
+# Every world gets its share, as root (where we are) and as an ordinary user.
+differences() {
+	local world who
+	make -s -C tests/diff O="$(realpath "$build")/tests/diff" || return
+	for world in view mount1 mount5 bind ext4; do
+		for who in root user; do
+			set -- python3 tests/diff/run.py --worlds "$world" --seconds $((fuzz / 10)) --shrink
+			[ $who = root ] || set -- tests/lib/as-user.sh "$@"
+			BUILD=$(realpath "$build") PATH=/usr/local/bin:/usr/bin:/bin nice "$@" || return
+		done
+	done
+}
+
+if [ $fuzz -gt 0 ]; then
+	tests/diff/planted.sh >"$output" 2>&1 || give_up "a planted bug"
+	echo "soak: planted bugs found: $(grep -c '^ok .*found:' "$output")"
+fi
 rounds=0
 while [ "$(date +%s)" -lt "$end" ]; do
-	if ! tools/check.sh "$@" >"$output" 2>&1; then
-		cat "$output"
-		echo "soak: FAILED in round $((rounds + 1))"
-		exit 1
-	fi
+	tools/check.sh "$@" >"$output" 2>&1 || give_up "round $((rounds + 1))"
 	rounds=$((rounds + 1))
 	echo "soak: round $rounds: $(tail -n 1 "$output")"
 done
+if [ $fuzz -gt 0 ]; then
+	differences >"$output" 2>&1 || give_up "a difference"
+	sed 's/^/soak: /' "$output"
+fi
 echo "soak: $rounds rounds without a failure"

@@ -208,7 +208,7 @@ struct files *files_copy(struct files *old)
 	if (!fs)
 		return NULL;
 	lock_acquire(&old->lock);
-	if (old->size && table_grow(fs, old->size - 1)) {
+	if ((old->size && table_grow(fs, old->size - 1)) || !hints_copy(fs, old)) {
 		lock_release(&old->lock);
 		files_put(fs);
 		return NULL;

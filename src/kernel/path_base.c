@@ -165,6 +165,25 @@ static bool hints_grow(struct files *fs, int fd)
 	return true;
 }
 
+/* Into a new table, `from` is locked: which descriptors lie behind a bind mount nobody else knows. */
+bool hints_copy(struct files *to, const struct files *from)
+{
+	for (int fd = 0; fd < from->nhints; fd++) {
+		const struct dir_hint *h = from->hints[fd];
+		struct dir_hint *copy;
+
+		if (!h || !h->bind)
+			continue;
+		copy = hints_grow(to, fd) ? heap_alloc(sizeof(*copy)) : NULL;
+		if (!copy)
+			return false;
+		copy->bind = h->bind;
+		copy->bound = h->bound;
+		to->hints[fd] = copy;
+	}
+	return true;
+}
+
 /* The owner's lock is held. */
 static struct dir_hint *hint_make(struct task *t, int dfd)
 {

@@ -160,6 +160,15 @@ static int base_behind_bind(struct walk *k, uint32_t bind)
 	return !r && p->back_len + len - p->cut >= sizeof(k->back) ? -ENAMETOOLONG : r;
 }
 
+/* The path of a link or a file that was opened with O_PATH would lead somewhere, too. */
+static bool is_directory(int dfd)
+{
+	struct stat st;
+
+	return dfd == AT_FDCWD ||
+	       (!raw_syscall(__NR_fstat, dfd, &st) && (st.st_mode & 0170000) == 0040000);
+}
+
 int walk_base(struct walk *k, int dfd)
 {
 	uint32_t bind, bound;
@@ -175,7 +184,9 @@ int walk_base(struct walk *k, int dfd)
 	k->anchor = k->len;
 	k->anchored = true;
 	bind = base_bind(k->t, dfd, &bound);
-	return bind ? base_behind_bind(k, bind) : 0;
+	if (!bind)
+		return 0;
+	return is_directory(dfd) ? base_behind_bind(k, bind) : -ENOTDIR;
 }
 
 /* f->path, asked for if nobody has yet. */
@@ -260,6 +271,19 @@ static long jump(struct walk *k, struct file *f, bool final)
 	return WALK_DONE;
 }
 
+/* A descriptor on the way to something else: of a directory, or the path ends here. */
+static long is_magic_dir(struct walk *k)
+{
+	struct stat st;
+	int dfd;
+	const char *path = walk_kernel_path(k, &dfd);
+	long r = raw_syscall(__NR_newfstatat, dfd, path, &st, 0);
+
+	if (!r && (st.st_mode & 0170000) != 0040000)
+		r = -ENOTDIR;
+	return r ? walk_fail(k, r) : 0;
+}
+
 /*
  * A link of /proc that only the kernel can follow.  On the way to something else its text is the best
  * there is: the path of a directory.  And what is open somewhere below /proc is looked up there again,
@@ -284,6 +308,12 @@ static long magic(struct walk *k, size_t dir_len, bool final)
 	}
 	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
 		return 0;
+	if (!final) {
+		long r = is_magic_dir(k);
+
+		if (r)
+			return r;
+	}
 	if (n <= 0 || k->pending[0] != '/')
 		return walk_fail(k, n < 0 ? n : -ENOTDIR);
 	return walk_link(k, dir_len, (size_t)n);
@@ -331,7 +361,10 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 	case PROC_FD:
 		return virtual_link(k, &h, final);
 	case PROC_BOUND:
-		return final ? magic(k, dir_len, final) : faked_link(k, &h, dir_len);
+		if (final && (h.pid || !is_directory(h.arg)))
+			return magic(k, dir_len, final);
+		n = is_magic_dir(k);
+		return n ? n : faked_link(k, &h, dir_len);
 	case PROC_MAGIC:
 		return magic(k, dir_len, final);
 	default:

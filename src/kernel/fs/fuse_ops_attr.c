@@ -103,6 +103,8 @@ static int setattr(struct fuse_job *j, struct fuse_target *t)
 
 	if (t->h && (t->h->open_flags & O_PATH))
 		r = -EBADF;
+	if (!r && j->req.valid & FATTR_MODE && fuse_node_is(t->node, S_IFLNK))
+		r = -EOPNOTSUPP;		/* a link has no mode of its own */
 	if (!r)
 		r = setattr_fill(j, t, &in);
 	if (r)

@@ -162,16 +162,18 @@ long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t 
 
 static long may_read(const struct file *f)
 {
-	if (f->flags & FILE_PATH || (f->open_flags & O_ACCMODE) == O_WRONLY)
+	unsigned mode = f->open_flags & O_ACCMODE;
+
+	if (f->flags & FILE_PATH || mode == O_WRONLY || mode == O_ACCMODE)
 		return -EBADF;
 	return S_ISDIR(f->mode) ? -EISDIR : 0;
 }
 
 static long may_write(const struct file *f)
 {
-	if (f->flags & FILE_PATH || (f->open_flags & O_ACCMODE) == O_RDONLY)
-		return -EBADF;
-	return 0;
+	unsigned mode = f->open_flags & O_ACCMODE;
+
+	return f->flags & FILE_PATH || mode == O_RDONLY || mode == O_ACCMODE ? -EBADF : 0;
 }
 
 long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset)

@@ -87,6 +87,12 @@ static bool bad_nsec(int64_t nsec)
 	return nsec != NSEC_NOW && nsec != NSEC_OMIT && (nsec < 0 || nsec > 999999999);
 }
 
+/* The kernel looks at times when it has found the file: what is wrong with that comes first. */
+static bool bad_times(const struct timespec64 *ts)
+{
+	return ts && (bad_nsec(ts[0].tv_nsec) || bad_nsec(ts[1].tv_nsec));
+}
+
 static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 {
 	long r = 0;
@@ -97,9 +103,19 @@ static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
-	r = file_utimens(t, f, ts);
+	r = bad_times(ts) ? -EINVAL : file_utimens(t, f, ts);
 	file_put(f);
 	return r;
+}
+
+static long place_utimens(struct where *w, const struct timespec64 *ts)
+{
+	long r;
+
+	if (w->fs == &real_fs || !bad_times(ts))
+		return place_call(w, utimens, EPERM, ts);
+	r = place_call(w, access, EACCES, 0, 0);
+	return r ? r : -EINVAL;
 }
 
 /* ts NULL: now.  With both times left alone the kernel does not even look at the path. */
@@ -108,8 +124,6 @@ static long do_utimens(struct task *t, int dfd, gaddr name, const struct timespe
 	struct where w;
 	long r;
 
-	if (ts && (bad_nsec(ts[0].tv_nsec) || bad_nsec(ts[1].tv_nsec)))
-		return -EINVAL;
 	if (ts && ts[0].tv_nsec == NSEC_OMIT && ts[1].tv_nsec == NSEC_OMIT)
 		return 0;
 	if (!name && dfd != AT_FDCWD)
@@ -118,7 +132,7 @@ static long do_utimens(struct task *t, int dfd, gaddr name, const struct timespe
 		return -EINVAL;
 	r = where_begin(&w, t, dfd, name, where_flags(flags));
 	while (where_next(&w, &r))
-		r = place_call(&w, utimens, EPERM, ts);
+		r = place_utimens(&w, ts);
 	return where_end(&w, r);
 }
 

@@ -51,7 +51,7 @@ static long end_open(struct task *t, struct end *e, int fd, gaddr where)
 	if (where) {
 		if (copy_from_guest(t, &e->pos, where, sizeof e->pos))
 			return -EFAULT;
-		return e->pos < 0 ? -EINVAL : 0;
+		return 0;
 	}
 	e->pos = end_seek(t, e, 0, SEEK_CUR);
 	if (e->pos == -ESPIPE && !e->f) {
@@ -59,6 +59,12 @@ static long end_open(struct task *t, struct end *e, int fd, gaddr where)
 		e->pos = 0;
 	}
 	return e->pos < 0 ? (long)e->pos : 0;
+}
+
+/* A position that was given: looked at when both descriptors are known to be good. */
+static bool bad_pos(const struct end *e)
+{
+	return e->pos < 0;
 }
 
 /* After `done` bytes: the new position goes where the old one came from. */
@@ -158,19 +164,35 @@ static long copy_loop(struct task *t, struct end *in, struct end *out, size_t co
 
 /* ---- what may be copied ------------------------------------------------------------------------------ */
 
+static long flags_of(const struct end *e)
+{
+	return e->f ? (long)e->f->open_flags : raw_syscall(__NR_fcntl, e->fd, F_GETFL);
+}
+
+static bool is_open(const struct end *e)
+{
+	long flags = flags_of(e);
+
+	return flags >= 0 && !(flags & O_PATH);
+}
+
 static bool may_read(const struct end *e)
 {
-	return !e->f || (!(e->f->flags & FILE_PATH) && (e->f->open_flags & O_ACCMODE) != O_WRONLY);
+	long flags = flags_of(e);
+
+	return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY;
 }
 
 static bool may_write(const struct end *e)
 {
-	return !e->f || (!(e->f->flags & FILE_PATH) && (e->f->open_flags & O_ACCMODE) != O_RDONLY);
+	long flags = flags_of(e);
+
+	return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
 }
 
 static bool appends(const struct end *e)
 {
-	long flags = e->f ? (long)e->f->open_flags : raw_syscall(__NR_fcntl, e->fd, F_GETFL);
+	long flags = flags_of(e);
 
 	return flags > 0 && flags & O_APPEND;
 }
@@ -185,15 +207,29 @@ static unsigned type_of(const struct end *e)
 	return raw_syscall(__NR_fstat, e->fd, &st) ? 0 : st.st_mode & S_IFMT;
 }
 
+/* A position was given for what has none. */
+static bool no_position(const struct end *e)
+{
+	unsigned type = e->where && !e->f ? type_of(e) : 0;
+
+	return type == S_IFIFO || type == S_IFSOCK;
+}
+
 static long sendfile_verdict(const struct end *in, const struct end *out)
 {
 	unsigned type = type_of(in);
 
-	if (!may_read(in) || !may_write(out))
+	if (!may_read(in))
+		return -EBADF;
+	if (no_position(in))
+		return -ESPIPE;
+	if (bad_pos(in))
+		return -EINVAL;
+	if (!may_write(out))
 		return -EBADF;
 	if (type != S_IFREG && type != S_IFBLK)
 		return -EINVAL;
-	return appends(out) ? -EINVAL : 0;
+	return appends(out) && type_of(out) != S_IFIFO ? -EINVAL : 0;
 }
 
 long sys_sendfile(struct task *t, int out_fd, int in_fd, gaddr offset, size_t count)
@@ -224,19 +260,24 @@ static bool same_file(const struct end *a, const struct end *b)
 }
 
 /* As the kernel's generic_copy_file_checks. */
-static long copy_verdict(const struct end *in, const struct end *out, size_t len)
+static long copy_verdict(const struct end *in, const struct end *out)
 {
 	unsigned from = type_of(in), to = type_of(out);
 
-	if (!may_read(in) || !may_write(out) || appends(out))
+	if (!is_open(in) || !is_open(out))
 		return -EBADF;
 	if (from == S_IFDIR || to == S_IFDIR)
 		return -EISDIR;
 	if (from != S_IFREG || to != S_IFREG)
 		return -EINVAL;
-	if (same_file(in, out) && in->pos < out->pos + (int64_t)len && out->pos < in->pos + (int64_t)len)
-		return -EINVAL;
-	return 0;
+	if (!may_read(in) || !may_write(out) || appends(out))
+		return -EBADF;
+	return bad_pos(in) || bad_pos(out) ? -EINVAL : 0;
+}
+
+static bool overlap(const struct end *in, const struct end *out, size_t len)
+{
+	return same_file(in, out) && in->pos < out->pos + (int64_t)len && out->pos < in->pos + (int64_t)len;
 }
 
 /* Within one file the copy must not run after the end that it moves itself. */
@@ -272,9 +313,11 @@ long sys_copy_file_range(struct task *t, int fd_in, gaddr off_in, int fd_out, ga
 	if (!r)
 		r = end_open(t, &out, fd_out, off_out);
 	if (!r)
-		r = cut_at_end(t, &in, &out, &len);
+		r = copy_verdict(&in, &out);
 	if (!r)
-		r = copy_verdict(&in, &out, len);
+		r = cut_at_end(t, &in, &out, &len);
+	if (!r && overlap(&in, &out, len))
+		r = -EINVAL;
 	if (!r)
 		r = copy_loop(t, &in, &out, len);
 	end_close(&in);
@@ -344,11 +387,15 @@ static long splice_verdict(const struct end *in, const struct end *out)
 {
 	const struct end *pipe = out->f ? in : out, *file = out->f ? out : in;
 
+	if (!is_open(in) || !is_open(out))
+		return -EBADF;
+	if (type_of(pipe) == S_IFIFO && pipe->where)
+		return -ESPIPE;
 	if (!may_read(in) || !may_write(out))
 		return -EBADF;
 	if ((in->f && out->f) || type_of(pipe) != S_IFIFO || type_of(file) != S_IFREG || appends(out))
 		return -EINVAL;
-	return pipe->where ? -ESPIPE : 0;
+	return bad_pos(in) || bad_pos(out) ? -EINVAL : 0;
 }
 
 /* Our /dev/fuse on one side: the messages of a server.  0: it is on neither. */

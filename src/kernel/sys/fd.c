@@ -115,15 +115,19 @@ long sys_dup3(struct task *t, int oldfd, int newfd, int flags)
 
 	if (fd_is_ours(newfd))
 		return -EBADF;
-	fd_forget_hint(t, newfd);
-	if (!fd_is_virtual(t, oldfd) && !fd_is_virtual(t, newfd))
-		return real_dup(t, oldfd, real_call(t, __NR_dup3, oldfd, newfd, flags));
+	if (!fd_is_virtual(t, oldfd) && !fd_is_virtual(t, newfd)) {
+		r = real_call(t, __NR_dup3, oldfd, newfd, flags);
+		if (r >= 0 && oldfd != newfd)	/* else newfd is what it was */
+			fd_forget_hint(t, newfd);
+		return real_dup(t, oldfd, r);
+	}
 	if (fd_is_ours(oldfd))
 		return -EBADF;
 	if (oldfd == newfd || flags & ~O_CLOEXEC)
 		return -EINVAL;
 	if (!number_allowed(t, newfd))
 		return -EBADF;
+	fd_forget_hint(t, newfd);
 	if (!fd_is_virtual(t, oldfd))
 		return replace_by_real(t, oldfd, newfd, flags);
 	f = fd_hold(t, oldfd);

@@ -40,6 +40,24 @@ long sys_symlinkat(struct task *t, gaddr target, int dfd, gaddr name)
 	return where_end(&w, r);
 }
 
+/* Nothing is there: is there a directory it could be in? */
+static long directory_error(const struct where *w)
+{
+	size_t n = strlen(w->path);
+	char dir[UM_PATH_MAX];
+	struct stat st;
+
+	while (n && w->path[n - 1] == '/')
+		n--;
+	while (n && w->path[n - 1] != '/')
+		n--;
+	if (!n)
+		return 0;
+	memcpy(dir, w->path, n);
+	dir[n] = 0;
+	return raw_syscall(__NR_newfstatat, w->dfd, dir, &st, 0);
+}
+
 /* What is wrong with a real place that the kernel will not be asked about. */
 static long real_error(const struct where *w)
 {
@@ -49,7 +67,7 @@ static long real_error(const struct where *w)
 	if (w->fs == &remote_fs)
 		return 0;
 	r = raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, AT_SYMLINK_NOFOLLOW);
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT ? directory_error(w) : r;
 }
 
 /* Both the kernel's, or both in one mount of a server: 0.  Else EXDEV, or what comes before it. */
@@ -65,18 +83,45 @@ static long same_world(const struct where *a, const struct where *b)
 	return r ? r : -EXDEV;
 }
 
+static bool is_there(const struct where *w)
+{
+	struct stat st;
+
+	return !raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, AT_SYMLINK_NOFOLLOW);
+}
+
 static long link_places(struct where *from, struct where *to, int flags)
 {
+	bool no_name = !to->fast && to->last != LAST_NAME;
 	long r = same_world(from, to);
 
-	if (!to->fast && to->last != LAST_NAME)
+	if (no_name || r) {
+		long e = place_call(from, access, EACCES, 0, 0);	/* it has to be there */
+
+		if (e)
+			return e;
+	}
+	if (no_name || (r == -EXDEV && to->fs != &remote_fs && is_there(to)))
 		return -EEXIST;
 	return r ? r : place_call(from, link, EPERM, to, flags);
+}
+
+/* The new name is no place, r tells why.  The kernel has looked at the old one before. */
+static long old_first(struct task *t, int dfd, gaddr old, unsigned flags, long r)
+{
+	struct where w;
+	long e = where_begin(&w, t, dfd, old, flags);
+
+	while (where_next(&w, &e))
+		e = place_call(&w, access, EACCES, 0, 0);
+	e = where_end(&w, e);
+	return e ? e : r;
 }
 
 /* The new name's directory first: it is fully resolved when where_begin() returns. */
 long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, int flags)
 {
+	unsigned follow = (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) | (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0);
 	struct where from, to;
 	long r;
 
@@ -85,9 +130,10 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
 	if (r == -EBUSY)
 		r = -EEXIST;	/* a mount point */
+	if (r < 0)
+		return old_first(t, olddfd, old, follow, r);
 	while (where_next(&to, &r)) {
-		r = where_begin(&from, t, olddfd, old, (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) |
-				(flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0));
+		r = where_begin(&from, t, olddfd, old, follow);
 		while (where_next(&from, &r))
 			r = link_places(&from, &to, flags);
 		r = where_end(&from, r);
@@ -95,12 +141,27 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	return where_end(&to, r);
 }
 
+/* The new name is no place, r tells why.  The kernel has looked for the old one's directory before. */
+static long old_directory_first(const struct where *from, unsigned flags, long r)
+{
+	long e;
+
+	if (from->fs != &real_fs)
+		return r;
+	e = raw_syscall(__NR_renameat2, from->dfd, from->upath, AT_FDCWD, 0, flags);
+	return e == -EFAULT ? r : e;
+}
+
 static long rename_places(struct where *from, struct where *to, unsigned flags)
 {
 	long r = same_world(from, to);
 
-	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME))
-		return flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY;
+	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME)) {
+		if (!r && from->fs == &real_fs)		/* the kernel refuses it, too, and knows what comes first */
+			return place_call(from, rename, EPERM, to, flags);
+		return old_directory_first(from, flags,
+					   flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY);
+	}
 	return r ? r : place_call(from, rename, EPERM, to, flags);
 }
 
@@ -115,6 +176,8 @@ long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new,
 	r = where_begin(&from, t, olddfd, old, WHERE_PARENT);
 	while (where_next(&from, &r)) {
 		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
+		if (r < 0)
+			r = old_directory_first(&from, flags, r);
 		while (where_next(&to, &r))
 			r = rename_places(&from, &to, flags);
 		r = where_end(&to, r);

@@ -20,10 +20,12 @@ static bool touches_agent(uint64_t addr, uint64_t len)
 /* May a descriptor opened like this be mapped so?  mmap(2), EACCES. */
 static long may_map(const struct file *f, int prot, int flags)
 {
-	unsigned mode = f->open_flags & O_ACCMODE;
+	unsigned mode = f->open_flags & O_ACCMODE, type = (unsigned)flags & MAP_TYPE;
 
 	if (f->flags & FILE_PATH)
 		return -EBADF;
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
 	if (f->kind != FILE_REMOTE || (f->mode & S_IFMT) != S_IFREG)
 		return -ENODEV;
 	if (mode == O_WRONLY || ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE) && mode != O_RDWR))
@@ -92,7 +94,7 @@ long sys_mmap(struct task *t, gaddr addr, size_t len, int prot, int flags, int f
 			return -EBADF;
 		return map_real(t, addr, len, prot, flags, fd, off);
 	}
-	long r = may_map(f, prot, flags);
+	long r = off & 4095 ? -EINVAL : may_map(f, prot, flags);
 	if (r == 0)
 		r = map_virtual(t, f, addr, len, prot, flags, off);
 	file_put(f);

@@ -163,7 +163,13 @@ static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int l
 	if (fd_is_ours(fd))
 		return -EBADF;
 	r = address_resolve(t, addr, length, &a, nr == __NR_bind ? fd : -1);
-	if (r < 0 || a.bound)
+	if (r < 0) {
+		int type, size = sizeof type;
+		long e = raw_syscall(__NR_getsockopt, fd, 1 /* SOL_SOCKET */, 3 /* SO_TYPE */, &type, &size);
+
+		return e ? e : r;		/* what is wrong with fd comes first */
+	}
+	if (a.bound)
 		return r;
 	if (r)
 		r = kernel_call(t, nr, fd, &a.sun, a.len);

@@ -21,6 +21,23 @@ static unsigned open_where(uint64_t flags)
 	return (nofollow ? WHERE_NOFOLLOW : 0) | (creates ? WHERE_CREATE : 0);
 }
 
+/*
+ * No path: r tells why.  But flags that contradict each other are refused before a path is looked at.  (Where there is
+ * one the kernel, or the server's side, does that itself.)
+ */
+static long no_path(uint64_t flags, long r)
+{
+	unsigned tmpfile = O_TMPFILE & ~O_DIRECTORY;
+
+	if (flags & O_PATH)
+		return r;
+	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+		return -EINVAL;
+	if (flags & tmpfile && (!(flags & O_DIRECTORY) || (flags & O_ACCMODE) == O_RDONLY))
+		return -EINVAL;
+	return r;
+}
+
 long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 {
 	struct where w;
@@ -28,6 +45,8 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 
 	if (!r && where_is_last(&w, name) && !w.below_plain)
 		return pass_last(t);
+	if (r < 0)
+		return no_path((unsigned)flags, r);
 	while (where_next(&w, &r))
 		r = place_call(&w, open, EACCES, flags, mode);
 	return where_end(&w, r);
@@ -166,6 +185,14 @@ static long remote_verdict(const struct where *w, int dfd, uint64_t resolve)
 	return resolve & BELOW && !is_below(w, dfd) ? -EXDEV : 0;
 }
 
+/* As real_open(): behind a bind mount a descriptor is not where the kernel says. */
+static long opened_how(struct where *w, long fd, const struct open_how *how)
+{
+	if (fd >= 0 && (w->bind || (w->below_plain && how->flags & O_DIRECTORY)))
+		where_opened(w, (int)fd);
+	return fd;
+}
+
 /*
  * And where it does not.  A path that the resolver has rewritten hides from the kernel what must be
  * tested, so the guest's own goes to it then; the resolver's result was real without a bind mount, hence both
@@ -177,11 +204,11 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 	long r;
 
 	if (w->upath == name)
-		return real_openat2(w, how);
+		return opened_how(w, real_openat2(w, how), how);
 	if (how->resolve & RESOLVE_NO_SYMLINKS && w->links)
 		return -ELOOP;
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
-		return real_openat2(w, how);
+		return opened_how(w, real_openat2(w, how), how);
 	if (w->bind || (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/')))
 		return -EXDEV;
 	r = real_check_link(w);
@@ -199,6 +226,8 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 	if (r)
 		return r;
 	r = begin_how(&w, t, dfd, name, &how);
+	if (r < 0)
+		return no_path(how.flags, r);
 	while (where_next(&w, &r)) {
 		if (w.fs == &real_fs || w.proc.what) {
 			r = proc_made(&w, real_how(&w, dfd, name, &how), (int)how.flags);

@@ -31,13 +31,28 @@ static long virtual_rw(struct task *t, int fd, struct guest_iov *g, uint64_t off
 	return r;
 }
 
+/* The memory or the flags are wrong, r tells how: but that the file is not open for this comes first. */
+static long mode_first(struct task *t, int fd, enum direction dir, long r)
+{
+	struct file *f = fd_hold(t, fd);
+	unsigned accmode;
+
+	if (!f)
+		return -EBADF;
+	accmode = f->open_flags & O_ACCMODE;
+	if (f->flags & FILE_PATH || accmode == O_ACCMODE || accmode == (dir == READING ? O_WRONLY : O_RDONLY))
+		r = -EBADF;
+	file_put(f);
+	return r;
+}
+
 /* Not inlined: it keeps the way of real descriptors short. */
 static __attribute__((noinline)) long single_rw(struct task *t, int fd, gaddr buf, size_t count, uint64_t offset, enum direction dir)
 {
 	struct guest_iov g;
 	long r = iov_single(&g, buf, count);
 
-	return r ? r : virtual_rw(t, fd, &g, offset, dir);
+	return r ? mode_first(t, fd, dir, r) : virtual_rw(t, fd, &g, offset, dir);
 }
 
 long sys_read(struct task *t, int fd, gaddr buf, size_t count)
@@ -56,8 +71,10 @@ long sys_write(struct task *t, int fd, gaddr buf, size_t count)
 
 static long positioned_rw(struct task *t, int fd, gaddr buf, size_t count, int64_t pos, enum direction dir)
 {
-	if (pos < 0 || (int64_t)count < 0 || pos > INT64_MAX - (int64_t)count)
+	if (pos < 0)
 		return -EINVAL;
+	if ((int64_t)count < 0 || pos > INT64_MAX - (int64_t)count)
+		return mode_first(t, fd, dir, -EINVAL);
 	return single_rw(t, fd, buf, count, (uint64_t)pos, dir);
 }
 
@@ -89,15 +106,21 @@ static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int
 
 	if (pos < -1)
 		return -EINVAL;
-	if (flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT)
-		return -EOPNOTSUPP;
 	r = iov_import(t, &g, vec, vlen);
 	if (r)
-		return r;
+		return mode_first(t, fd, dir, r);
+	if (!g.left) {
+		iov_done(&g);
+		return mode_first(t, fd, dir, 0);
+	}
+	if (flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT) {
+		iov_done(&g);
+		return mode_first(t, fd, dir, -EOPNOTSUPP);
+	}
 	if (flags & RWF_APPEND)
 		dir = APPENDING;
 	if (pos > INT64_MAX - (int64_t)g.left)
-		r = -EINVAL;
+		r = mode_first(t, fd, dir, -EINVAL);
 	else
 		r = virtual_rw(t, fd, &g, pos == -1 ? UM_OFFSET_FILE : (uint64_t)pos, dir);
 	iov_done(&g);
@@ -147,6 +170,8 @@ long sys_lseek(struct task *t, int fd, int64_t offset, int whence)
 		return -EBADF;
 	if (f->kind == FILE_FUSE_DEVICE)
 		r = -ESPIPE;
+	else if (f->flags & FILE_PATH)
+		r = -EBADF;
 	else if ((unsigned)whence > SEEK_MAX)
 		r = -EINVAL;
 	else

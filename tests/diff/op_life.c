@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Steps that start somebody else: a child or a thread that takes the next steps while its parent waits, and
+ * programs of the tree (prog.c tells what it was given).
+ */
+#include "diff.h"
+#include <pthread.h>
+#include <sched.h>
+
+static unsigned thread_steps;
+static int thread_unshares;
+static pid_t thread_id;
+
+static void say_status(int status)
+{
+	if (WIFEXITED(status))
+		say(" exit %d", WEXITSTATUS(status));
+	else
+		say(" killed by %s", sigabbrev_np(WTERMSIG(status)));
+}
+
+/* A pid is no result. */
+static void wait_for(pid_t pid, bool program)
+{
+	int status;
+
+	if (pid < 0) {
+		result(-1);
+		return;
+	}
+	while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
+		say(" EINTR");
+	if (program && WIFSIGNALED(status))
+		say(" killed");		/* a damaged program: SIGSEGV natively, SIGKILL in a view (docs/limits.md) */
+	else
+		say_status(status);
+}
+
+static void op_fork(void)
+{
+	static const unsigned long shared[] = { 0, 0, 0, CLONE_FILES, CLONE_FS, CLONE_FILES | CLONE_FS };
+	unsigned count = 1 + pick(12);
+	unsigned long flags = PICK_OF(shared);
+	pid_t pid;
+
+	if (!(features & FEAT_APART))
+		flags = 0;
+	say("%u steps, %#lx", count, flags);
+	if (depth_now() > 2) {
+		say(" too deep");
+		return;
+	}
+	flush_line();
+	pid = flags ? (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0L, 0L, 0L, 0L) : fork();
+	if (!pid) {
+		depth_add(1);
+		run_steps(count);
+		_exit(7);
+	}
+	say("  back:");
+	if (pid > 0)
+		skip_steps(count);
+	wait_for(pid, false);
+}
+
+static void *thread(void *arg)
+{
+	depth_add(1);
+	thread_id = (pid_t)syscall(SYS_gettid);
+	if (thread_unshares) {
+		say("  thread");
+		result(syscall(SYS_unshare, thread_unshares));
+		flush_line();
+	}
+	run_steps(thread_steps);
+	depth_add(-1);
+	return arg;
+}
+
+static void op_thread(void)
+{
+	static const int apart[] = { 0, 0, CLONE_FS, CLONE_FILES, CLONE_FS | CLONE_FILES };
+	pthread_t t;
+	int r;
+
+	thread_steps = 1 + pick(12);
+	thread_unshares = PICK_OF(apart);
+	if (!(features & FEAT_APART))
+		thread_unshares = 0;
+	say("%u steps, %#x", thread_steps, (unsigned)thread_unshares);
+	if (depth_now() > 2) {
+		say(" too deep");
+		return;
+	}
+	flush_line();
+	r = pthread_create(&t, NULL, thread, NULL);
+	if (!r) {
+		pthread_join(t, NULL);
+		while (!syscall(SYS_tgkill, getpid(), thread_id, 0))	/* descriptors of its own are closed then */
+			usleep(50);
+	}
+	say("  back: %d", r);
+}
+
+/* ---- programs ------------------------------------------------------------------------------------------------ */
+
+struct start {
+	struct upath p;
+	int flags;
+	bool at;
+	char **argv, **env;
+	volatile int error;
+};
+
+static void start_program(struct start *s)
+{
+	if (s->at)
+		syscall(SYS_execveat, s->p.dfd, s->p.arg, s->argv, s->env, s->flags);
+	else
+		syscall(SYS_execve, s->p.arg, s->argv, s->env);
+	s->error = errno;
+	_exit(99);
+}
+
+/* Where there are no leases. */
+static bool writes_to(int own, int fd)
+{
+	struct stat a, b;
+
+	return !fstat(own, &a) && !fstat(fd, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev &&
+	       (fcntl(own, F_GETFL) & (O_ACCMODE | O_PATH)) % O_PATH;
+}
+
+/*
+ * Is it open for writing?  The kernel says ETXTBSY then, a view does not (docs/limits.md): such a step is not done.
+ * A lease tells, as it cannot be had on what somebody writes to.
+ */
+static bool busy(int dfd, const char *path)
+{
+	int fd = *path ? openat(dfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : dup(dfd);
+	bool yes = fd >= 0 && fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
+
+	for (int own = 3; own < FD_TRIM && fd >= 0 && !yes; own++)
+		yes = own != fd && writes_to(own, fd);
+	close(fd);
+	return yes;
+}
+
+static bool any_busy(const struct upath *p)
+{
+	return (p->arg == p->text && busy(p->dfd, p->text)) || busy(FD_ROOT, "x") || busy(FD_ROOT, "s0");
+}
+
+static void op_exec(void)
+{
+	static const char *const programs[] = { "x", "@/x", "s0", "@/s1", "s2", "s3", "@/s4", "sx", "@/sx", "d/s5", "@/s0", "@/x", "@/s0" };
+	static const int flags[] = { 0, 0, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, 0x400 };
+	static struct start *s;
+	char *argv[] = { "name", "first", "", NULL }, *env[] = { "E=e", "F", NULL };
+	bool vforks = pick(2);
+	const char *name = NULL;
+	pid_t pid;
+
+	if (!s)
+		s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	s->argv = argv;
+	s->env = env;
+	s->error = 0;
+	s->at = pick(2);
+	if (pick(3)) {
+		s->p.dfd = AT_FDCWD;
+		s->p.arg = s->p.text;
+		name = PICK_OF(programs);
+		sprintf(s->p.text, "%s%s", *name == '@' ? root : "", name + (*name == '@'));
+		say("%s", name);
+	} else {
+		pick_at(&s->p);
+		if (s->p.dfd != AT_FDCWD)
+			s->at = true;
+	}
+	s->flags = s->at ? PICK_OF(flags) : 0;
+	if (s->flags == AT_EMPTY_PATH && !name && pick(2)) {
+		s->p.arg = s->p.text;
+		*s->p.text = 0;
+		say(" EMPTY");
+	}
+	say(", %s %#x", s->at ? "at" : "", (unsigned)s->flags);
+	if (any_busy(&s->p)) {
+		say(" busy");
+		return;
+	}
+	flush_line();
+	pid = vforks ? vfork() : fork();
+	if (!pid)
+		start_program(s);
+	say("  back:");
+	wait_for(pid, true);
+	if (s->error)
+		say(" %s", strerrorname_np(s->error));
+}
+
+static void op_proc(void)
+{
+	char name[PATH_MAX];
+	long n;
+
+	switch (pick(3)) {
+	case 0:
+		n = readlink("/proc/self/cwd", name, sizeof name - 1);
+		break;
+	case 1:
+		n = readlink("/proc/thread-self/cwd", name, sizeof name - 1);
+		break;
+	default:
+		n = readlink("/proc/self/root", name, sizeof name - 1);
+	}
+	if (n < 0) {
+		result(n);
+		return;
+	}
+	name[n] = 0;
+	say_path(name);
+}
+
+const struct op ops_life[] = {
+	{ "fork", op_fork, 8, 0 },
+	{ "thread", op_thread, 6, 0 },
+	{ "exec", op_exec, 10, 0 },
+	{ "proc", op_proc, 5, 0 },
+	{ 0 }
+};

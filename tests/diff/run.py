@@ -1,0 +1,427 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The differential fuzzer: the same random system calls in two worlds, compared line by line.
+
+usage: tests/diff/run.py [--worlds W,...] [--seeds A-B | --seconds N] [--steps N] [--keep-going] [--shrink]
+       tests/diff/run.py --replay FILE [--worlds W,...] [--shrink]
+       tests/diff/run.py --check [--worlds W,...]
+
+tests/diff/difftest makes a small tree and N random steps on it; every step prints a line.  It runs once in the world's
+oracle and once in the world itself, from the same seed, at the same path.  The first line that differs is shown with
+what came before it, the seed, and how to repeat it.  --shrink takes steps away as long as the difference
+stays, and writes the sequence that is left to $BUILD/diff/WORLD-SEED.seq, which --replay runs; tests/diff/seeds/
+keeps those that once differed.
+
+Worlds, each with its oracle:
+
+  view      a view without mounts; natively
+  mount1    a view with a disk image mounted beside the tree; natively
+  mount5    a view with five mounts beside the tree (an image, four binds); natively
+  bind      a view in which the tree lies behind `--bind`, so far below it that no path crosses its edge; natively
+  ext4      a view in which the tree lies on a mounted ext4 image; the same server (fuse2fs) under the kernel's
+            FUSE, so this world needs root and /dev/fuse
+
+What is left out of a world, because the product says that it differs (docs/limits.md) or because the oracle is at
+fault, stands in LEFT_OUT with its reason.
+
+Runs as whoever calls it: root or an ordinary user.  Environment: BUILD, UMVIEW, TMPDIR.
+"""
+import argparse
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(HERE, "../../build")))
+UMVIEW = os.path.abspath(os.environ.get("UMVIEW", os.path.join(BUILD, "umview")))
+PROGRAMS = os.path.join(BUILD, "tests/diff")
+ROOT = os.geteuid() == 0
+PADDING = "/".join("123456789abcde")        # more directories above the tree than any path can climb
+TIMEOUT = 20
+
+APART = "a cwd is not shared without memory, nor are descriptors of virtual files: docs/limits.md"
+LEFT_OUT = {
+    "view": {},
+    "mount1": {"apart": APART},
+    "mount5": {"apart": APART},
+    "bind": {
+        "apart": APART,
+        "resolve": "the order of errors with openat2's rules behind a mount: docs/limits.md",
+        "longname": "which of two errors is told: docs/limits.md",
+        "order": "with magic links of /proc: docs/limits.md",
+        "environ": "/proc/PID/fd shows where files behind a bind mount really are: docs/limits.md",
+    },
+    "ext4": {
+        "resolve": "the order of errors with openat2's rules behind a mount: docs/limits.md",
+        "longname": "the kernel's FUSE passes names of more than 255 bytes on, and fuse2fs says ENOENT",
+        "noappend": "RWF_NOAPPEND is not there: EOPNOTSUPP",
+        "shared": "no shared writable mappings: docs/limits.md",
+        "map": "a mapping is a copy of the file as it was then",
+        "special": "what is behind a FIFO or socket of a mount shows: docs/limits.md",
+        "rename": "as the server says, and the kernel asks it only after its own look",
+        "direct": "O_DIRECT is the server's affair, and nobody needs access mode 3",
+        "ready": "to the kernel an O_PATH descriptor of a mount is an ordinary file's",
+        "perm": "the kernel's FUSE drops sticky bits, and who mounts an image may do everything in it",
+        "hole": "which errors come first is the server's affair",
+        "order": "between a mount and what is none: docs/limits.md",
+        "dirsize": "the kernel's FUSE remembers link counts of directories",
+        "atime": "the kernel's FUSE does not ask for it again",
+        "apart": APART,
+    },
+}
+
+
+class Failure(Exception):
+    """The fuzzer itself could not work."""
+
+
+def sh(*command, **more):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    if done.returncode:
+        raise Failure("%s: %s" % (" ".join(command), done.stdout.strip()))
+
+
+def remove(path):
+    """Also what a step has made unreadable."""
+    if os.path.lexists(path):
+        if not ROOT:
+            subprocess.run(["chmod", "-R", "u+rwX", path], stderr=subprocess.DEVNULL, check=False)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def run(command, cwd):
+    """Its status; output of a step goes to a file of its own."""
+    try:
+        done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=TIMEOUT, check=False)
+        said = done.stdout.decode(errors="replace")
+        said = re.sub(r"^umview: agent in process .*\n", "", said, flags=re.M).strip()  # of a damaged program
+        return "status %d%s" % (done.returncode, ": " + said if said else "")
+    except subprocess.TimeoutExpired:
+        return "does not end"
+
+
+class World:
+    """A view without mounts, and natively.  `place` is where a world may mount; the tree lies below it."""
+
+    def __init__(self, name, base):
+        self.name = name
+        self.base = base
+        self.real_mount = False             # does the oracle mount, too?
+
+    def place(self):
+        return os.path.join(self.base, PADDING, "w") if self.real_mount else os.path.join(self.base, "w")
+
+    def tree(self):
+        return os.path.join(self.place(), "t") if self.real_mount else os.path.join(self.place(), PADDING, "t")
+
+    def prepare(self):
+        """Before each of the two runs: an empty place."""
+        remove(self.base)
+        os.makedirs(self.base)
+        os.makedirs(os.path.dirname(self.tree()))
+
+    def oracle(self, command):
+        return run(command, self.base)
+
+    def options(self):
+        return []
+
+    def more(self):
+        """Options of difftest."""
+        return []
+
+    def missing(self):
+        """Why this world cannot be had here, or None."""
+        return None
+
+    def view(self, command):
+        return run([UMVIEW] + self.options() + ["--"] + command, self.base)
+
+
+def image_made(path):
+    """An empty ext4 image with the directories above the tree."""
+    if not os.path.exists(path):
+        with tempfile.TemporaryDirectory() as tree:
+            os.makedirs(os.path.join(tree, PADDING))
+            os.chmod(tree, 0o777)
+            sh("truncate", "-s", "16M", path)
+            sh("mke2fs", "-q", "-t", "ext4", "-d", tree, path)
+
+
+class Beside(World):
+    """Mounts that have nothing to do with the tree."""
+
+    def __init__(self, name, base, binds):
+        super().__init__(name, base)
+        self.binds = binds
+
+    def options(self):
+        other = os.path.join(self.base, "other")
+        image = os.path.join(other, "image")
+        os.makedirs(os.path.join(other, "m"))
+        shutil.copyfile(PRISTINE, image)
+        options = ["--mount", image, os.path.join(other, "m")]
+        for i in range(self.binds):
+            for name in ("from%d" % i, "to%d" % i):
+                os.makedirs(os.path.join(other, name))
+            options += ["--bind", os.path.join(other, "from%d" % i), os.path.join(other, "to%d" % i)]
+        return options
+
+
+class Bind(World):
+    """The tree behind a bind mount."""
+
+    def prepare(self):
+        super().prepare()
+        below = os.path.relpath(os.path.dirname(self.tree()), self.place())
+        os.makedirs(os.path.join(self.base, "real", below))
+
+    def more(self):
+        return ["--other-root", os.path.join(self.base, "real", os.path.relpath(self.tree(), self.place()))]
+
+    def options(self):
+        return ["--bind", os.path.join(self.base, "real"), self.place()]
+
+
+class Ext4(World):
+    """The tree on an image that fuse2fs serves."""
+
+    def __init__(self, name, base):
+        super().__init__(name, base)
+        self.real_mount = True
+        self.image = os.path.join(base, "image")
+
+    def prepare(self):
+        super().prepare()
+        shutil.copyfile(PRISTINE, self.image)
+
+    def oracle(self, command):
+        sh("fuse2fs", "-o", "fakeroot", self.image, self.place())
+        try:
+            return run(command, self.base)
+        finally:
+            sh("fusermount", "-u", self.place())
+
+    def missing(self):
+        return None if ROOT and os.path.exists("/dev/fuse") else "its oracle needs root and /dev/fuse"
+
+    def options(self):
+        return ["--mount", self.image, self.place()]
+
+
+def world_named(name, base):
+    if name == "view":
+        return World(name, base)
+    if name in ("mount1", "mount5"):
+        return Beside(name, base, 0 if name == "mount1" else 4)
+    if name == "bind":
+        return Bind(name, base)
+    if name == "ext4":
+        return Ext4(name, base)
+    raise Failure("no world '%s'" % name)
+
+
+def compare(world, what):
+    """The difference, or None.  What does not show again in two more runs is said and does not count."""
+    difference = compare_once(world, what)
+    if difference and not compare_once(world, what) and not compare_once(world, what):
+        print("# did not show again (world %s, %s):" % (world.name, " ".join(what)))
+        print("\n".join("# " + line for line in difference.split("\n")[-2:]), flush=True)
+        return None
+    return difference
+
+
+def compare_once(world, what):
+    """Runs difftest with the options `what` on both sides: None, or the difference as text."""
+    lines = []
+    for side in (world.oracle, world.view):
+        world.prepare()
+        out = os.path.join(world.base, "out")
+        command = [PROGRAMS + "/difftest", world.tree(), "--program", PROGRAMS + "/prog", "--out", out] + what
+        command += world.more()
+        if LEFT_OUT[world.name]:
+            command += ["--without", ",".join(LEFT_OUT[world.name])]
+        status = side(command)
+        with open(out, errors="replace") as file:
+            lines.append(file.read().split("\n")[:-1] + [status])
+    if lines[0] == lines[1]:
+        if lines[0][-1] != "status 0":
+            raise Failure("%s, on both sides: %s" % (" ".join(what), "\n".join(lines[0][-8:])))
+        return None
+    at = next(i for i, (a, b) in enumerate(zip(*lines)) if a != b)
+    context = ["    " + line[:300] for line in lines[0][max(0, at - 8):at]]
+    return "\n".join(context + ["  - " + lines[0][at][:1500], "  + " + lines[1][at][:1500]])
+
+
+def operation(difference):
+    """The operation whose line differs: a shrunk sequence shall show the same one."""
+    found = re.search(r"^  - [0-9]+'* ([a-z0-9_]+)", difference or "", re.M)
+    return found.group(1) if found else difference and "other"
+
+
+def shrunk(world, steps, wanted, seconds=300):
+    """The steps that are needed for a difference: ever smaller pieces are taken away while it stays."""
+    path = os.path.join(os.path.dirname(world.base), "shrink")
+    end = time.time() + seconds
+
+    def differs(some):
+        with open(path, "w") as file:
+            file.write("\n".join(some) + "\n")
+        return operation(compare_once(world, ["--replay", path])) == wanted
+
+    size = len(steps) // 2
+    while size and time.time() < end:
+        at = 0
+        while at < len(steps) and time.time() < end:
+            fewer = steps[:at] + steps[at + size:]
+            if fewer and differs(fewer):
+                steps = fewer
+            else:
+                at += size
+        size //= 2
+    return steps
+
+
+def recorded(world, what):
+    """The steps of a run, as --replay takes them."""
+    path = os.path.join(os.path.dirname(world.base), "record")
+    world.prepare()
+    run([PROGRAMS + "/difftest", world.tree(), "--program", PROGRAMS + "/prog", "--out", "/dev/null",
+         "--record", path] + what, world.base)
+    with open(path) as file:
+        return file.read().split("\n")[:-1]
+
+
+def report(world, difference, what, args):
+    """Says what differs and how to see it again."""
+    print("difference in world %s (%s):" % (world.name, " ".join(what)))
+    print(difference)
+    print("  - oracle, + view; again: tests/diff/run.py --worlds %s %s" % (world.name, args.again))
+    if not args.shrink:
+        return
+    steps = shrunk(world, recorded(world, what), operation(difference))
+    os.makedirs(os.path.join(BUILD, "diff"), exist_ok=True)
+    name = os.path.join(BUILD, "diff", "%s-%s.seq" % (world.name, args.label))
+    with open(name, "w") as file:
+        file.write("# worlds: %s\n" % world.name + "\n".join(steps) + "\n")
+    print("shrunk to %d steps: tests/diff/run.py --worlds %s --replay %s" % (len(steps), world.name, name))
+    print(compare_once(world, ["--replay", name]))
+
+
+def seeds_of(args):
+    if args.seeds:
+        first, _, last = args.seeds.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+        return
+    start = random.SystemRandom().randrange(1 << 40)
+    end = time.time() + args.seconds
+    while time.time() < end:
+        yield start
+        start += 1
+
+
+def arguments():
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument("--worlds", default="view")
+    p.add_argument("--seeds")
+    p.add_argument("--seconds", type=float, default=10)
+    p.add_argument("--steps", type=int, default=600)
+    p.add_argument("--replay")
+    p.add_argument("--keep-going", action="store_true")
+    p.add_argument("--shrink", action="store_true")
+    p.add_argument("--check", action="store_true")
+    return p.parse_args()
+
+
+def fuzz(args, base):
+    """The number of seeds with a difference."""
+    bad = 0
+    for name in args.worlds.split(","):
+        world = world_named(name, os.path.join(base, "d"))
+        runs = differing = 0
+        if world.missing():
+            print("%s: skipped: %s" % (name, world.missing()))
+            continue
+        for seed in [None] if args.replay else seeds_of(args):
+            what = ["--replay", os.path.abspath(args.replay)] if args.replay else [
+                "--seed", str(seed), "--steps", str(args.steps)]
+            args.label = str(seed) if seed is not None else os.path.basename(args.replay)
+            args.again = "--replay " + args.replay if args.replay else "--steps %d --seeds %d" % (args.steps, seed)
+            difference = compare(world, what)
+            runs += 1
+            if difference:
+                differing += 1
+                report(world, difference, what, args)
+                if not args.keep_going:
+                    break
+        bad += differing
+        print("%s: %d of %d %s differ%s" % (name, differing, runs, "replays" if args.replay else "seeds",
+                                           "" if args.replay else ", %d steps each" % args.steps), flush=True)
+    return bad
+
+
+FIXED_SEEDS = range(1, 4)
+
+
+def worlds_of(path):
+    """The worlds in which a kept sequence once differed: its first line names them."""
+    with open(path) as file:
+        return file.readline().replace("# worlds:", "").split()
+
+
+def check(args, base):
+    """What `make check` runs, as TAP without numbers: every kept sequence, and each world with some seeds and one by chance."""
+    tests, chosen = [], args.worlds.split(",")
+    seeds = os.path.join(HERE, "seeds")
+    for name in sorted(os.listdir(seeds)):
+        path = os.path.join(seeds, name)
+        tests += [(world, "kept sequence " + name, [["--replay", path]]) for world in worlds_of(path)
+                  if world in chosen]
+    chance = random.SystemRandom().randrange(1 << 40)
+    print("# seed by chance: %d" % chance)
+    for world in chosen:
+        tests.append((world, "random steps", [["--seed", str(seed), "--steps", "600"]
+                                              for seed in list(FIXED_SEEDS) + [chance]]))
+    bad = 0
+    for name, title, runs in tests:
+        world = world_named(name, os.path.join(base, "d"))
+        if world.missing():
+            print("ok - %s [%s] # SKIP %s" % (title, name, world.missing()))
+            continue
+        differences = []
+        for what in runs:
+            difference = compare(world, what)
+            if difference:
+                differences.append("tests/diff/run.py --worlds %s %s\n%s" % (
+                    name, " ".join(what).replace("--seed ", "--seeds "), difference))
+        bad += bool(differences)
+        print("%sok - %s [%s]" % ("not " if differences else "", title, name), flush=True)
+        for line in "\n".join(differences).split("\n") if differences else []:
+            print("# " + line)
+    return bad
+
+
+def main():
+    global PRISTINE
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    args = arguments()
+    base = tempfile.mkdtemp(prefix="umdiff.")
+    PRISTINE = os.path.join(base, "pristine")
+    try:
+        image_made(PRISTINE)
+        return 1 if (check(args, base) if args.check else fuzz(args, base)) else 0
+    except Failure as failure:
+        print("run.py:", failure, file=sys.stderr)
+        return 2
+    finally:
+        remove(base)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
