@@ -78,15 +78,17 @@ static long open_real(struct where *w)
 
 	if ((w->flags & WHERE_EMPTY) && !*(const char *)w->upath) {
 		char link[32];
-		text_format(link, sizeof link, "/proc/self/fd/%d", w->dfd);
+		text_format(link, sizeof link, w->dfd == AT_FDCWD ? "." : "/proc/self/fd/%d", w->dfd);
 		fd = raw_syscall(__NR_openat, AT_FDCWD, link, flags & ~O_NOFOLLOW, 0);
+		if (fd == -ENOENT)
+			fd = -EBADF;
 	} else {
 		fd = raw_syscall(__NR_openat, w->dfd, w->upath, flags, 0);
 	}
 	if (fd == -ELOOP && w->fast && !(w->flags & WHERE_NOFOLLOW))
 		return -UM_EAGAIN;
 	if (fd < 0)
-		return fd;
+		return fd == -ENXIO ? -EACCES : fd;	/* a socket */
 	r = check_executable(fd);
 	if (r < 0) {
 		raw_syscall(__NR_close, fd);
@@ -495,12 +497,23 @@ static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, g
 	return r;
 }
 
+/* Flags that there are not: but what is wrong with the path itself comes first. */
+static long bad_flags(struct task *t, gaddr path, int flags)
+{
+	char text[UM_PATH_MAX];
+	long n = string_from_guest(t, text, path, sizeof text);
+
+	if (n < 0)
+		return n;
+	return n || flags & AT_EMPTY_PATH ? -EINVAL : -ENOENT;
+}
+
 long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags)
 {
 	struct exec_buf *b = NULL;
 
 	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
-		return -EINVAL;
+		return bad_flags(t, path, flags);
 	long r = new_buf(t, argv, &b);
 	if (r == 0)
 		r = exec_with(t, b, dfd, path, argv, envp, flags);

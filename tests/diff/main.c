@@ -26,7 +26,7 @@ static const struct op *const tables[] = {
 static const char *const feature_names[] = {
 	"lock", "xattr", "shared", "map", "special", "rename", "tmpfile", "hole", "perm", "time", "dirsize", "owner",
 	"direct", "statfs", "hardlink", "dino", "same", "unlinked", "environ", "longname", "resolve", "noappend", "ready", "apart", "atime", "order",
-	
+
 };
 
 static uint64_t seed;
