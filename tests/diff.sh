@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The differential fuzzer for some 20 seconds, as tools/check.sh calls it: kept sequences, fixed seeds, one by chance.
+# The differential fuzzer for some 20 seconds, as tools/check.sh calls it: kept sequences and fixed seeds.
 # As an ordinary user, but for the world whose oracle needs root.
 #
 # usage: tests/diff.sh [BUILD]

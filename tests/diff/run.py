@@ -376,18 +376,18 @@ def worlds_of(path):
 
 
 def check(args, base):
-    """What `make check` runs, as TAP without numbers: every kept sequence, and each world with some seeds and one by chance."""
+    """What `make check` runs, as TAP without numbers: every kept sequence, and each world with some seeds.
+
+    Always the same ones: what a seed by chance finds (make soak) must not turn somebody else's change red."""
     tests, chosen = [], args.worlds.split(",")
     seeds = os.path.join(HERE, "seeds")
     for name in sorted(os.listdir(seeds)):
         path = os.path.join(seeds, name)
         tests += [(world, "kept sequence " + name, [["--replay", path]]) for world in worlds_of(path)
                   if world in chosen]
-    chance = random.SystemRandom().randrange(1 << 40)
-    print("# seed by chance: %d" % chance)
     for world in chosen:
         tests.append((world, "random steps", [["--seed", str(seed), "--steps", "600"]
-                                              for seed in list(FIXED_SEEDS) + [chance]]))
+                                              for seed in FIXED_SEEDS]))
     bad = 0
     for name, title, runs in tests:
         world = world_named(name, os.path.join(base, "d"))
