@@ -83,6 +83,7 @@ struct fuse_node {
 	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */
 	uint64_t changed;		/* conn.version of the last change made through us */
 	struct fuse_mutex lock;		/* writers of a file; changes of names in a directory */
+	struct fuse_mutex release;	/* held while the server is told of a last close */
 	struct fuse_lock *locks;	/* held by guests: fuse_lock.c */
 	bool atime_stale;		/* it was read since attr came */
 	bool bad;			/* the server contradicted itself: EIO from now on */
@@ -117,6 +118,7 @@ struct fuse_handle {
 	bool mature;			/* its carrier was seen locked, or it was closed once */
 	bool opening;			/* its number has not been told to anybody yet */
 	bool dead;			/* to be released when nobody uses it */
+	bool releasing;			/* the server is being told: node->release */
 	bool at_end;			/* directory: the last READDIR said so */
 	bool flocked;			/* flock(2) was used, and the server does it */
 	uint32_t opener;		/* thread that opened it */

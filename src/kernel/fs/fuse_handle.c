@@ -179,6 +179,16 @@ static struct fuse_handle *find_over(struct fuse_conn *c, const struct fuse_node
 	return NULL;
 }
 
+static bool is_releasing(const struct fuse_conn *c, const struct fuse_node *n)
+{
+	for (unsigned k = 0; k < FUSE_HANDLES; k++)
+		for (const struct fuse_handle *h = c->handles[k]; h; h = h->chain)
+			if (h->node == n && h->releasing)
+				return true;
+	return false;
+}
+
+/* A server with several threads may still work on a release that was sent before: wait for those, too. */
 void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 {
 	struct fuse_handle *h;
@@ -187,6 +197,10 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 		h->dead = true;
 		fuse_flush(j, h);
 		fuse_release(j, h);
+	}
+	while (n->nopen && is_releasing(j->c, n)) {
+		fuse_mutex_lock(j, &n->release);
+		fuse_mutex_unlock(j, &n->release);
 	}
 }
 
@@ -219,8 +233,13 @@ void fuse_release(struct fuse_job *j, struct fuse_handle *h)
 		in.release_flags = FUSE_RELEASE_FLOCK_UNLOCK;
 		in.lock_owner = FUSE_OWNER_FILE | h->number;
 	}
-	if (!h->unopened)
+	if (!h->unopened) {
+		h->releasing = true;
+		fuse_mutex_lock(j, &h->node->release);
 		fuse_call_plain(j, h->is_dir ? FUSE_RELEASEDIR : FUSE_RELEASE, h->node->nodeid,
 				&in, sizeof in);
+		h->releasing = false;
+		fuse_mutex_unlock(j, &h->node->release);
+	}
 	fuse_handle_free(j->c, h);
 }
