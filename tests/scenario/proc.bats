@@ -14,8 +14,8 @@ describe='for f in maps numa_maps limits cmdline environ auxv mounts mountinfo; 
 	sleep 50 3>&- &
 	export P=$!
 	until_true grep -q sleep "/proc/$P/cmdline"
-	sh -c "$describe" 2>&1 | sed 's/mapmax=[0-9]* //' >native || true
-	umview -- sh -c "$describe" 2>&1 | sed 's/mapmax=[0-9]* //' >inside || true
+	sh -c "$describe" 2>&1 | sed 's/\(mapmax\|active\)=[0-9]* //g' >native || true
+	umview -- sh -c "$describe" 2>&1 | sed 's/\(mapmax\|active\)=[0-9]* //g' >inside || true
 	kill "$P"
 	grep -q '/sleep$' native
 	diff native inside
