@@ -161,6 +161,19 @@ uint64_t patch_normalise(uint64_t rip)
 	return stub_word(stub, rip - stub < STUB_TAIL ? STUB_SITE : STUB_RESUME);
 }
 
+bool patch_stub_begins(uint64_t rip, uint32_t *nr)
+{
+	if (!rip || stub_of(rip) != rip)
+		return false;
+	memcpy(nr, (void *)(rip + STUB_TAIL + STUB_NR), sizeof *nr);
+	return true;
+}
+
+uint64_t patch_resume(uint64_t stub)
+{
+	return stub_word(stub, STUB_RESUME);
+}
+
 /* ---- patching one site ------------------------------------------------------------------------------ */
 
 /* The code around a site, as far as it can be read: *from is its address.  Bytes, 0 if none. */

@@ -24,6 +24,10 @@ uint64_t patch_site_of_trap(uint64_t rip);
 /* An address inside a stub becomes the same state's at the site: guests never see our stubs. */
 uint64_t patch_normalise(uint64_t rip);
 
+/* Is rip a stub's first instruction?  Then *nr is its call's number, and patch_resume() tells what is behind that. */
+bool patch_stub_begins(uint64_t rip, uint32_t *nr);
+uint64_t patch_resume(uint64_t stub);
+
 /* Where stubs are: an array of STUB_AREAS, and where it stands how many are used. */
 #define STUB_AREAS	64
 struct stub_area {

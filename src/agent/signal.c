@@ -373,7 +373,7 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 		trap_call(t, info, uc);
 		return;
 	}
-	if (take_forced(t, sig, info, uc))
+	if (take_forced(t, sig, info, uc) || (sig == SIGTRAP && step_taken(t, info, uc)))
 		return;
 	bool by_mask = t->sig->waiting && uc->mc.rip == (uint64_t)call_returned && (long)uc->mc.rax == -EINTR;
 	if (sig == SIGSYS && (sigsys_is_none(info) || sigsys_hold(t, info, by_mask))) {

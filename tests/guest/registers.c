@@ -405,3 +405,43 @@ TEST(context_of_site, "a signal sent to oneself shows the program's own place be
 			break;
 	}
 }
+
+/* ---- the trap flag --------------------------------------------------------------------------------- */
+
+static volatile int steps;
+
+static void on_step(int sig, siginfo_t *info, void *uc)
+{
+	(void)sig;
+	(void)info;
+	if (++steps > 100000)		/* going in circles */
+		((ucontext_t *)uc)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
+}
+
+TEST(single_steps, "a program steps through its own calls, cold ones and often made ones")
+{
+	struct sigaction sa = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO }, old;
+	char buf[3] = "";
+	struct stat st;
+	int p[2], r, q, m = 0, after;
+
+	MUST(pipe(p));
+	EQ(write(p[1], "ab", 2), 2);
+	umask(022);
+	for (int i = 0; i < 100; i++)
+		umask(022);
+	OK(sigaction(SIGTRAP, &sa, &old));
+	__asm__ volatile("pushfq\n\torl $0x100,(%%rsp)\n\tpopfq" ::: "cc", "memory");
+	r = (int)read(p[0], buf, 2);
+	q = stat("/", &st);
+	for (int i = 0; i < 3; i++)
+		m += umask(022);
+	after = steps;
+	__asm__ volatile("pushfq\n\tandl $~0x100,(%%rsp)\n\tpopfq" ::: "cc", "memory");
+	OK(sigaction(SIGTRAP, &old, NULL));
+	EQ(r, 2);
+	STR(buf, "ab");
+	EQ(q, 0);
+	EQ(m, 3 * 022);
+	TRUE(after > 20 && steps >= after && steps < 10000);	/* it was stepped on to the end */
+}
