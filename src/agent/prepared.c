@@ -57,6 +57,12 @@ bool prepared_stubs(const struct um_prepared *p, uint64_t bias)
 	return patch_adopt(at, p->stubs_size);
 }
 
+bool prepared_text(const struct um_prepared *p, uint64_t bias)
+{
+	return raw_syscall(__NR_mmap, bias + p->text_vaddr, p->text_size, PROT_READ | PROT_EXEC,
+			   MAP_PRIVATE | MAP_FIXED, process.world_fd, p->copy) >= 0;
+}
+
 /* The whole file: [addr, addr + len), and the stubs behind it. */
 static bool map_whole(gaddr addr, size_t len, int flags, int fd, long *result)
 {
