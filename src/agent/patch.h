@@ -16,6 +16,7 @@ void patch_count(struct task *t, uint64_t site);
  * false: too many. */
 bool patch_adopt(uint64_t base, uint64_t size);
 bool patch_is_adopted(uint64_t base);
+void patch_forget(uint64_t base);
 
 /* The address to execute again for a trap that will return to `rip`: the instruction before it, or the
  * patched site if the trap came from a stub's own syscall. */

@@ -109,3 +109,16 @@ bool prepared_mmap(gaddr addr, size_t len, int prot, int flags, int fd, int64_t 
 		return map_text(addr, len, flags, fd, off, result);
 	return false;
 }
+
+void prepared_munmap(gaddr addr, size_t len)
+{
+	for (uint32_t i = 0; i < UM_PREPARED; i++) {
+		const struct um_prepared *p = &process.world->prepared[i];
+		uint64_t stubs = addr + p->stubs_vaddr;
+
+		if (len != p->map_length || !p->stub_pages || !patch_is_adopted(stubs))
+			continue;
+		patch_forget(stubs);
+		raw_syscall(__NR_munmap, stubs, p->stub_pages * PAGE);
+	}
+}

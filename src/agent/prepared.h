@@ -26,4 +26,7 @@ bool prepared_text(const struct um_prepared *p, uint64_t bias);
  */
 bool prepared_mmap(gaddr addr, size_t len, int prot, int flags, int fd, int64_t off, long *result);
 
+/* The guest has unmapped [addr, addr + len): if that was a prepared file, its stubs go with it. */
+void prepared_munmap(gaddr addr, size_t len);
+
 #endif
