@@ -59,12 +59,6 @@ static bool is_synchronous(int sig, const struct kernel_siginfo *info)
 				  sig == SIGFPE || sig == SIGTRAP);
 }
 
-static struct task *task_of_stack(void)
-{
-	uint64_t sp = (uint64_t)__builtin_frame_address(0);
-	return (struct task *)((sp & ~(uint64_t)(TASK_SPAN - 1)) + TASK_OFFSET);
-}
-
 static size_t fpstate_size(const char *fp)
 {
 	uint32_t magic, size;
