@@ -16,7 +16,7 @@
 #define WARM	40		/* calls after which a view has patched the site */
 #define POINTS	4000
 #define STEPS	20000
-#define NEVER	2		/* the child's status when no signal came */
+enum { NEVER = 2, ELSEWHERE };	/* the child's status when no signal came, or not in the call that is meant */
 #define FLAGS	0xcd5		/* what arithmetic leaves, and the direction */
 
 struct args { long a, b, c, flags; };
@@ -68,6 +68,7 @@ static enum how how;
 static bool in_file;		/* what is read is a file of the scratch directory, which may be virtual */
 static int fds[2], others[2];
 static volatile int handled;
+static volatile bool calling, elsewhere;
 static sigjmp_buf back;
 static char buf[4096];
 
@@ -105,6 +106,10 @@ static void handler(int sig, siginfo_t *info, void *uc)
 	(void)sig;
 	(void)info;
 	handled++;
+	if (!calling) {
+		elsewhere = true;
+		return;
+	}
 	check_context(&((ucontext_t *)uc)->uc_mcontext);
 	if (how == FEEDS)
 		EQ(write(fds[1], "f", 1), 1);
@@ -185,12 +190,14 @@ static _Noreturn void child(int restart)
 	MUST(ptrace(PTRACE_TRACEME, 0, 0, 0));
 	raise(SIGSTOP);
 	if (!sigsetjmp(back, 1)) {
+		calling = true;
 		once(arguments(), result());
+		calling = false;
 		check_effect();
 		EQ(how == JUMPS, 0);
 	}
-	if (!handled && !guest_bad)
-		_exit(NEVER);
+	if ((!handled || elsewhere) && !guest_bad)
+		_exit(elsewhere ? ELSEWHERE : NEVER);
 	EQ(handled, 1);
 	if (how == JUMPS && call == &calls[READ]) {	/* the first may have been made, or not */
 		how = RETURNS;
@@ -307,6 +314,8 @@ static enum came shoot(unsigned long at, int restart)
 		}
 		sig = WSTOPSIG(status);
 	} while (WIFSTOPPED(status));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == ELSEWHERE)
+		return ENDED;
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		guest_fail(__LINE__, "%s: status %x after a signal at %lx", call->name, status, at);
 	return THERE;
