@@ -86,8 +86,7 @@ void own_unmap(void *p, size_t size);
 /* ---- locks: within one process; all of them are taken around fork ----------------------------------- */
 
 struct lock {
-	uint32_t word;		/* 0 free, 1 held, 2 held and somebody sleeps */
-	uint32_t owner;		/* thread that holds it, for whoever finds it killed; 0 unknown */
+	uint32_t word;		/* 0 free, else who holds it, and whether somebody sleeps: lock.c */
 };
 void lock_acquire(struct lock *l);
 void lock_release(struct lock *l);

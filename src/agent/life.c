@@ -109,21 +109,34 @@ static void discard(struct task *nt)
 
 /* ---- children that share our memory ---------------------------------------------------------------------- */
 
-/* Children of this kind that were killed could not give back what they had. */
+/* A child of this kind that was killed, or NULL.  It is found once. */
+static struct task *find_killed(const struct task *t)
+{
+	struct task *o = NULL;
+
+	lock_acquire(&tasks_lock);
+	while ((o = task_next(o)))
+		if (o->pid != t->pid && o->pid && o->life->own_process && !o->life->vfork &&
+		    raw_syscall(__NR_kill, o->pid, 0) == -ESRCH)
+			break;
+	if (o)
+		o->pid = 0;
+	lock_release(&tasks_lock);
+	return o;
+}
+
+/* Who was killed could not give back what it had.  (Not under tasks_lock, which giving back may take.) */
 static void release_killed(struct task *t)
 {
-	lock_acquire(&tasks_lock);
-	for (struct task *o = NULL; (o = task_next(o));) {
-		if (o->pid == t->pid || !o->pid || !o->life->own_process || o->life->vfork ||
-		    raw_syscall(__NR_kill, o->pid, 0) != -ESRCH)
-			continue;
+	struct task *o;
+
+	while ((o = find_killed(t))) {
 		if (o->files == t->files && o->fs && !o->life->released) {
 			fsinfo_leave(o->fs, t->fs);
 			o->fs = NULL;
 		}
 		discard(o);
 	}
-	lock_release(&tasks_lock);
 }
 
 static struct task *prepare_child(struct task *t, const struct um_clone_args *a, uint64_t mask)

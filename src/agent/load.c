@@ -11,6 +11,7 @@
 #include "agent.h"
 #include "debug.h"
 #include "prepared.h"
+#include "../arch/x86_64/offsets.h"
 #include <linux/auxvec.h>
 #include <linux/mman.h>
 #include <linux/personality.h>
@@ -264,10 +265,7 @@ static const Elf64_Phdr *first_segment(const struct elf_file *e)
 /* A segment, its text from where it is prepared, if it is. */
 static void map_or_take(const struct placed *l, const Elf64_Phdr *p, int fd, int fixed)
 {
-	if (l->prepared && (p->p_flags & PF_X))
-		map_fixed(l->bias + l->prepared->text_vaddr, l->prepared->text_size, PROT_READ | PROT_EXEC, fixed,
-			  process.world_fd, l->prepared->copy);
-	else
+	if (!l->prepared || !(p->p_flags & PF_X) || !prepared_text(l->prepared, l->bias))
 		map_segment(p, l->bias, fd, fixed);
 }
 
@@ -296,17 +294,21 @@ static void map_file(struct placed *l, const struct elf_file *e, bool pie)
 	l->start_code = ~0ul;
 	if (e->eh.e_type == ET_DYN)
 		done = place(l, e, pie);
+	else if (low < UM_OWN_END && high > UM_AGENT_BASE)
+		die("a program that wants to lie where the agent does", -ENOMEM);
 	uint64_t end = l->bias + low;
 	for (int i = 0; i < e->eh.e_phnum; i++) {
 		const Elf64_Phdr *p = &e->ph[i];
 		if (p->p_type != PT_LOAD || !p->p_memsz)
 			continue;
-		if (fixed == MAP_FIXED && page_down(l->bias + p->p_vaddr) > end)
-			raw_syscall(__NR_munmap, end, page_down(l->bias + p->p_vaddr) - end);
-		if (!done)
-			map_or_take(l, p, e->fd, fixed);
+		uint64_t from = page_down(l->bias + p->p_vaddr);
+		if (fixed == MAP_FIXED && from > end)
+			raw_syscall(__NR_munmap, end, from - end);
+		if (!done)	/* two segments may share a page: the latter has it */
+			map_or_take(l, p, e->fd, from < end ? MAP_FIXED : fixed);
 		done = false;
-		end = page_up(l->bias + p->p_vaddr + p->p_memsz);
+		if (page_up(l->bias + p->p_vaddr + p->p_memsz) > end)	/* they may come in any order */
+			end = page_up(l->bias + p->p_vaddr + p->p_memsz);
 		note_segment(l, p);
 		if (p->p_offset <= e->eh.e_phoff && e->eh.e_phoff < p->p_offset + p->p_filesz)
 			l->phdr = l->bias + p->p_vaddr + e->eh.e_phoff - p->p_offset;

@@ -2,13 +2,14 @@
 /*
  * Locks between the threads of one process: one word, and a futex only when somebody must wait.
  *
- * The word is 0 (free), 1 (held) or 2 (held, and somebody may sleep).  Whoever has slept takes the lock
- * as 2, because others may sleep still; so a release that finds 2 wakes one.  A signal for the guest
- * does not matter here: it is queued and the futex call is made again.
+ * The word is 0 (free), or the number of the thread that holds the lock and a bit that says that somebody may sleep.
+ * Whoever has slept takes the lock with that bit, because others may sleep still; so a release that finds it
+ * wakes one.  A signal for the guest does not matter here: it is queued and the futex call is made again.
  *
  * A child by vfork or CLONE_VM shares our memory and may be killed while it holds a lock.  So who has waited long
- * looks whether the holder still lives, and if not takes over; what locks protect is changed such that it can be
- * used then (lists by one store each).
+ * looks whether the holder still lives, and if not takes over; that the holder stands in the word itself leaves no
+ * instruction at which it would be unknown.  What locks protect is changed such that it can be used then (lists
+ * by one store each).
  */
 #include <linux/fcntl.h>
 #include <linux/futex.h>
@@ -18,16 +19,18 @@
 #include "../arch/x86_64/offsets.h"
 
 #define LONG_NS		200000000l
+#define WAITERS		0x80000000u
+#define SOMEBODY	0x40000000u	/* before there is a task, or it has its number */
 
-/* The thread we are; 0 before there is a task. */
+/* The thread we are. */
 static uint32_t self(void)
 {
 #ifdef UM_HOSTED
 	return (uint32_t)raw_syscall(__NR_gettid);
 #else
-	uint64_t sp = (uint64_t)__builtin_frame_address(0);
+	const struct task *t = task_of_stack();
 
-	return sp >> 32 == UM_TASKS_HIGH ? (uint32_t)((struct task *)(sp & ~(TASK_SPAN - 1ul)))->tid : 0;
+	return (uint64_t)t >> 32 == UM_TASKS_HIGH && t->tid ? (uint32_t)t->tid : SOMEBODY;
 #endif
 }
 
@@ -47,35 +50,40 @@ static bool is_dead(uint32_t tid)
 	return n == -ESRCH || (state && (state[2] == 'Z' || state[2] == 'X'));
 }
 
-static bool inherit(struct lock *l)
+/* *from becomes what the word was. */
+static bool change(struct lock *l, uint32_t *from, uint32_t to)
 {
-	uint32_t owner = __atomic_load_n(&l->owner, __ATOMIC_ACQUIRE);
-
-	return owner && is_dead(owner) &&
-	       __atomic_compare_exchange_n(&l->owner, &owner, self(), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&l->word, from, to, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-static void wait(struct lock *l)
+static void wait(struct lock *l, uint32_t me)
 {
 	struct __kernel_timespec ts = { 0, LONG_NS };
+	uint32_t seen = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
 
-	while (__atomic_exchange_n(&l->word, 2, __ATOMIC_ACQUIRE))
-		if (raw_syscall(__NR_futex, &l->word, FUTEX_WAIT_PRIVATE, 2, &ts) == -ETIMEDOUT && inherit(l))
+	for (;;) {
+		if (seen & WAITERS || (seen && change(l, &seen, seen | WAITERS))) {
+			seen |= WAITERS;
+			if (raw_syscall(__NR_futex, &l->word, FUTEX_WAIT_PRIVATE, seen, &ts) == -ETIMEDOUT &&
+			    seen != (SOMEBODY | WAITERS) && is_dead(seen & ~WAITERS) && change(l, &seen, me | WAITERS))
+				return;
+			seen = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
+		} else if (!seen && change(l, &seen, me | WAITERS)) {
 			return;
+		}
+	}
 }
 
 void lock_acquire(struct lock *l)
 {
-	uint32_t free = 0;
+	uint32_t free = 0, me = self();
 
-	if (!__atomic_compare_exchange_n(&l->word, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		wait(l);
-	__atomic_store_n(&l->owner, self(), __ATOMIC_RELEASE);
+	if (!change(l, &free, me))
+		wait(l, me);
 }
 
 void lock_release(struct lock *l)
 {
-	__atomic_store_n(&l->owner, 0, __ATOMIC_RELAXED);
-	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) == 2)
+	if (__atomic_exchange_n(&l->word, 0, __ATOMIC_RELEASE) & WAITERS)
 		raw_syscall(__NR_futex, &l->word, FUTEX_WAKE_PRIVATE, 1);
 }

@@ -72,15 +72,30 @@ static long map_near(uint64_t site)
 	return -ENOMEM;
 }
 
+/* Into a place that patch_forget() has left, or a new one.  Readers take no lock: an area has a size when all else
+ * of it is there. */
 static bool area_add(uint64_t base, uint32_t size, uint32_t used)
 {
-	if (nareas == STUB_AREAS)
+	int i = 0;
+
+	while (i < nareas && areas[i].size)
+		i++;
+	if (i == STUB_AREAS)
 		return false;
-	areas[nareas].base = base;
-	areas[nareas].size = size;
-	areas[nareas].used = used;
-	__atomic_store_n(&nareas, nareas + 1, __ATOMIC_RELEASE);
+	areas[i].base = base;
+	areas[i].used = used;
+	__atomic_store_n(&areas[i].size, size, __ATOMIC_RELEASE);
+	if (i == nareas)
+		__atomic_store_n(&nareas, nareas + 1, __ATOMIC_RELEASE);
 	return true;
+}
+
+static bool has_room(void)
+{
+	for (int i = 0; i < nareas; i++)
+		if (!areas[i].size)
+			return true;
+	return nareas < STUB_AREAS;
 }
 
 /* Room for one stub near the site, or 0. */
@@ -93,7 +108,7 @@ static uint64_t stub_place(uint64_t site)
 			areas[i].used += STUB_SIZE;
 			return areas[i].base + areas[i].used - STUB_SIZE;
 		}
-	if (nareas == STUB_AREAS)
+	if (!has_room())
 		return 0;
 	long at = map_near(site);
 	if (at < 0)
@@ -141,9 +156,18 @@ bool patch_is_adopted(uint64_t base)
 {
 	int n = __atomic_load_n(&nareas, __ATOMIC_ACQUIRE);
 	for (int i = 0; i < n; i++)
-		if (areas[i].base == base)
+		if (areas[i].base == base && areas[i].size)
 			return true;
 	return false;
+}
+
+void patch_forget(uint64_t base)
+{
+	lock_acquire(&patch_lock);
+	for (int i = 0; i < nareas; i++)
+		if (areas[i].base == base)
+			__atomic_store_n(&areas[i].size, 0, __ATOMIC_RELEASE);
+	lock_release(&patch_lock);
 }
 
 uint64_t patch_site_of_trap(uint64_t rip)
@@ -159,6 +183,19 @@ uint64_t patch_normalise(uint64_t rip)
 	if (!stub)
 		return rip;
 	return stub_word(stub, rip - stub < STUB_TAIL ? STUB_SITE : STUB_RESUME);
+}
+
+bool patch_stub_begins(uint64_t rip, uint32_t *nr)
+{
+	if (!rip || stub_of(rip) != rip)
+		return false;
+	memcpy(nr, (void *)(rip + STUB_TAIL + STUB_NR), sizeof *nr);
+	return true;
+}
+
+uint64_t patch_resume(uint64_t stub)
+{
+	return stub_word(stub, STUB_RESUME);
 }
 
 /* ---- patching one site ------------------------------------------------------------------------------ */

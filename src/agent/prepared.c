@@ -57,6 +57,12 @@ bool prepared_stubs(const struct um_prepared *p, uint64_t bias)
 	return patch_adopt(at, p->stubs_size);
 }
 
+bool prepared_text(const struct um_prepared *p, uint64_t bias)
+{
+	return raw_syscall(__NR_mmap, bias + p->text_vaddr, p->text_size, PROT_READ | PROT_EXEC,
+			   MAP_PRIVATE | MAP_FIXED, process.world_fd, p->copy) >= 0;
+}
+
 /* The whole file: [addr, addr + len), and the stubs behind it. */
 static bool map_whole(gaddr addr, size_t len, int flags, int fd, long *result)
 {
@@ -102,4 +108,17 @@ bool prepared_mmap(gaddr addr, size_t len, int prot, int flags, int fd, int64_t 
 	if ((flags & ~MAP_DENYWRITE) == (MAP_PRIVATE | MAP_FIXED) && prot == (PROT_READ | PROT_EXEC))
 		return map_text(addr, len, flags, fd, off, result);
 	return false;
+}
+
+void prepared_munmap(gaddr addr, size_t len)
+{
+	for (uint32_t i = 0; i < UM_PREPARED; i++) {
+		const struct um_prepared *p = &process.world->prepared[i];
+		uint64_t stubs = addr + p->stubs_vaddr;
+
+		if (len != p->map_length || !p->stub_pages || !patch_is_adopted(stubs))
+			continue;
+		patch_forget(stubs);
+		raw_syscall(__NR_munmap, stubs, p->stub_pages * PAGE);
+	}
 }

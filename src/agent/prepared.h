@@ -17,10 +17,16 @@ const struct um_prepared *prepared_find(int fd, uint64_t length);
  */
 bool prepared_stubs(const struct um_prepared *p, uint64_t bias);
 
+/* Maps the text of a file that lies at bias, over what is there.  false: the kernel does not want that. */
+bool prepared_text(const struct um_prepared *p, uint64_t bias);
+
 /*
  * Takes over an mmap(2) of a real file by the guest when it is one of the two that matter: that of a whole
  * prepared file, and that of its text.  *result: what mmap returns.  false: it is none of these.
  */
 bool prepared_mmap(gaddr addr, size_t len, int prot, int flags, int fd, int64_t off, long *result);
+
+/* The guest has unmapped [addr, addr + len): if that was a prepared file, its stubs go with it. */
+void prepared_munmap(gaddr addr, size_t len);
 
 #endif

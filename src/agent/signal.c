@@ -60,12 +60,6 @@ static bool is_synchronous(int sig, const struct kernel_siginfo *info)
 				  sig == SIGFPE || sig == SIGTRAP);
 }
 
-static struct task *task_of_stack(void)
-{
-	uint64_t sp = (uint64_t)__builtin_frame_address(0);
-	return (struct task *)((sp & ~(uint64_t)(TASK_SPAN - 1)) + TASK_OFFSET);
-}
-
 static size_t fpstate_size(const char *fp)
 {
 	uint32_t magic, size;
@@ -374,7 +368,7 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 		trap_call(t, info, uc);
 		return;
 	}
-	if (take_forced(t, sig, info, uc))
+	if (take_forced(t, sig, info, uc) || (sig == SIGTRAP && step_taken(t, info, uc)))
 		return;
 	bool by_mask = t->sig->waiting && uc->mc.rip == (uint64_t)call_returned && (long)uc->mc.rax == -EINTR;
 	if (sig == SIGSYS && (sigsys_is_none(info) || sigsys_hold(t, info, by_mask))) {

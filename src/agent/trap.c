@@ -22,6 +22,17 @@ void signal_context_to_regs(const struct kernel_mcontext *mc, struct regs *r)
 	r->rax = mc->rax; r->rip = mc->rip; r->rsp = mc->rsp; r->rflags = mc->rflags;
 }
 
+void trap_enter(struct task *t, struct kernel_mcontext *mc, uint32_t nr, uint64_t site)
+{
+	signal_context_to_regs(mc, &t->regs);
+	t->regs.rax = nr;
+	t->regs.site = site;
+	mc->rip = (uint64_t)trap_entry;
+	mc->rsp = (uint64_t)t + TASK_STACK_TOP;
+	mc->rdi = (uint64_t)t;
+	mc->rflags &= ~0x500ull;	/* TF, DF */
+}
+
 void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_ucontext *uc)
 {
 	struct kernel_mcontext *mc = &uc->mc;
@@ -34,13 +45,7 @@ void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_uconte
 		t->guard->foreign = info->sys.arch;	/* the guest's own filters look at it first */
 		t->guard->foreign_cx = (uint32_t)mc->rcx;
 	}
-	signal_context_to_regs(mc, &t->regs);
-	t->regs.rax = (uint32_t)info->sys.nr;
-	t->regs.site = patch_site_of_trap(mc->rip);
-	mc->rip = (uint64_t)trap_entry;
-	mc->rsp = (uint64_t)t + TASK_STACK_TOP;
-	mc->rdi = (uint64_t)t;
-	mc->rflags &= ~0x500ull;	/* TF, DF */
+	trap_enter(t, mc, (uint32_t)info->sys.nr, patch_site_of_trap(mc->rip));
 }
 
 void agent_trapped(struct task *t)

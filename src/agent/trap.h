@@ -11,6 +11,12 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 /* signal_entry's part for seccomp's SIGSYS: the call goes on at trap_entry, on the agent's stack. */
 void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_ucontext *uc);
 
+/* A call of the guest, whose registers are mc, goes on there; mc->rip is where it comes back to. */
+void trap_enter(struct task *t, struct kernel_mcontext *mc, uint32_t nr, uint64_t site);
+
+/* signal_entry's part for SIGTRAP: is it the guest's own single step through us, and nothing to tell it of? */
+bool step_taken(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc);
+
 /* entry.S, at trap_entry: one trapped call. */
 void agent_trapped(struct task *t);
 

@@ -25,7 +25,7 @@
  * A word per descriptor: its number + 1, and how many hold it (a vfork child's cwd and its parent's are the
  * same number in two tables, but one memory).  Changed by compare-and-swap: no lock that fork could copy.
  */
-static uint32_t own_fds[48];
+static uint32_t own_fds[UM_OWN_MAX - 2];	/* and two that process knows */
 int fd_own_lowest;	/* 0: not yet told, look at all (fd_own_start) */
 #define OWN(fd, count)	((uint32_t)((fd) + 1) << 8 | (count))
 
@@ -73,9 +73,11 @@ static bool own_change(uint32_t *word, uint32_t from, uint32_t to)
 int fd_own(int fd)
 {
 	uint32_t *word = own_find(fd);
+	int lowest = __atomic_load_n(&fd_own_lowest, __ATOMIC_RELAXED);
 
-	if (fd < fd_own_lowest)
-		fd_own_lowest = fd;
+	while (fd < lowest && !__atomic_compare_exchange_n(&fd_own_lowest, &lowest, fd, false, __ATOMIC_ACQ_REL,
+							   __ATOMIC_RELAXED))
+		;
 	while (word) {
 		uint32_t had = __atomic_load_n(word, __ATOMIC_ACQUIRE);
 

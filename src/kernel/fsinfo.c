@@ -115,6 +115,21 @@ static void cwd_replace(struct task *t, struct file *f, int fd, uint32_t bind, u
 	file_put(old);
 }
 
+struct file *fsinfo_cwd(struct task *t)
+{
+	struct fsinfo *fs = t->fs;
+	struct file *f;
+
+	if (!__atomic_load_n(&fs->cwd, __ATOMIC_ACQUIRE))
+		return NULL;
+	lock_acquire(&fs->lock);
+	f = fs->cwd;
+	if (f)
+		file_get(f);
+	lock_release(&fs->lock);
+	return f;
+}
+
 int fsinfo_set_cwd(struct task *t, struct file *f)
 {
 	int fd, parked;

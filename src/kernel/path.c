@@ -349,18 +349,7 @@ static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, un
 /* The virtual directory that a relative path starts from, with a reference, or NULL. */
 static struct file *virtual_base(struct task *t, int dfd)
 {
-	struct file *f;
-
-	if (dfd != AT_FDCWD)
-		return fd_hold(t, dfd);
-	if (!__atomic_load_n(&t->fs->cwd, __ATOMIC_ACQUIRE))
-		return NULL;
-	lock_acquire(&t->fs->lock);
-	f = t->fs->cwd;
-	if (f)
-		file_get(f);
-	lock_release(&t->fs->lock);
-	return f;
+	return dfd == AT_FDCWD ? fsinfo_cwd(t) : fd_hold(t, dfd);
 }
 
 /* "": dfd itself, if the operation allows that. */

@@ -134,6 +134,7 @@ void fsinfo_leave(struct fsinfo *old, const struct fsinfo *now);	/* in the same 
 void fsinfo_put(struct fsinfo *);
 int fsinfo_describe(struct fsinfo *, char *buf, size_t size);	/* for exec, as files_describe */
 int fsinfo_restore(struct task *t, const char *text);
+struct file *fsinfo_cwd(struct task *t);	/* with a reference, or NULL: it is the kernel's */
 
 /*
  * The cwd has changed.  f: a virtual directory (takes over the caller's reference, whatever the result;

@@ -11,6 +11,7 @@
 #define UM_KERNEL_TASK_H
 
 #include "../agent/agent.h"
+#include "../arch/x86_64/offsets.h"
 #include "../arch/x86_64/regs.h"
 #include "../wire/world.h"
 #include "../wire/channel.h"
@@ -71,6 +72,14 @@ struct task {
 };
 
 #define UM_TASK_SPAN	(128u << 10)
+
+/* The task on one of whose stacks (the agent's, the one for signals) we are. */
+static inline struct task *task_of_stack(void)
+{
+	uint64_t sp = (uint64_t)__builtin_frame_address(0);
+
+	return (struct task *)((sp & ~(uint64_t)(UM_TASK_SPAN - 1)) + TASK_OFFSET);
+}
 
 /* A fresh task in a free region, busy = 1; or NULL. */
 struct task *task_new(void);

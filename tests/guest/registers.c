@@ -8,6 +8,7 @@
  * below the stack pointer (the red zone).
  */
 #include "guest.h"
+#include <sys/auxv.h>
 #include <immintrin.h>
 #include <pthread.h>
 #include <ucontext.h>
@@ -404,4 +405,104 @@ TEST(context_of_site, "a signal sent to oneself shows the program's own place be
 		if (guest_bad)
 			break;
 	}
+}
+
+/* ---- the trap flag --------------------------------------------------------------------------------- */
+
+static volatile int steps;
+
+static void on_step(int sig, siginfo_t *info, void *uc)
+{
+	(void)sig;
+	(void)info;
+	if (++steps > 100000)		/* going in circles */
+		((ucontext_t *)uc)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
+}
+
+TEST(single_steps, "a program steps through its own calls, cold ones and often made ones")
+{
+	struct sigaction sa = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO }, old;
+	char buf[3] = "";
+	struct stat st;
+	int p[2], r, q, m = 0, after;
+
+	MUST(pipe(p));
+	EQ(write(p[1], "ab", 2), 2);
+	umask(022);
+	for (int i = 0; i < 100; i++)
+		umask(022);
+	OK(sigaction(SIGTRAP, &sa, &old));
+	__asm__ volatile("pushfq\n\torl $0x100,(%%rsp)\n\tpopfq" ::: "cc", "memory");
+	r = (int)read(p[0], buf, 2);
+	q = stat("/", &st);
+	for (int i = 0; i < 3; i++)
+		m += umask(022);
+	after = steps;
+	__asm__ volatile("pushfq\n\tandl $~0x100,(%%rsp)\n\tpopfq" ::: "cc", "memory");
+	OK(sigaction(SIGTRAP, &old, NULL));
+	EQ(r, 2);
+	STR(buf, "ab");
+	EQ(q, 0);
+	EQ(m, 3 * 022);
+	TRUE(after > 20 && steps >= after && steps < 10000);	/* it was stepped on to the end */
+}
+
+/* ---- gs -------------------------------------------------------------------------------------------- */
+
+static volatile int rung;
+
+static void ring_gs(int sig)
+{
+	(void)sig;
+	rung++;
+}
+
+/* One round of calls on descriptors, and whether gs is still what it was made. */
+static void round_with_gs(unsigned long gs)
+{
+	unsigned long now;
+	struct stat st;
+	int p[2], d;
+	char c;
+
+	REQUIRE(pipe(p) == 0);
+	REQUIRE(write(p[1], "x", 1) == 1);
+	REQUIRE(read(p[0], &c, 1) == 1);
+	REQUIRE(fstat(p[0], &st) == 0);
+	d = dup(p[0]);
+	REQUIRE(d > 0 && close(d) == 0);
+	REQUIRE(fcntl(p[0], F_GETFD) == 0);
+	REQUIRE(close(p[0]) == 0 && close(p[1]) == 0);
+	__asm__ volatile("rdgsbase %0" : "=r"(now));
+	REQUIRE(now == gs);
+}
+
+TEST(own_gs, "a program that uses the gs register itself, also in a storm of signals and over fork")
+{
+	static char there[4096];
+	const unsigned long values[] = { 0, (unsigned long)there, 0x12345678, 0x7fffffffe000 };
+	struct sigaction sa = { .sa_handler = ring_gs, .sa_flags = SA_RESTART };
+	struct itimerval it = { { 0, 200 }, { 0, 200 } };
+	int status;
+
+	if (!(getauxval(AT_HWCAP2) & 2))
+		SKIP("no wrgsbase");
+	OK(sigaction(SIGALRM, &sa, NULL));
+	OK(setitimer(ITIMER_REAL, &it, NULL));
+	for (int k = 0; k < 4; k++) {
+		__asm__ volatile("wrgsbase %0" : : "r"(values[k]));
+		for (int i = 0; i < 500; i++)
+			round_with_gs(values[k]);
+	}
+	while (!rung)
+		round_with_gs(values[3]);
+	it = (struct itimerval){ { 0, 0 }, { 0, 0 } };
+	OK(setitimer(ITIMER_REAL, &it, NULL));
+	pid_t pid = MUST(fork());
+	if (!pid) {
+		round_with_gs(values[3]);
+		_exit(0);
+	}
+	OK(waitpid(pid, &status, 0));
+	EXITED(status, 0);
 }

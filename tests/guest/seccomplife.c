@@ -210,6 +210,27 @@ TEST(spawned, "posix_spawn and vfork under a filter")
 
 /* ---- threads --------------------------------------------------------------------------------------------- */
 
+static int waits_for_death(void *unused)
+{
+	(void)unused;
+	return pause();
+}
+
+TEST(killed_sharing, "children by CLONE_VM are killed, one after the other, under a filter")
+{
+	static char stack[16 << 10] __attribute__((aligned(16)));
+	int status;
+
+	forbid(SYS_getppid, ERRNO(ENOLINK));
+	for (int i = 0; i < 5; i++) {
+		pid_t pid = MUST(clone(waits_for_death, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL));
+		usleep(2000);
+		OK(kill(pid, SIGKILL));
+		EQ(waitpid(pid, &status, 0), pid);
+		EQ(call(), -ENOLINK);
+	}
+}
+
 TEST(one_thread, "without TSYNC a filter is its thread's alone")
 {
 	start(waits);

@@ -2,7 +2,7 @@
 /*
  * The ways into and out of the agent.
  *
- * Six stretches of this file are windows that the signal handler (agent/signal.c) knows by their
+ * Eight stretches of this file are windows that the signal handler (agent/signal.c) knows by their
  * labels: when it interrupts one of them it moves the instruction pointer:
  *	call_window .. call_syscall	a guest's call is about to enter the kernel -> call_interrupted
  *	last_window .. last_syscall	likewise -> last_interrupted

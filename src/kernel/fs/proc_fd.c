@@ -159,18 +159,6 @@ static long peer_bound(struct task *t, const struct proc_hit *hit, char *buf, si
 
 /* ---- virtual files ---------------------------------------------------------------------------------------- */
 
-static struct file *own_cwd(struct task *t)
-{
-	struct file *f;
-
-	lock_acquire(&t->fs->lock);
-	f = t->fs->cwd;
-	if (f)
-		file_get(f);
-	lock_release(&t->fs->lock);
-	return f;
-}
-
 static struct file *peer_cwd(struct task *t, int pid, int tid)
 {
 	struct fsinfo fs;
@@ -186,7 +174,7 @@ struct file *proc_file_of(struct task *t, const struct proc_hit *h)
 	struct carried c;
 
 	if (h->what == PROC_CWD)
-		return h->pid ? peer_cwd(t, h->pid, h->tid) : own_cwd(t);
+		return h->pid ? peer_cwd(t, h->pid, h->tid) : fsinfo_cwd(t);
 	if (!h->pid)
 		return fd_hold(t, h->arg);
 	return find_carrier(h->pid, h->arg, &c) ? fd_carried(t, c.server, c.handle, c.flags) : NULL;

@@ -103,7 +103,12 @@ long sys_mmap(struct task *t, gaddr addr, size_t len, int prot, int flags, int f
 
 long sys_munmap(struct task *t, gaddr addr, size_t len)
 {
-	return touches_agent(addr, len) ? -EINVAL : pass_through(t);
+	if (touches_agent(addr, len))
+		return -EINVAL;
+	long r = pass_through(t);
+	if (r == 0)
+		prepared_munmap(addr, len);
+	return r;
 }
 
 long sys_mprotect(struct task *t, gaddr addr, size_t len, int prot)
