@@ -268,9 +268,17 @@ struct file *fd_remove(struct task *t, int fd)
 void fd_forget_hint(struct task *t, int fd)
 {
 	struct files *fs = t->files;
+	struct dir_hint *h;
 
-	if ((unsigned)fd < (unsigned)__atomic_load_n(&fs->nhints, __ATOMIC_ACQUIRE) && fs->hints[fd])
-		hint_forget(fs->hints[fd]);
+	if ((unsigned)fd >= (unsigned)__atomic_load_n(&fs->nhints, __ATOMIC_ACQUIRE) || !(h = fs->hints[fd]))
+		return;
+	if (!h->list) {
+		hint_forget(h);
+		return;
+	}
+	lock_acquire(&fs->lock);
+	hint_forget(h);
+	lock_release(&fs->lock);
 }
 
 /* ---- carriers that came from elsewhere ------------------------------------------------------------ */

@@ -227,6 +227,8 @@ static bool fast_way(struct where *w)
 	struct base b = { .key = BASE_ROOT };
 	unsigned known;
 
+	if (w->flags & WHERE_CHANGE && view_has(UM_MOUNT_COW))
+		return false;
 	if (w->path[0] != '/') {
 		if (base_find(w->t, w->dfd, generation, &b))
 			return true;	/* nobody knows where that is: the kernel may say */
@@ -342,7 +344,7 @@ static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, un
 	w->links = 0;
 	w->last = LAST_NAME;
 	w->state = STATE_RAW | STATE_NEW;
-	w->bind = w->bound = 0;
+	w->bind = w->bound = w->cow = 0;
 	w->name[0] = 0;
 }
 
@@ -350,6 +352,31 @@ static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, un
 static struct file *virtual_base(struct task *t, int dfd)
 {
 	return dfd == AT_FDCWD ? fsinfo_cwd(t) : fd_hold(t, dfd);
+}
+
+/* A real descriptor of what a copy-on-write mount covers: it is the name that is changed, in the tree. */
+static long begin_copied(struct where *w)
+{
+	char link[48];
+	struct stat st, there;
+	long n;
+
+	text_format(link, sizeof(link), "/proc/thread-self/fd/%d", w->dfd);
+	n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, w->path, sizeof(w->path) - 1);
+	if (n <= 0 || w->path[0] != '/' || n == (long)sizeof(w->path) - 1)
+		n = 0;
+	w->path[n] = 0;
+	if (!n || !cow_covers(w->t, w->path, (size_t)n) || raw_syscall(__NR_fstat, w->dfd, &st) ||
+	    raw_syscall(__NR_newfstatat, AT_FDCWD, w->path, &there, AT_SYMLINK_NOFOLLOW) ||
+	    st.st_ino != there.st_ino || st.st_dev != there.st_dev) {
+		w->path[0] = 0;
+		return 0;
+	}
+	w->len = (size_t)n;
+	w->flags = WHERE_CHANGE | WHERE_NOFOLLOW;
+	w->upath = (gaddr)w->path;
+	w->dfd = AT_FDCWD;
+	return slow_way(w, NULL);
 }
 
 /* "": dfd itself, if the operation allows that. */
@@ -366,7 +393,7 @@ static long begin_empty(struct where *w)
 	} else if (fd_is_ours(w->dfd)) {
 		return -EBADF;
 	}
-	return 0;
+	return !f && w->flags & WHERE_CHANGE && w->dfd >= 0 && view_has(UM_MOUNT_COW) ? begin_copied(w) : 0;
 }
 
 /* w->path has the text. */

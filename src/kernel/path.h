@@ -48,8 +48,18 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_PARENT	8u	/* resolve all but the last name: w.name is that (rename, link) */
 #define WHERE_ENTRY	16u	/* acts on the name itself (mkdir, unlink, rmdir): not even a trailing slash makes a
 				   link be followed.  PARENT implies it; it implies NOFOLLOW */
+#define WHERE_CHANGE	64u	/* the operation changes what is there: in a copy-on-write mount `fs` copies it first */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
+
+/* Where a place stands in a copy-on-write mount. */
+enum cow_state {
+	COW_NONE,		/* in none, or one whose directory is not copied */
+	COW_LOWER,		/* nothing of it is in the session's tree; it need not exist */
+	COW_MERGED,		/* a directory in the tree that shows what is below, too */
+	COW_UPPER,		/* in the tree only */
+	COW_ABSENT,		/* there is a whiteout */
+};
 
 /* What of a process of /proc a place is: kernel/fs/proc.h. */
 struct proc_hit {
@@ -93,6 +103,10 @@ struct where {
 	uint64_t generation;	/* path.c: view_generation(), with below_plain */
 	uint32_t bind;		/* path leads through this bind mount (its id; 0 = none): the first `bound` */
 	uint32_t bound;		/* bytes of path are where it leads */
+	uint32_t cow;		/* WHERE_CHANGE in this copy-on-write mount (its id; 0 = none): path[cow_at ..] is the */
+	uint8_t cow_state;	/* place in its tree; cow_below: a file below this name, if there is one, would be seen */
+	bool cow_below;		/* without the tree's */
+	uint32_t cow_at;
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
 	char name[256];		/* WHERE_PARENT: the last name */
 };

@@ -13,17 +13,22 @@
  * path is of the same kind, and its own path need not even be asked.
  */
 #include <linux/fcntl.h>
+#include "cow.h"
 #include "path_walk.h"
 
 void hint_free(struct dir_hint *h)
 {
-	if (h)
+	if (h) {
+		cow_list_put(h->list);
 		heap_free(h->path);
+	}
 	heap_free(h);
 }
 
 void hint_forget(struct dir_hint *h)
 {
+	cow_list_put(h->list);
+	h->list = NULL;
 	h->bind = 0;
 	__atomic_store_n(&h->plain, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
@@ -73,7 +78,7 @@ static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_
 		return false;
 	if (len <= 1 || path_within(path, len, "/proc", 5) || path_within(path, len, "/dev", 4))
 		return false;
-	return view_lookup(t, path, len, &m) == VIEW_PLAIN;
+	return view_lookup(t, path, len, &m) == VIEW_PLAIN && cow_is_plain(t, path, len);
 }
 
 /* ---- finding out ---------------------------------------------------------------------------------- */
@@ -201,6 +206,13 @@ static struct dir_hint *hint_make(struct task *t, int dfd)
 	return h;
 }
 
+struct dir_hint *hint_at(struct task *t, int fd, bool make)
+{
+	if (make)
+		return hint_make(t, fd);
+	return fd >= 0 && fd < t->files->nhints ? t->files->hints[fd] : NULL;
+}
+
 /* The owner's lock is held. */
 static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, size_t size)
 {
@@ -210,6 +222,8 @@ static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, si
 
 	if (n > 0 && bind)
 		n = path_through_bind(t, bind, bound, buf, (size_t)n, size);
+	else if (n > 0 && view_has(UM_MOUNT_COW))
+		n = cow_to_view(t, buf, (size_t)n, size, NULL, NULL);
 	if (n > 0 && (h = hint_make(t, dfd)))
 		hint_set(t, h, dfd, buf, (size_t)n, generation);
 	return n;
@@ -244,6 +258,7 @@ static void hint_make_like(struct task *t, int fd, const struct dir_hint *like)
 		hint_forget(h);
 		h->bind = like->bind;
 		h->bound = like->bound;
+		h->list = cow_list_get(like->list);
 		__atomic_store_n(&h->serial, like->serial, __ATOMIC_RELEASE);
 		__atomic_store_n(&h->plain, like->plain, __ATOMIC_RELEASE);
 	}
@@ -264,7 +279,7 @@ void fd_dup_hint(struct task *t, int from, int to)
 {
 	const struct dir_hint *h = hint_peek(t, from);
 
-	if (h && (h->plain || h->bind))
+	if (h && (h->plain || h->bind || h->list))
 		hint_make_like(t, to, h);
 }
 

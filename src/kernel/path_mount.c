@@ -94,6 +94,8 @@ static int enter(struct walk *k, const struct mount *m)
 {
 	struct place *p = &k->place;
 
+	if (m->kind == UM_MOUNT_COW)
+		return walk_enter_cow(k, m);
 	k->pure = k->anchored = false;
 	*p = (struct place) { .since = m->id };
 	if (m->kind == UM_MOUNT_REMOTE)
@@ -128,9 +130,15 @@ int walk_arrive(struct walk *k)
 		r = enter(k, &m);
 		return r ? r : (int)VIEW_MOUNT;
 	}
+	if (k->place.cow && (r = walk_step_cow(k)))
+		return r;
+	if (hit == VIEW_MOUNT && k->place.cow_state == COW_LOWER && m.id > k->place.cow_since) {
+		r = enter(k, &m);	/* older than the copy-on-write mount, and what that shows there */
+		return r ? r : (int)VIEW_MOUNT;
+	}
 	if (hit == VIEW_MOUNT)
 		hit = VIEW_ABOVE;
-	if (!k->place.bind)
+	if (!k->place.bind || k->place.cow)
 		return (int)hit;
 	path = walk_backing(k, &len);
 	behind = len ? view_lookup_key(k->place.epoch, path, len, hash_on(&k->back_hash, path, len), &m)
@@ -338,6 +346,10 @@ long walk_dotdot(struct walk *k, char *from)
 
 	if (r || !k->len)
 		return r;
+	if (p->cow) {
+		walk_pop(k);
+		return walk_locate(k);
+	}
 	if (walk_at_root(k) || (p->bind && k->len == p->cut))
 		return leave(k);
 	walk_pop(k);

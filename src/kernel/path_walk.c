@@ -124,7 +124,7 @@ int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text
 		k->flags |= WHERE_ENTRY;
 	k->generation = view_generation(w->t);
 	k->pure = k->cacheable = true;
-	k->verify = flags & WHERE_VERIFY;
+	k->verify = flags & WHERE_VERIFY || (flags & WHERE_CHANGE && view_has(UM_MOUNT_COW));
 	k->key = BASE_ROOT;
 	k->v[0] = 0;
 	k->rest = k->pending + sizeof(k->pending) - 1;
@@ -180,6 +180,8 @@ int walk_base(struct walk *k, int dfd)
 	k->len = n == 1 ? 0 : (size_t)n;
 	k->v[k->len] = 0;
 	k->key = b.key;
+	if (view_has(UM_MOUNT_COW))
+		return is_directory(dfd) ? walk_locate(k) : -ENOTDIR;
 	k->dfd = dfd;
 	k->anchor = k->len;
 	k->anchored = true;
@@ -249,7 +251,7 @@ static long walk_link(struct walk *k, size_t dir_len, size_t n)
 	if (!n)
 		return walk_fail(k, -ENOENT);
 	k->links = true;
-	walk_truncate(k, dir_len);
+	walk_leave_name(k, dir_len);
 	r = walk_prepend(k, k->pending, n);
 	if (r)
 		return walk_fail(k, r);
@@ -408,7 +410,8 @@ static void remember_name(struct walk *k)
  */
 static void remember_missing(struct walk *k)
 {
-	if (!k->pure || !k->cacheable || k->place.bind || !k->last_at || path_within(k->v, k->len, "/proc", 5))
+	if (!k->pure || !k->cacheable || k->place.bind || !k->last_at || path_within(k->v, k->len, "/proc", 5) ||
+	    k->parent.cow_state == COW_MERGED)
 		return;
 	for (const char *s = k->rest; s < k->last_at; s++)
 		if (s[0] == '/' && s[1] == '.' && s[2] == '.')
@@ -427,6 +430,10 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 
 	if (path_within(path, len, "/proc", 5) && (r = walk_special(k, dir_len, final)) != NOT_SPECIAL)
 		return r;
+	if (k->place.cow_known) {
+		k->verified = true;
+		return 0;
+	}
 	if (final && !k->verify && !(k->pure && k->links)) {
 		k->w->fast = true;
 		return 0;
@@ -486,12 +493,18 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 	r = parent ? walk_parent(k, name, n) : 0;
 	if (r)
 		return r;
+	k->parent = k->place;
+	k->parent_pure = k->pure;
 	r = walk_push(k, name, n);
 	if (r)
 		return walk_fail(k, r);
 	hit = walk_arrive(k);
 	if (hit < 0)
 		return hit;
+	if (final && k->parent.cow_state == COW_MERGED)
+		k->cacheable = false;	/* what is made in that directory makes no new generation */
+	if (k->place.cow_state == COW_ABSENT && !(final && (k->flags & WHERE_CHANGE || k->lenient)))
+		return -ENOENT;
 	if (parent && hit != VIEW_PLAIN)
 		return -EBUSY;
 	if (hit == VIEW_MOUNT && final && k->flags & WHERE_ENTRY)	/* a mount point: unlink, rmdir, mkdir... */

@@ -5,6 +5,7 @@
  *	path.c		where_begin(), where_next(): the fast way, and when to walk
  *	path_walk.c	the slow way, name by name
  *	path_mount.c	the slow way, where it meets mounts
+ *	path_cow.c	the slow way in copy-on-write mounts
  *	path_where.c	from what was found to a struct where, and back
  *	path_base.c	where the cwd and directory descriptors are
  *	path_cache.c	what is known of directory prefixes
@@ -26,11 +27,15 @@ struct dir_hint {
 	uint32_t bind, bound;	/* descriptors: as where.bind and bound when it was opened (fsinfo has the cwd's) */
 	uint32_t len;
 	char *path;		/* canonical, in the view */
+	struct cow_list *list;	/* of a merged directory that is being read: cow_list.c */
 };
 
 void hint_free(struct dir_hint *h);
 void hint_forget(struct dir_hint *h);
 bool hints_copy(struct files *to, const struct files *from);
+
+/* The hint of a descriptor, made if there is none and that is wanted, or NULL.  The table is locked. */
+struct dir_hint *hint_at(struct task *t, int fd, bool make);
 
 /* Arrays that readers use without a lock: an outgrown one stays valid as long as its successor (fd.c). */
 void **slots_grow(void **old, size_t had, size_t want);
@@ -101,6 +106,13 @@ struct place {
 	uint32_t bind;		/* behind this bind mount (the outermost), 0 = none: then the names that count */
 	uint32_t epoch;		/* are back[0..back_len) and v[cut..], and mounts from `epoch` on are not seen */
 	size_t cut, back_len;
+	uint32_t cow;		/* in this copy-on-write mount, 0 = none: path_cow.c */
+	uint32_t cow_since;	/* what `since` was outside */
+	uint8_t cow_state;	/* enum cow_state */
+	bool cow_pure;		/* the walk was pure when it came in, and has followed no link of the tree */
+	bool cow_known;		/* v has just been looked at, and is no link */
+	size_t cow_cut;		/* v[cow_cut ..] is the path in the tree */
+	size_t cow_over;	/* COW_UPPER, COW_ABSENT: below v[0 .. cow_over) nothing is merged */
 };
 
 /* The hash of a path that grows: of its first `len` bytes. */
@@ -115,6 +127,8 @@ struct walk {
 	unsigned flags;		/* WHERE_*, with what they imply */
 	uint64_t generation;
 	struct place place;
+	struct place parent;	/* what it was before the last name, and whether the walk was pure */
+	bool parent_pure;
 	size_t len;		/* of v; 0 = the root */
 	struct running v_hash, back_hash;	/* of v and of the backing path */
 	char *rest;		/* what is still to walk, at the end of `pending` */
@@ -174,6 +188,23 @@ bool walk_at_root(struct walk *k);			/* v is the root of a server's mount */
 bool walk_at_node(const struct walk *k);		/* v is the node or handle that requests start from */
 void walk_by_path(struct walk *k);			/* let them start from the root of the mount */
 size_t walk_rest_offset(const struct place *p, const char *path, size_t len);	/* what the server has to walk */
+
+/* Pieces that know copy-on-write mounts (path_cow.c).  0 or -errno. */
+int walk_enter_cow(struct walk *k, const struct mount *m);	/* v is where m is */
+int walk_step_cow(struct walk *k);			/* v has a new last name in place.cow */
+void walk_leave_name(struct walk *k, size_t dir_len);	/* back to the directory of v's last name: a link is followed */
+bool walk_is_uncopied(const struct walk *k);		/* v is one of the directories that are never copied */
+int walk_finish_cow(struct walk *k);			/* the place of an operation that changes something */
+
+/* Is a real directory, by its path in the view, in no tree: COW_NONE or COW_LOWER?  (A view without such mounts: yes.) */
+bool cow_is_plain(const struct task *t, const char *path, size_t len);
+
+/* Is what the kernel has at this path changed in a tree, if it is changed? */
+bool cow_covers(const struct task *t, const char *path, size_t len);
+
+/* A path that the kernel knows, in the tree of a copy-on-write mount: puts its path in the view instead.  *bind, *bound
+ * as in where, if they are not NULL.  Length or -errno. */
+long cow_to_view(const struct task *t, char *buf, size_t len, size_t size, uint32_t *bind, uint32_t *bound);
 
 static inline size_t place_root_len(const struct place *p)
 {

@@ -12,6 +12,7 @@ void where_native(struct where *w)
 	w->fs = &real_fs;
 	w->fast = false;
 	w->proc.what = PROC_NONE;
+	w->cow = 0;
 	w->last = LAST_NAME;
 	w->state = STATE_RAW;
 }
@@ -139,6 +140,8 @@ static long finish_real(struct walk *k)
 
 long walk_finish(struct walk *k)
 {
+	if (k->place.cow && k->flags & WHERE_CHANGE)
+		return walk_finish_cow(k);
 	return k->place.remote ? finish_remote(k) : finish_real(k);
 }
 

@@ -194,6 +194,14 @@ bool view_is_empty(const struct task *t)
 	return false;
 }
 
+bool view_has(enum um_mount_kind kind)
+{
+	uint32_t k = __atomic_load_n(&process.views->current, __ATOMIC_ACQUIRE);
+	const struct um_snapshot *s = (const struct um_snapshot *)((const char *)process.views + um_snapshot_at(k));
+
+	return __atomic_load_n(&s->kinds, __ATOMIC_RELAXED) >> kind & 1;
+}
+
 /*
  * Four things in one word: the sequence number of the valid snapshot (it grows with each, whichever place
  * in the ring), the count of changed links, and what this task sees of the table.  They are mixed so that
@@ -287,7 +295,7 @@ static int bind_target_once(const struct reader *r, uint32_t id, char *buf, size
 {
 	const struct um_mount *m = find_id(r, id);
 
-	return m && m->kind == UM_MOUNT_BIND ? copy_string(r, m->target, buf, size) : -ENOENT;
+	return m && (m->kind == UM_MOUNT_BIND || m->kind == UM_MOUNT_COW) ? copy_string(r, m->target, buf, size) : -ENOENT;
 }
 
 int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t size)
@@ -324,6 +332,38 @@ int view_mount_by_id(const struct task *t, uint32_t mount_id, struct mount *m, c
 		if (!reader_begin(&r))
 			continue;
 		int result = mount_by_id_once(&r, mount_id, m, path, size);
+		if (reader_valid(&r))
+			return result;
+	}
+	return -ENOENT;
+}
+
+static int cow_by_tree_once(const struct reader *r, uint32_t epoch, const char *path, size_t len, struct mount *m,
+			    char *dir, size_t size)
+{
+	for (uint32_t i = r->head->nmounts; i-- > 0;) {
+		const struct um_mount *c = mount_at(r, i);
+		size_t n;
+
+		if (!c || c->kind != UM_MOUNT_COW || c->id >= epoch)
+			continue;
+		const char *tree = string_at(r, c->target, &n);
+		if (len < n || memcmp(path, tree, n) || (path[n] && path[n] != '/'))
+			continue;
+		mount_copy(m, c);
+		return copy_string(r, c->path, dir, size) ? -ENOENT : (int)n;
+	}
+	return -ENOENT;
+}
+
+int view_cow_by_tree(const struct task *t, const char *path, size_t len, struct mount *m, char *dir, size_t size)
+{
+	struct reader r;
+
+	for (int n = 0; n < MAX_TRIES; n++) {
+		if (!reader_begin(&r))
+			continue;
+		int result = cow_by_tree_once(&r, t->epoch, path, len, m, dir, size);
 		if (reader_valid(&r))
 			return result;
 	}

@@ -39,13 +39,20 @@ int view_map(uint32_t view);
 /* Any mount visible to this task at all? */
 bool view_is_empty(const struct task *t);
 
+/* Is there any mount of this kind?  (When the table is just being changed: perhaps.) */
+bool view_has(enum um_mount_kind kind);
+
 /* Changes with every change of the mount table, and (by guests) of any link or directory name: what
  * was cached under another value is stale. */
 uint64_t view_generation(const struct task *t);
 
-/* The target of a UM_MOUNT_BIND mount, and mounts by id.  0 or -ENOENT. */
+/* The target of a UM_MOUNT_BIND or UM_MOUNT_COW mount, and mounts by id.  0 or -ENOENT. */
 int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t size);
 int view_mount_by_id(const struct task *t, uint32_t mount_id, struct mount *m, char *path, size_t size);
+
+/* The UM_MOUNT_COW mount in whose tree this real path lies: m, and where it is mounted.  The length of the tree's own path,
+ * or -ENOENT. */
+int view_cow_by_tree(const struct task *t, const char *path, size_t len, struct mount *m, char *dir, size_t size);
 
 /* The visible mounts as the lines of /proc/PID/mounts (style 0) or mountinfo (style 1).  Returns bytes
  * written, or -ENOSPC. */

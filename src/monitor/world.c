@@ -294,6 +294,9 @@ static int snapshot_write(struct um_snapshot *s, uint32_t limit, const struct vi
 	if (l->hash_size)
 		memcpy(base + hash, l->hash, l->hash_size * sizeof(*l->hash));
 	s->nmounts = v->nmounts;
+	s->kinds = 0;
+	for (uint32_t i = 0; i < v->nmounts; i++)
+		s->kinds |= 1u << v->mounts[i]->kind;
 	s->mounts = sizeof(*s);
 	s->strings = (uint32_t)(sizeof(*s) + v->nmounts * sizeof(*m));
 	s->hash = hash;

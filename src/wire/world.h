@@ -129,12 +129,15 @@ struct um_snapshot {
 	uint32_t hash;		/* offset of struct um_hash[hash_size] */
 	uint32_t hash_size;	/* power of two, at most half full; 0 if there is no mount */
 	uint32_t strings;	/* offset of the first string */
+	uint32_t kinds;		/* bit K: there is a mount of kind K */
+	uint32_t pad;
 };
 
 enum um_mount_kind {
 	UM_MOUNT_NONE,
 	UM_MOUNT_REMOTE,	/* a server answers: `server` is its number */
 	UM_MOUNT_BIND,		/* another place of the same view (as it was): `target` is its path */
+	UM_MOUNT_COW,		/* what is really at `path`, changes going to the tree `target` (wire/cow.h) */
 };
 
 /* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
@@ -154,7 +157,7 @@ struct um_mount {
 	uint32_t source;	/* string offsets, as in /proc/mounts */
 	uint32_t fstype;
 	uint32_t options;
-	uint32_t target;	/* UM_MOUNT_BIND: what is seen at `path` (absolute, resolved) */
+	uint32_t target;	/* UM_MOUNT_BIND: what is seen at `path` (absolute, resolved); UM_MOUNT_COW: the tree */
 	uint32_t is_dir;	/* the root is a directory (else a file) */
 	uint32_t dev_minor;	/* st_dev of its files is makedev(0, dev_minor) */
 };
@@ -179,6 +182,6 @@ static inline uint32_t um_path_hash(const char *path, uint32_t len)
 
 _Static_assert(sizeof(struct um_mount) == 56, "wire");
 _Static_assert(sizeof(struct um_hash) == 16, "wire");
-_Static_assert(sizeof(struct um_snapshot) == 32, "wire");
+_Static_assert(sizeof(struct um_snapshot) == 40, "wire");
 
 #endif

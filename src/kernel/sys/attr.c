@@ -26,11 +26,13 @@ static struct file *hold_for_change(struct task *t, int fd, long *error)
 
 long sys_fchmod(struct task *t, int fd, unsigned mode)
 {
+	struct where w;
 	struct file *f;
 	long r = 0;
 
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fchmod, fd, mode);
+		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chmod, EPERM, mode, 0)) :
+			r ? r : real_call(t, __NR_fchmod, fd, mode);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -46,7 +48,7 @@ long sys_fchmodat2(struct task *t, int dfd, gaddr name, unsigned mode, int flags
 
 	if (flags & ~AT_FLAGS)
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_CHANGE);
 	while (where_next(&w, &r))
 		r = place_call(&w, chmod, EPERM, mode, 0);
 	return where_end(&w, r);
@@ -54,11 +56,13 @@ long sys_fchmodat2(struct task *t, int dfd, gaddr name, unsigned mode, int flags
 
 long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 {
+	struct where w;
 	struct file *f;
 	long r = 0;
 
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fchown, fd, uid, gid);
+		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chown, EPERM, uid, gid)) :
+			r ? r : real_call(t, __NR_fchown, fd, uid, gid);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -74,7 +78,7 @@ long sys_fchownat(struct task *t, int dfd, gaddr name, unsigned uid, unsigned gi
 
 	if (flags & ~AT_FLAGS)
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_CHANGE);
 	while (where_next(&w, &r))
 		r = place_call(&w, chown, EPERM, uid, gid);
 	return where_end(&w, r);
@@ -95,11 +99,13 @@ static bool bad_times(const struct timespec64 *ts)
 
 static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 {
+	struct where w;
 	long r = 0;
 	struct file *f;
 
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_utimensat, fd, 0, ts, 0);
+		return cow_fd(&w, t, fd, &r) && !bad_times(ts) ? place_end(&w, place_call(&w, utimens, EPERM, ts)) :
+			r ? r : real_call(t, __NR_utimensat, fd, 0, ts, 0);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -130,7 +136,7 @@ static long do_utimens(struct task *t, int dfd, gaddr name, const struct timespe
 		return flags ? -EINVAL : fd_utimens(t, dfd, ts);
 	if (flags & ~AT_FLAGS)
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_CHANGE);
 	while (where_next(&w, &r))
 		r = place_utimens(&w, ts);
 	return where_end(&w, r);
@@ -185,7 +191,7 @@ long sys_truncate(struct task *t, gaddr name, int64_t length)
 
 	if (length < 0)
 		return -EINVAL;
-	r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY);
+	r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY | WHERE_CHANGE);
 	while (where_next(&w, &r))
 		r = place_call(&w, truncate, EPERM, (uint64_t)length);
 	return where_end(&w, r);

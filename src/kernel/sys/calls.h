@@ -52,6 +52,24 @@ static inline bool fd_is_virtual(const struct task *t, int fd)
 #define place_call(w, verb, missing, ...) \
 	((w)->fs->verb ? (w)->fs->verb((w), ##__VA_ARGS__) : -(missing))
 
+/*
+ * A change is to be made by a real descriptor: true, if it is of something that a copy-on-write mount covers; then w is its
+ * place, and the operation's result goes to place_end().  False: *r is what is wrong, or 0.
+ */
+static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
+{
+	*r = 0;
+	if (!view_has(UM_MOUNT_COW))
+		return false;
+	*r = where_begin(w, t, fd, 0, WHERE_EMPTY | WHERE_CHANGE);
+	return !*r && w->cow;
+}
+
+static inline long place_end(struct where *w, long r)
+{
+	return where_end(w, r);
+}
+
 /* AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH for where_begin(). */
 static inline unsigned where_flags(int at)
 {

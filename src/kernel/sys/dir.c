@@ -3,6 +3,7 @@
  * Directories: making and removing names, reading, and the working directory.
  */
 #include "calls.h"
+#include "../cow.h"
 #include "../fs/proc.h"
 #include <asm/statfs.h>
 #include <linux/magic.h>
@@ -28,7 +29,7 @@ static long removing_verdict(const struct where *w, int flags)
 long sys_mkdirat(struct task *t, int dfd, gaddr name, unsigned mode)
 {
 	struct where w;
-	long r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CREATE);
+	long r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CREATE | WHERE_CHANGE);
 
 	while (where_next(&w, &r)) {
 		r = making_verdict(&w);
@@ -50,7 +51,7 @@ long sys_mknodat(struct task *t, int dfd, gaddr name, unsigned mode, unsigned de
 	if (type == S_IFLNK || (type && type != S_IFREG && type != S_IFCHR && type != S_IFBLK &&
 				type != S_IFIFO && type != S_IFSOCK))
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CREATE);
+	r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CREATE | WHERE_CHANGE);
 	while (where_next(&w, &r)) {
 		r = making_verdict(&w);
 		if (!r)
@@ -66,7 +67,7 @@ long sys_unlinkat(struct task *t, int dfd, gaddr name, int flags)
 
 	if (flags & ~AT_REMOVEDIR)
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, WHERE_ENTRY);
+	r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CHANGE);
 	while (where_next(&w, &r)) {
 		r = removing_verdict(&w, flags);
 		if (!r)
@@ -104,15 +105,23 @@ static long virtual_getdents(struct task *t, int fd, gaddr buf, unsigned count, 
 
 long sys_getdents64(struct task *t, int fd, gaddr dirent, unsigned count)
 {
+	long r = 0;
+
 	if (fd_is_virtual(t, fd))
 		return virtual_getdents(t, fd, dirent, count, false);
+	if (cow_getdents(t, fd, dirent, count, false, &r))
+		return r;
 	return real_getdents(t, __NR_getdents64, fd, dirent, count);
 }
 
 long sys_getdents(struct task *t, int fd, gaddr dirent, unsigned count)
 {
+	long r = 0;
+
 	if (fd_is_virtual(t, fd))
 		return virtual_getdents(t, fd, dirent, count, true);
+	if (cow_getdents(t, fd, dirent, count, true, &r))
+		return r;
 	return real_getdents(t, __NR_getdents, fd, dirent, count);
 }
 

@@ -30,7 +30,7 @@ long sys_symlinkat(struct task *t, gaddr target, int dfd, gaddr name)
 
 	if (r <= 0)
 		return r ? r : -ENOENT;
-	r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CREATE);
+	r = where_begin(&w, t, dfd, name, WHERE_ENTRY | WHERE_CREATE | WHERE_CHANGE);
 	while (where_next(&w, &r)) {
 		if (!w.fast && w.last != LAST_NAME)
 			r = -EEXIST;
@@ -75,7 +75,8 @@ static long same_world(const struct where *a, const struct where *b)
 {
 	long r;
 
-	if ((a->fs == &remote_fs) == (b->fs == &remote_fs) && (a->fs != &remote_fs || a->mount.id == b->mount.id))
+	if ((a->fs == &remote_fs) == (b->fs == &remote_fs) && (a->fs != &remote_fs || a->mount.id == b->mount.id) &&
+	    a->cow == b->cow)
 		return 0;
 	r = real_error(a);
 	if (!r)
@@ -121,13 +122,13 @@ static long old_first(struct task *t, int dfd, gaddr old, unsigned flags, long r
 /* The new name's directory first: it is fully resolved when where_begin() returns. */
 long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, int flags)
 {
-	unsigned follow = (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) | (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0);
+	unsigned follow = WHERE_CHANGE | (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) | (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0);
 	struct where from, to;
 	long r;
 
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
+	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE);
 	if (r == -EBUSY)
 		r = -EEXIST;	/* a mount point */
 	if (r < 0)
@@ -173,9 +174,9 @@ long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new,
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
 	    (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
 		return -EINVAL;
-	r = where_begin(&from, t, olddfd, old, WHERE_PARENT);
+	r = where_begin(&from, t, olddfd, old, WHERE_PARENT | WHERE_CHANGE);
 	while (where_next(&from, &r)) {
-		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE);
+		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE);
 		if (r < 0)
 			r = old_directory_first(&from, flags, r);
 		while (where_next(&to, &r))

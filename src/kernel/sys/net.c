@@ -7,6 +7,7 @@
  */
 #include "calls.h"
 #include "unixname.h"
+#include "../cow.h"
 #include "../fs/real.h"
 #include <linux/socket.h>
 #include <linux/un.h>
@@ -139,13 +140,13 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 	r = create ? 0 : address_standin(t, path, a);
 	if (r)
 		return r;
-	r = where_begin_path(&w, t, AT_FDCWD, path, create ? WHERE_ENTRY | WHERE_CREATE : 0);
+	r = where_begin_path(&w, t, AT_FDCWD, path, create ? WHERE_ENTRY | WHERE_CREATE | WHERE_CHANGE : 0);
 	while (where_next(&w, &r)) {
 		if (w.fs == &remote_fs) {
 			r = address_virtual(&w, a, bind_fd);
 			continue;
 		}
-		r = create ? 0 : real_check_link(&w);
+		r = w.cow ? cow_prepare(&w) : create ? 0 : real_check_link(&w);
 		if (!r)
 			r = address_set(a, &w, path);
 	}

@@ -18,7 +18,9 @@ static unsigned open_where(uint64_t flags)
 	bool creates = flags & O_CREAT && !(flags & O_PATH);
 	bool nofollow = flags & O_NOFOLLOW || (creates && flags & O_EXCL);
 
-	return (nofollow ? WHERE_NOFOLLOW : 0) | (creates ? WHERE_CREATE : 0);
+	bool changes = !(flags & O_PATH) && (flags & (O_ACCMODE | O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE);
+
+	return (nofollow ? WHERE_NOFOLLOW : 0) | (creates ? WHERE_CREATE : 0) | (changes ? WHERE_CHANGE : 0);
 }
 
 /*

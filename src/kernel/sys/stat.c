@@ -104,7 +104,7 @@ long sys_faccessat2(struct task *t, int dfd, gaddr name, unsigned mode, int flag
 
 	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | (mode & 2 ? WHERE_CHANGE : 0));
 	if (!r && where_is_last(&w, name))
 		return pass_last(t);
 	while (where_next(&w, &r))

@@ -64,7 +64,7 @@ long sys_xattr_set(struct task *t, gaddr path, gaddr attr, gaddr value, size_t s
 		r = fetch_name(t, &name, attr);
 	if (r)
 		return r;
-	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at));
+	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_CHANGE);
 	while (where_next(&w, &r))
 		r = place_call(&w, setxattr, EOPNOTSUPP, name.text, value, size, flags);
 	return where_end(&w, r);
@@ -88,7 +88,7 @@ long sys_xattr_remove(struct task *t, gaddr path, gaddr attr, int at)
 
 	if (r)
 		return r;
-	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at));
+	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_CHANGE);
 	while (where_next(&w, &r))
 		r = place_call(&w, removexattr, EOPNOTSUPP, name.text);
 	return where_end(&w, r);
@@ -116,14 +116,18 @@ long sys_fgetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size)
 long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size, int flags)
 {
 	struct attr_name name;
+	struct where w;
 	struct file *f;
 	long r;
 
-	if (!fd_is_virtual(t, fd))
+	if (!fd_is_virtual(t, fd) && !view_has(UM_MOUNT_COW))
 		return real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
 	r = check_set(size, flags);
 	if (!r)
 		r = fetch_name(t, &name, attr);
+	if (!r && !fd_is_virtual(t, fd))
+		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, setxattr, EPERM, name.text, value, size, flags)) :
+			r ? r : real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
 		return r;
@@ -150,12 +154,16 @@ long sys_flistxattr(struct task *t, int fd, gaddr list, size_t size)
 long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 {
 	struct attr_name name;
+	struct where w;
 	struct file *f;
 	long r;
 
-	if (!fd_is_virtual(t, fd))
+	if (!fd_is_virtual(t, fd) && !view_has(UM_MOUNT_COW))
 		return real_call(t, __NR_fremovexattr, fd, attr);
 	r = fetch_name(t, &name, attr);
+	if (!r && !fd_is_virtual(t, fd))
+		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, removexattr, EPERM, name.text)) :
+			r ? r : real_call(t, __NR_fremovexattr, fd, attr);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
 		return r;

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sessions of copy-on-write mounts, as this process uses them.
+ *
+ * A session is opened when the process changes something behind its mount for the first time, or meets a directory of
+ * its tree, and stays mapped.  The list of sessions only grows, so readers take no lock.
+ */
+#include <linux/fs.h>
+#include <linux/mman.h>
+#include "cow.h"
+#include "shared_lock.h"
+
+#define STATE_SIZE	((sizeof(struct um_cow_state) + 4095) & ~4095ul)
+
+static struct cow *sessions UM_LARGE;
+static struct lock sessions_lock UM_LARGE;
+
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+static long map_file(const struct cow *c, const char *name, size_t size)
+{
+	char path[UM_PATH_MAX];
+	struct stat st;
+	long fd, at;
+
+	if (text_format(path, sizeof path, "%s/%s", c->session, name) >= (int)sizeof path)
+		return -ENAMETOOLONG;
+	fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	at = raw_syscall(__NR_fstat, fd, &st);
+	if (!at)
+		at = (uint64_t)st.st_size < size ? -EINVAL : own_map(size, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
+	raw_syscall(__NR_close, fd);
+	return at;
+}
+
+static long map_session(struct cow *c)
+{
+	struct stat st;
+	long at = map_file(c, UM_COW_STATE, STATE_SIZE);
+
+	if (at < 0)
+		return at;
+	c->state = (struct um_cow_state *)at;
+	if (c->state->magic != UM_COW_MAGIC || c->state->version != UM_COW_VERSION)
+		return -EINVAL;
+	at = map_file(c, UM_COW_INODES, um_vtable_size(UM_VSTAT_RECORDS));
+	if (at < 0)
+		return at;
+	at = vtable_attach(&c->inodes, (void *)at, um_vtable_size(UM_VSTAT_RECORDS));
+	if (!at)
+		at = raw_syscall(__NR_newfstatat, AT_FDCWD, c->tree, &st, 0);
+	c->dev = st.st_dev;
+	return at;
+}
+
+static long fill(struct task *t, struct cow *c, char *buf)
+{
+	struct mount m;
+	long r = view_mount_by_id(t, c->id, &m, buf, UM_PATH_MAX);
+
+	if (r)
+		return r;
+	c->dir = heap_strndup(buf, strcmp(buf, "/") ? strlen(buf) : 0);
+	r = view_bind_target(t, c->id, buf, UM_PATH_MAX);
+	if (r)
+		return r;
+	c->tree = heap_strndup(buf, strlen(buf));
+	c->session = heap_strndup(buf, (size_t)(strrchr(buf, '/') - buf));
+	return c->dir && c->tree && c->session ? map_session(c) : -ENOMEM;
+}
+
+static void drop(struct cow *c)
+{
+	if (c->state)
+		own_unmap(c->state, STATE_SIZE);
+	if (c->inodes.head)
+		own_unmap(c->inodes.head, um_vtable_size(UM_VSTAT_RECORDS));
+	heap_free(c->dir);
+	heap_free(c->tree);
+	heap_free(c->session);
+	heap_free(c);
+}
+
+static struct cow *find(uint32_t id)
+{
+	for (struct cow *c = __atomic_load_n(&sessions, __ATOMIC_ACQUIRE); c; c = c->next)
+		if (c->id == id)
+			return c;
+	return NULL;
+}
+
+static struct cow *open_session(struct task *t, uint32_t id, long *error)
+{
+	struct cow *c = heap_alloc(sizeof *c);
+	char *buf = heap_alloc(UM_PATH_MAX);
+
+	*error = -ENOMEM;
+	if (c && buf) {
+		c->id = id;
+		*error = fill(t, c, buf);
+	}
+	heap_free(buf);
+	if (*error && c) {
+		if (c->session)
+			agent_log("the copy-on-write session %s cannot be used: error %ld", c->session, -*error);
+		drop(c);
+		return NULL;
+	}
+	return c;
+}
+
+struct cow *cow_get(struct task *t, uint32_t id, long *error)
+{
+	struct cow *c = find(id);
+
+	if (c)
+		return c;
+	lock_acquire(&sessions_lock);
+	c = find(id);
+	if (!c) {
+		c = open_session(t, id, error);
+		if (c) {
+			c->next = sessions;
+			__atomic_store_n(&sessions, c, __ATOMIC_RELEASE);
+		}
+	}
+	lock_release(&sessions_lock);
+	return c;
+}
+
+/* ---- paths ----------------------------------------------------------------------------------------------- */
+
+static int join(char *buf, const char *dir, const char *rel)
+{
+	size_t d = strlen(dir), n = strlen(rel);
+
+	if (d + n + 2 > UM_PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(buf, dir, d);
+	if (n || !d)
+		buf[d++] = '/';
+	memcpy(buf + d, rel, n + 1);
+	return 0;
+}
+
+int cow_up_path(const struct cow *c, char *buf, const char *rel)
+{
+	return join(buf, c->tree, rel);
+}
+
+int cow_low_path(const struct cow *c, char *buf, const char *rel)
+{
+	return join(buf, c->dir, rel);
+}
+
+int cow_work_path(struct task *t, struct cow *c, char *buf)
+{
+	uint32_t n = __atomic_add_fetch(&c->state->number, 1, __ATOMIC_RELAXED);
+	int len = text_format(buf, UM_PATH_MAX, "%s/" UM_COW_WORK "/%d.%u", c->session, t->tid, n);
+
+	return len < UM_PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/* ---- whiteouts and opaque directories -------------------------------------------------------------------- */
+
+bool cow_is_whiteout(int dfd, const char *path, const struct stat *st)
+{
+	char text[sizeof UM_COW_WHITEOUT];
+	size_t n = sizeof UM_COW_WHITEOUT - 1;
+
+	if (S_ISCHR(st->st_mode))
+		return st->st_rdev == 0;
+	return S_ISLNK(st->st_mode) && (size_t)st->st_size == n &&
+	       raw_syscall(__NR_readlinkat, dfd, path, text, sizeof text) == (long)n &&
+	       !memcmp(text, UM_COW_WHITEOUT, n);
+}
+
+long cow_make_whiteout(const struct cow *c, const char *path)
+{
+	if (c->state->links)
+		return raw_syscall(__NR_symlinkat, UM_COW_WHITEOUT, AT_FDCWD, path);
+	return raw_syscall(__NR_mknodat, AT_FDCWD, path, S_IFCHR, 0);
+}
+
+bool cow_is_opaque(struct task *t, uint32_t id, const struct stat *st)
+{
+	struct vstat v;
+	long error;
+	struct cow *c = cow_get(t, id, &error);
+
+	return c && vtable_get(&c->inodes, st->st_dev, st->st_ino, &v) && v.have & UM_VS_FLAGS &&
+	       v.flags & UM_VSF_OPAQUE;
+}
+
+int cow_set_opaque(struct task *t, struct cow *c, const char *up)
+{
+	const struct vstat v = { .have = UM_VS_FLAGS, .flags = UM_VSF_OPAQUE };
+	struct stat st;
+	int r = (int)raw_syscall(__NR_newfstatat, AT_FDCWD, up, &st, AT_SYMLINK_NOFOLLOW);
+
+	return r ? r : vtable_set(&c->inodes, t, st.st_dev, st.st_ino, &v, UM_VS_FLAGS);
+}
+
+/* ---- the lock and the journal ---------------------------------------------------------------------------- */
+
+/* a and b were exchanged, or were to be; what is at a now is to be a whiteout if they were. */
+static void finish_move(struct task *t, struct cow *c)
+{
+	struct um_cow_state *s = c->state;
+	char *path = heap_alloc(2 * UM_PATH_MAX), *work = path + UM_PATH_MAX;
+	struct stat st;
+
+	if (!path)
+		return;
+	s->a[sizeof s->a - 1] = s->b[sizeof s->b - 1] = 0;
+	if (!cow_up_path(c, path, s->b) && !raw_syscall(__NR_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) &&
+	    st.st_ino == s->ino && !cow_up_path(c, path, s->a) && !cow_work_path(t, c, work) &&
+	    !cow_make_whiteout(c, work))
+		raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, path, 0);
+	heap_free(path);
+}
+
+void cow_lock(struct task *t, struct cow *c)
+{
+	if (!shared_lock(&c->state->lock, t))
+		return;
+	if (c->state->op == UM_COW_MOVED)
+		finish_move(t, c);
+	c->state->op = UM_COW_NOTHING;
+}
+
+void cow_unlock(struct cow *c)
+{
+	shared_unlock(&c->state->lock);
+}

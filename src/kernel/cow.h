@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Copy-on-write: the session of such a mount (wire/cow.h), as a process of the view uses it.
+ *
+ *	cow.c		which session; its lock and its journal; names in its tree
+ *	cow_up.c	copying from below into the tree
+ *	cow_list.c	listings of merged directories
+ *	fs/cow.c	the operations at a place that change it
+ *	fs/cow_name.c	those that remove and move names
+ *	path_cow.c	the resolver
+ *
+ * Nothing here is kept but what the session's files say: another process may change them at any time.  Looking takes no
+ * lock.  What takes more than one step is made in work/ or under the lock.
+ */
+#ifndef UM_KERNEL_COW_H
+#define UM_KERNEL_COW_H
+
+#include "path.h"
+#include "vstat.h"
+#include "../wire/cow.h"
+
+struct cow {
+	struct cow *next;
+	uint32_t id;		/* of the mount */
+	char *dir;		/* where it is mounted, "" for the root: what is below is there, too */
+	char *session;
+	char *tree;		/* SESSION/tree */
+	struct um_cow_state *state;
+	struct vtable inodes;
+	uint64_t dev;		/* of the tree */
+};
+
+/* The session of this mount; NULL and *error if it cannot be used.  Valid as long as the process lives. */
+struct cow *cow_get(struct task *t, uint32_t id, long *error);
+
+/* Is what lies at (dfd, path), a directory entry with this st, a whiteout? */
+bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
+
+/* Does this directory of the tree hide what is below it? */
+bool cow_is_opaque(struct task *t, uint32_t id, const struct stat *st);
+int cow_set_opaque(struct task *t, struct cow *c, const char *up);
+
+/* For whoever changes more than one thing of the session at a time.  Locking finishes what a killed one left. */
+void cow_lock(struct task *t, struct cow *c);
+void cow_unlock(struct cow *c);
+
+/* SESSION/tree/REL and DIR/REL.  0 or -ENAMETOOLONG. */
+int cow_up_path(const struct cow *c, char *buf, const char *rel);
+int cow_low_path(const struct cow *c, char *buf, const char *rel);
+
+/* A new name in work/ of our own. */
+int cow_work_path(struct task *t, struct cow *c, char *buf);
+
+/* Makes a whiteout at a path (of the tree, or of work/) where there is nothing.  0 or -errno. */
+long cow_make_whiteout(const struct cow *c, const char *path);
+
+/* ---- copying up (cow_up.c) ------------------------------------------------------------------------------ */
+
+/* The directories that REL lies in are in the tree when this returns 0. */
+long cow_copy_parents(struct task *t, struct cow *c, const char *rel);
+
+/*
+ * Copies the file, directory or link DIR/REL into the tree, and the directories it lies in; a directory becomes a merged one.
+ * empty: a regular file without its contents.  0 if it is there then, by us or by somebody else meanwhile.
+ */
+long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty);
+
+/* ---- listings (cow_list.c) ------------------------------------------------------------------------------ */
+
+struct cow_list;
+struct cow_list *cow_list_get(struct cow_list *l);	/* one more reference; of NULL: NULL */
+void cow_list_put(struct cow_list *l);
+
+/* The session in which the directory at this path of the view (canonical) is a merged one, or NULL.  *rel: its path there, in
+ * `path`. */
+struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel);
+
+/* Is the real directory fd a merged one, whose listing we make?  Then *r is what getdents returns. */
+bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r);
+
+/* The same for lseek. */
+bool cow_seek(struct task *t, int fd, int64_t offset, int whence, long *r);
+
+/* Is there a name in the merged directory REL?  0, -ENOTEMPTY, -errno. */
+long cow_check_empty(struct task *t, struct cow *c, const char *rel, bool has_up, bool has_low);
+
+/* A socket is to be bound at this place: w->path is where, in the tree, when this returns 0. */
+long cow_prepare(struct where *w);
+
+extern const struct fs_ops cow_fs;
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Copying up: what is changed for the first time gets a copy in the session's tree.
+ *
+ * A copy is made in work/, complete with contents, holes, times, attributes and what the table of inodes has to say of it,
+ * without a lock; then it is put in its place by one rename.  If somebody else was faster, his is as good.
+ * What cannot be kept (an owner that we may not give files to, an attribute of a kind that needs rights) is left
+ * out, but the owner, which the table remembers.
+ */
+#include <linux/fs.h>
+#include <linux/xattr.h>
+#include "cow.h"
+
+#define PIECE		(256u << 10)
+#define LIST_MAX	4096u		/* names of extended attributes */
+#define VALUE_MAX	65536u
+
+struct copy {
+	struct task *t;
+	struct cow *c;
+	struct stat st;			/* of what is below */
+	char low[UM_PATH_MAX], up[UM_PATH_MAX], work[UM_PATH_MAX];
+};
+
+/* ---- contents -------------------------------------------------------------------------------------------- */
+
+static long copy_by_hand(int in, int out, long from, long to)
+{
+	uint8_t *buf = heap_alloc(PIECE);
+	long r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (from < to) {
+		long n = raw_syscall(__NR_pread64, in, buf, to - from < (long)PIECE ? to - from : (long)PIECE, from);
+
+		if (n > 0)
+			r = raw_syscall(__NR_pwrite64, out, buf, n, from);
+		if (n <= 0 || r <= 0) {
+			r = n < 0 ? n : n ? r : 0;
+			break;
+		}
+		from += r;
+		r = 0;
+	}
+	heap_free(buf);
+	return r;
+}
+
+static long copy_range(int in, int out, long from, long to)
+{
+	while (from < to) {
+		int64_t at = from, there = from;
+		long n = raw_syscall(__NR_copy_file_range, in, &at, out, &there, to - from, 0);
+
+		if (n < 0 && n != -ENOSPC && n != -EDQUOT && n != -EIO)
+			return copy_by_hand(in, out, from, to);
+		if (n <= 0)
+			return n;
+		from += n;
+	}
+	return 0;
+}
+
+/* Holes stay holes. */
+static long copy_contents(int in, int out, long size)
+{
+	long at = 0, end, r;
+
+	if (!raw_syscall(__NR_ioctl, out, FICLONE, in))
+		return 0;
+	while (at < size) {
+		at = raw_syscall(__NR_lseek, in, at, 3 /* SEEK_DATA */);
+		if (at == -ENXIO)
+			break;
+		end = at < 0 ? at : raw_syscall(__NR_lseek, in, at, 4 /* SEEK_HOLE */);
+		if (end < 0) {
+			at = 0;
+			end = size;
+		}
+		r = copy_range(in, out, at, end);
+		if (r)
+			return r;
+		at = end;
+	}
+	return raw_syscall(__NR_ftruncate, out, size);
+}
+
+/* ---- attributes ------------------------------------------------------------------------------------------ */
+
+static void copy_xattr(const struct copy *k, const char *name, char *value)
+{
+	long n = raw_syscall(__NR_lgetxattr, k->low, name, value, VALUE_MAX);
+
+	if (n >= 0)
+		raw_syscall(__NR_lsetxattr, k->work, name, value, n, 0);
+}
+
+static void copy_xattrs(const struct copy *k)
+{
+	char *names, *value;
+	long n = raw_syscall(__NR_llistxattr, k->low, 0, 0);
+
+	if (n <= 0 || n > (long)LIST_MAX)
+		return;
+	names = heap_alloc(LIST_MAX);
+	value = heap_alloc(VALUE_MAX);
+	n = names && value ? raw_syscall(__NR_llistxattr, k->low, names, LIST_MAX - 1) : 0;
+	for (long at = 0; at < n; at += (long)strlen(names + at) + 1)
+		copy_xattr(k, names + at, value);
+	heap_free(names);
+	heap_free(value);
+}
+
+static void copy_times(const char *path, const struct stat *st)
+{
+	const struct timespec64 ts[2] = {
+		{ (int64_t)st->st_atime, (int64_t)st->st_atime_nsec },
+		{ (int64_t)st->st_mtime, (int64_t)st->st_mtime_nsec },
+	};
+
+	raw_syscall(__NR_utimensat, AT_FDCWD, path, ts, AT_SYMLINK_NOFOLLOW);
+}
+
+/* What only the table can remember of the copy in work/. */
+static int note_attributes(const struct copy *k)
+{
+	struct vstat v = {
+		.have = UM_VS_ORIGIN, .origin_dev = k->st.st_dev, .origin_ino = k->st.st_ino,
+	};
+	struct stat st;
+	int r = (int)raw_syscall(__NR_newfstatat, AT_FDCWD, k->work, &st, AT_SYMLINK_NOFOLLOW);
+
+	if (r)
+		return r;
+	if (st.st_uid != k->st.st_uid) {
+		v.have |= UM_VS_UID;
+		v.uid = k->st.st_uid;
+	}
+	if (st.st_gid != k->st.st_gid) {
+		v.have |= UM_VS_GID;
+		v.gid = k->st.st_gid;
+	}
+	return vtable_set(&k->c->inodes, k->t, st.st_dev, st.st_ino, &v, ~0u);
+}
+
+static int copy_attributes(const struct copy *k)
+{
+	raw_syscall(__NR_fchownat, AT_FDCWD, k->work, k->st.st_uid, k->st.st_gid, AT_SYMLINK_NOFOLLOW);
+	if (!S_ISLNK(k->st.st_mode))
+		raw_syscall(__NR_fchmodat, AT_FDCWD, k->work, k->st.st_mode & 07777);
+	copy_xattrs(k);
+	copy_times(k->work, &k->st);
+	return note_attributes(k);
+}
+
+/* ---- putting it in its place ----------------------------------------------------------------------------- */
+
+static void discard(const struct copy *k)
+{
+	raw_syscall(__NR_unlinkat, AT_FDCWD, k->work, S_ISDIR(k->st.st_mode) ? AT_REMOVEDIR : 0);
+}
+
+/* The directory of the place: k->up up to its last slash, in buf. */
+static void parent_of(const char *path, char *buf)
+{
+	size_t n = (size_t)(strrchr(path, '/') - path);
+
+	memcpy(buf, path, n);
+	buf[n] = 0;
+}
+
+/* Into a directory that its owner has made unwritable, too: the copy is no change of it. */
+static long move_in(const struct copy *k, const char *dir, const struct stat *st)
+{
+	long r = raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0);
+
+	if (r != -EACCES || raw_syscall(__NR_fchmodat, AT_FDCWD, dir, (st->st_mode & 07777) | 0700))
+		return r;
+	r = raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0);
+	raw_syscall(__NR_fchmodat, AT_FDCWD, dir, st->st_mode & 07777);
+	return r;
+}
+
+static long publish(struct copy *k)
+{
+	struct stat st, parent;
+	char *dir = heap_alloc(UM_PATH_MAX);
+	long r;
+
+	if (!dir) {
+		discard(k);
+		return -ENOMEM;
+	}
+	parent_of(k->up, dir);
+	cow_lock(k->t, k->c);
+	r = raw_syscall(__NR_newfstatat, AT_FDCWD, dir, &parent, AT_SYMLINK_NOFOLLOW);
+	if (!r && !raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW)) {
+		discard(k);
+	} else if (!r) {
+		r = move_in(k, dir, &parent);
+		copy_times(dir, &parent);
+	}
+	cow_unlock(k->c);
+	if (r)
+		discard(k);
+	heap_free(dir);
+	return r;
+}
+
+/* ---- one thing ------------------------------------------------------------------------------------------- */
+
+static long make_file(struct copy *k, bool empty)
+{
+	long in = -1, out, r = 0;
+
+	if (!empty) {
+		in = raw_syscall(__NR_openat, AT_FDCWD, k->low, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+		if (in < 0 && !(in == -EACCES && !k->st.st_size))
+			return in;
+	}
+	out = raw_syscall(__NR_openat, AT_FDCWD, k->work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (out < 0)
+		r = out;
+	else if (in >= 0)
+		r = copy_contents((int)in, (int)out, (long)k->st.st_size);
+	if (in >= 0)
+		raw_syscall(__NR_close, in);
+	if (out >= 0)
+		raw_syscall(__NR_close, out);
+	if (r && out >= 0)
+		discard(k);
+	return r;
+}
+
+static long make_link(struct copy *k)
+{
+	char *text = heap_alloc(UM_PATH_MAX);
+	long n = text ? raw_syscall(__NR_readlinkat, AT_FDCWD, k->low, text, UM_PATH_MAX - 1) : -ENOMEM;
+
+	if (n >= 0) {
+		text[n] = 0;
+		n = raw_syscall(__NR_symlinkat, text, AT_FDCWD, k->work);
+	}
+	heap_free(text);
+	return n;
+}
+
+static long make(struct copy *k, bool empty)
+{
+	unsigned type = k->st.st_mode & S_IFMT;
+
+	switch (type) {
+	case S_IFREG:
+		return make_file(k, empty);
+	case S_IFDIR:
+		return raw_syscall(__NR_mkdirat, AT_FDCWD, k->work, 0700);
+	case S_IFLNK:
+		return make_link(k);
+	default:
+		return raw_syscall(__NR_mknodat, AT_FDCWD, k->work, type | 0600, k->st.st_rdev);
+	}
+}
+
+static long copy_one(struct copy *k, const char *rel, bool empty)
+{
+	long r = cow_low_path(k->c, k->low, rel);
+	struct stat st;
+
+	if (!r)
+		r = cow_up_path(k->c, k->up, rel);
+	if (!r && !raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	if (!r)
+		r = raw_syscall(__NR_newfstatat, AT_FDCWD, k->low, &k->st, AT_SYMLINK_NOFOLLOW);
+	if (!r)
+		r = cow_work_path(k->t, k->c, k->work);
+	if (!r)
+		r = make(k, empty);
+	if (r)
+		return r;
+	r = copy_attributes(k);
+	if (r) {
+		discard(k);
+		return r;
+	}
+	r = publish(k);
+	if (!r && S_ISDIR(k->st.st_mode))
+		view_links_changed(k->t);
+	return r;
+}
+
+static long copy_parents(struct copy *k, const char *rel)
+{
+	char *part = heap_strndup(rel, strlen(rel));
+	struct stat st;
+	long r = part ? 0 : -ENOMEM;
+	char *slash = part ? strrchr(part, '/') : NULL;
+
+	/* Most often the last one is there. */
+	if (slash) {
+		*slash = 0;
+		r = cow_up_path(k->c, k->up, part);
+		if (!r && !raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW))
+			slash = NULL;
+		else
+			*slash = '/';
+	}
+	for (char *p = slash ? strchr(part, '/') : NULL; p && !r; p = strchr(p + 1, '/')) {
+		*p = 0;
+		r = copy_one(k, part, false);
+		*p = '/';
+	}
+	heap_free(part);
+	return r;
+}
+
+long cow_copy_parents(struct task *t, struct cow *c, const char *rel)
+{
+	struct copy *k;
+	long r;
+
+	if (!strchr(rel, '/'))
+		return 0;
+	k = heap_alloc(sizeof *k);
+	if (!k)
+		return -ENOMEM;
+	k->t = t;
+	k->c = c;
+	r = copy_parents(k, rel);
+	heap_free(k);
+	return r;
+}
+
+long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty)
+{
+	struct copy *k = heap_alloc(sizeof *k);
+	long r;
+
+	if (!k)
+		return -ENOMEM;
+	k->t = t;
+	k->c = c;
+	r = copy_parents(k, rel);
+	if (!r)
+		r = copy_one(k, rel, empty);
+	heap_free(k);
+	return r;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cow_fs: places in copy-on-write mounts that a call is about to change.
+ *
+ * Each operation copies up what it needs, then is the kernel's own on the path in the session's tree.  Where there is a
+ * whiteout, what replaces it is made in work/ and takes its place by one rename.
+ *
+ * Whether the call would have been permitted below is not asked: the copy is the user's own.  What
+ * counts are the copy's permissions, and those are what the original's were; and nobody gets to see what he may
+ * not read.
+ */
+#include "cow.h"
+#include "real.h"
+#include <linux/fs.h>
+
+/* ---- what is there ---------------------------------------------------------------------------------------- */
+
+static int look(const char *path, struct stat *st)
+{
+	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
+static long spot_fill(struct where *w, struct spot *s)
+{
+	const char *rel = w->path + w->cow_at;
+	long r = cow_up_path(s->c, s->up, rel);
+
+	memcpy(s->rel, rel, strlen(rel) + 1);
+	if (!r)
+		r = cow_low_path(s->c, s->low, rel);
+	if (r)
+		return r;
+	r = look(s->up, &s->up_st);
+	if (r && r != -ENOENT && r != -ENOTDIR)
+		return r;
+	s->white = !r && cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);
+	s->has_up = !r && !s->white;
+	if (!w->cow_below)
+		return 0;
+	r = look(s->low, &s->low_st);
+	s->has_low = !r;
+	return r == -ENOENT || s->has_up || s->white ? 0 : r;
+}
+
+long spot_look(struct where *w, struct spot **out)
+{
+	long error = 0;
+	struct cow *c = cow_get(w->t, w->cow, &error);
+	struct spot *s = c ? heap_alloc(sizeof *s) : NULL;
+
+	*out = NULL;
+	if (!s)
+		return c ? -ENOMEM : error;
+	s->t = w->t;
+	s->c = c;
+	error = spot_fill(w, s);
+	if (!error && w->trailing && spot_exists(s) && !S_ISDIR(spot_stat(s)->st_mode))
+		error = -ENOTDIR;
+	if (error) {
+		heap_free(s);
+		return error;
+	}
+	*out = s;
+	return 0;
+}
+
+void spot_forget(struct spot *s, const struct stat *st)
+{
+	if (vtable_any(&s->c->inodes) && (S_ISDIR(st->st_mode) || st->st_nlink <= 1))
+		vtable_remove(&s->c->inodes, s->t, st->st_dev, st->st_ino);
+}
+
+/* May what is below be written, by who may write it there, or by anybody if it is somebody else's? */
+static long writable(const struct spot *s)
+{
+	long r = raw_syscall(__NR_faccessat2, AT_FDCWD, s->low, 2 /* W_OK */, AT_EACCESS | AT_SYMLINK_NOFOLLOW);
+
+	if (r == -EROFS || r == -ETXTBSY)
+		return 0;
+	if (r == -EACCES && s->low_st.st_uid != (unsigned)raw_syscall(__NR_geteuid))
+		return s->low_st.st_mode & 0222 ? 0 : r;
+	return r;
+}
+
+/* ---- new things ------------------------------------------------------------------------------------------- */
+
+/* What is to be made, by the kernel, at a path. */
+struct making {
+	unsigned type;		/* S_IFDIR, ... or 0: open a new file */
+	int flags;
+	unsigned mode, dev;
+	const char *text;
+};
+
+static long make_at(struct task *t, const struct making *m, const char *path)
+{
+	switch (m->type) {
+	case 0:
+		return kernel_call(t, __NR_openat, AT_FDCWD, path, m->flags | O_CREAT, m->mode);
+	case S_IFDIR:
+		return kernel_call(t, __NR_mkdirat, AT_FDCWD, path, m->mode);
+	case S_IFLNK:
+		return kernel_call(t, __NR_symlinkat, m->text, AT_FDCWD, path);
+	default:
+		return kernel_call(t, __NR_mknodat, AT_FDCWD, path, m->mode, m->dev);
+	}
+}
+
+/* Makes it in work/ and puts it in the place of the whiteout.  The lock is held. */
+static long make_instead(struct spot *s, const struct making *m)
+{
+	bool dir = m->type == S_IFDIR;
+	char *work = heap_alloc(UM_PATH_MAX);
+	long r = work ? cow_work_path(s->t, s->c, work) : -ENOMEM, e = 0;
+
+	if (!r)
+		r = make_at(s->t, m, work);
+	if (r < 0) {
+		heap_free(work);
+		return r;
+	}
+	if (dir)
+		e = cow_set_opaque(s->t, s->c, work);
+	if (!e)
+		e = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, s->up, dir ? RENAME_EXCHANGE : 0);
+	if (e || dir)
+		raw_syscall(__NR_unlinkat, AT_FDCWD, work, e && dir ? AT_REMOVEDIR : 0);
+	if (e && !m->type)
+		raw_syscall(__NR_close, r);
+	heap_free(work);
+	return e ? e : r;
+}
+
+static long make_new(struct spot *s, const struct making *m)
+{
+	long r = cow_copy_parents(s->t, s->c, s->rel);
+	struct stat st;
+
+	if (r)
+		return r;
+	if (s->white) {
+		cow_lock(s->t, s->c);
+		if (!look(s->up, &st) && cow_is_whiteout(AT_FDCWD, s->up, &st))
+			r = make_instead(s, m);
+		else
+			r = make_at(s->t, m, s->up);
+		cow_unlock(s->c);
+	} else {
+		r = make_at(s->t, m, s->up);
+		if (r >= 0 && m->type == S_IFDIR)
+			cow_set_opaque(s->t, s->c, s->up);
+	}
+	if (r >= 0 && (m->type == S_IFDIR || m->type == S_IFLNK))
+		view_links_changed(s->t);
+	return r;
+}
+
+static long make(struct where *w, const struct making *m)
+{
+	struct spot *s;
+	long r = spot_look(w, &s);
+
+	if (r == -ENOTDIR && w->trailing)	/* something is there */
+		return -EEXIST;
+	if (r)
+		return r;
+	if (spot_exists(s))
+		r = -EEXIST;
+	else if (w->trailing && m->type != S_IFDIR)
+		r = -ENOENT;
+	else
+		r = make_new(s, m);
+	heap_free(s);
+	return r;
+}
+
+static long cow_mkdir(struct where *w, unsigned mode)
+{
+	const struct making m = { .type = S_IFDIR, .mode = mode };
+
+	return make(w, &m);
+}
+
+static long cow_mknod(struct where *w, unsigned mode, unsigned dev)
+{
+	const struct making m = { .type = mode & S_IFMT, .mode = mode, .dev = dev };
+
+	return make(w, &m);
+}
+
+static long cow_symlink(struct where *w, const char *text)
+{
+	const struct making m = { .type = S_IFLNK, .text = text };
+
+	return make(w, &m);
+}
+
+/* A whiteout has to go first: for that moment what is below shows. */
+long cow_prepare(struct where *w)
+{
+	struct spot *s;
+	long r = spot_look(w, &s);
+
+	if (r)
+		return r;
+	r = spot_exists(s) ? -EADDRINUSE : cow_copy_parents(s->t, s->c, s->rel);
+	if (!r && s->white)
+		r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, 0);
+	if (!r)
+		memcpy(w->path, s->up, strlen(s->up) + 1);
+	heap_free(s);
+	return r;
+}
+
+/* ---- open ------------------------------------------------------------------------------------------------- */
+
+/* A descriptor of something in the tree: the kernel knows it by another path than the view. */
+static long opened(struct where *w, const struct spot *s, long fd)
+{
+	if (fd >= 0) {
+		w->bind = w->cow;
+		w->bound = (uint32_t)strlen(s->c->tree);
+		where_opened(w, (int)fd);
+	}
+	return fd;
+}
+
+static long open_copied(struct where *w, struct spot *s, int flags, unsigned mode)
+{
+	return opened(w, s, kernel_call(w->t, __NR_openat, AT_FDCWD, s->up, flags, mode));
+}
+
+/* It is there, and only below. */
+static long open_below(struct where *w, struct spot *s, int flags, unsigned mode)
+{
+	unsigned type = s->low_st.st_mode & S_IFMT;
+	bool tmpfile = (flags & O_TMPFILE) == O_TMPFILE;
+	long r;
+
+	if (!(type == S_IFDIR && tmpfile) && (type != S_IFREG || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) ||
+					      flags & O_DIRECTORY))
+		return kernel_call(w->t, __NR_openat, AT_FDCWD, s->low, flags, mode);
+	r = type == S_IFDIR ? 0 : writable(s);
+	if (!r)
+		r = cow_copy_up(w->t, s->c, s->rel, flags & O_TRUNC);
+	return r ? r : open_copied(w, s, flags, mode);
+}
+
+static long cow_open(struct where *w, int flags, unsigned mode)
+{
+	const struct making m = { .flags = flags, .mode = mode };
+	struct spot *s;
+	long r = spot_look(w, &s);
+
+	if (r)
+		return r;
+	if (s->has_up)
+		r = open_copied(w, s, flags, mode);
+	else if (spot_exists(s))
+		r = open_below(w, s, flags, mode);
+	else if (flags & O_CREAT && (flags & O_TMPFILE) != O_TMPFILE)
+		r = w->trailing ? -EISDIR : opened(w, s, make_new(s, &m));
+	else
+		r = -ENOENT;
+	heap_free(s);
+	return r;
+}
+
+/* ---- changes of what is there ----------------------------------------------------------------------------- */
+
+enum need { NEED_NOTHING, NEED_WRITABLE };
+
+/* It is in the tree when this returns 0, and w leads there. */
+static long to_tree(struct where *w, enum need need, bool empty)
+{
+	struct spot *s;
+	long r;
+
+	if (w->cow_state == COW_UPPER || w->cow_state == COW_MERGED)
+		return 0;
+	r = spot_look(w, &s);
+	if (r)
+		return r;
+	if (!spot_exists(s))
+		r = -ENOENT;
+	else if (!s->has_up && need == NEED_WRITABLE)
+		r = S_ISDIR(s->low_st.st_mode) ? -EISDIR : !S_ISREG(s->low_st.st_mode) ? -EINVAL : writable(s);
+	if (!r && !s->has_up)
+		r = cow_copy_up(w->t, s->c, s->rel, empty);
+	if (!r)
+		memcpy(w->path, s->up, strlen(s->up) + 1);
+	heap_free(s);
+	return r;
+}
+
+static long cow_chmod(struct where *w, unsigned mode, int flags)
+{
+	long r = to_tree(w, NEED_NOTHING, false);
+
+	return r ? r : real_fs.chmod(w, mode, flags);
+}
+
+static long cow_chown(struct where *w, unsigned uid, unsigned gid)
+{
+	long r = to_tree(w, NEED_NOTHING, false);
+
+	return r ? r : real_fs.chown(w, uid, gid);
+}
+
+static long cow_utimens(struct where *w, const struct timespec64 *ts)
+{
+	long r = to_tree(w, NEED_NOTHING, false);
+
+	return r ? r : real_fs.utimens(w, ts);
+}
+
+static long cow_truncate(struct where *w, uint64_t size)
+{
+	long r = to_tree(w, NEED_WRITABLE, !size);
+
+	return r ? r : real_fs.truncate(w, size);
+}
+
+static long cow_setxattr(struct where *w, const char *name, gaddr buf, size_t size, int flags)
+{
+	long r = to_tree(w, NEED_NOTHING, false);
+
+	return r ? r : real_fs.setxattr(w, name, buf, size, flags);
+}
+
+static long cow_removexattr(struct where *w, const char *name)
+{
+	long r = to_tree(w, NEED_NOTHING, false);
+
+	return r ? r : real_fs.removexattr(w, name);
+}
+
+/* access(W_OK): what would happen if it were tried. */
+static long cow_access(struct where *w, int mode, int flags)
+{
+	struct spot *s;
+	long r;
+
+	if (w->cow_state == COW_UPPER || w->cow_state == COW_MERGED)
+		return real_fs.access(w, mode, flags);
+	r = spot_look(w, &s);
+	if (r)
+		return r;
+	if (!spot_exists(s))
+		r = -ENOENT;
+	else
+		r = real_fs.access(w, mode & ~2, flags);
+	if (!r && mode & 2)
+		r = writable(s);
+	heap_free(s);
+	return r;
+}
+
+const struct fs_ops cow_fs = {
+	.name = "cow",
+	.open = cow_open,
+	.access = cow_access,
+	.mkdir = cow_mkdir,
+	.mknod = cow_mknod,
+	.unlink = cow_unlink,
+	.symlink = cow_symlink,
+	.link = cow_link,
+	.rename = cow_rename,
+	.chmod = cow_chmod,
+	.chown = cow_chown,
+	.utimens = cow_utimens,
+	.truncate = cow_truncate,
+	.setxattr = cow_setxattr,
+	.removexattr = cow_removexattr,
+};

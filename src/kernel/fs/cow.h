@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the two halves of cow_fs share: fs/cow.c, fs/cow_name.c.
+ */
+#ifndef UM_KERNEL_FS_COW_H
+#define UM_KERNEL_FS_COW_H
+
+#include "../cow.h"
+#include "../path_walk.h"
+
+/* A place in a session, as it is when an operation looks at it. */
+struct spot {
+	struct task *t;
+	struct cow *c;
+	bool has_up, has_low;		/* something is there in the tree; below, and not hidden by a directory above it */
+	bool white;			/* a whiteout is */
+	struct stat up_st, low_st;
+	char rel[UM_PATH_MAX], up[UM_PATH_MAX], low[UM_PATH_MAX];
+};
+
+/* *s is new, to be freed with heap_free(); NULL and -errno otherwise. */
+long spot_look(struct where *w, struct spot **s);
+
+/* Anything a guest would see there. */
+static inline bool spot_exists(const struct spot *s)
+{
+	return s->has_up || (s->has_low && !s->white);
+}
+
+static inline const struct stat *spot_stat(const struct spot *s)
+{
+	return s->has_up ? &s->up_st : &s->low_st;
+}
+
+/* A lower file or directory would show if there were nothing in the tree. */
+static inline bool spot_shows_below(const struct spot *s)
+{
+	return s->has_low;
+}
+
+/* The inode that has just lost a name is gone if that was its last: so is what the table says of it. */
+void spot_forget(struct spot *s, const struct stat *st);
+
+/* Takes a directory of the tree, moved to work/, apart; or removes the whiteouts in one that is about to be removed. */
+void cow_clear_whiteouts(const char *dir);
+
+long cow_unlink(struct where *w, int flags);
+long cow_link(struct where *from, struct where *to, int flags);
+long cow_rename(struct where *from, struct where *to, unsigned flags);
+
+#endif

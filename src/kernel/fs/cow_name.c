@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cow_fs: names that are removed, moved, and made for what has one already.
+ *
+ * What is removed leaves a whiteout if something of that name is below.  A directory that shows what is below it cannot be
+ * moved (EXDEV, as with overlayfs that may not redirect): mv(1) and its kin copy it then.
+ */
+#include "cow.h"
+#include "real.h"
+#include <linux/fs.h>
+
+#define DIRENTS		(16u << 10)
+
+static long look(const char *path, struct stat *st)
+{
+	return raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
+/* ---- whiteouts ------------------------------------------------------------------------------------------- */
+
+void cow_clear_whiteouts(const char *dir)
+{
+	long n, fd = raw_syscall(__NR_openat, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	char *buf = fd < 0 ? NULL : heap_alloc(DIRENTS);
+	struct stat st;
+
+	while (buf && (n = raw_syscall(__NR_getdents64, fd, buf, DIRENTS)) > 0)
+		for (long at = 0; at < n; at += ((struct linux_dirent64 *)(buf + at))->d_reclen) {
+			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(buf + at);
+
+			if (!raw_syscall(__NR_newfstatat, fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+			    cow_is_whiteout((int)fd, d->d_name, &st))
+				raw_syscall(__NR_unlinkat, fd, d->d_name, 0);
+		}
+	heap_free(buf);
+	if (fd >= 0)
+		raw_syscall(__NR_close, fd);
+}
+
+/* A whiteout takes the place of what is in the tree.  The lock is held. */
+static long white_over(struct spot *s)
+{
+	bool dir = S_ISDIR(s->up_st.st_mode);
+	char *work = heap_alloc(UM_PATH_MAX);
+	long r = work ? cow_work_path(s->t, s->c, work) : -ENOMEM;
+
+	if (!r)
+		r = cow_make_whiteout(s->c, work);
+	if (!r) {
+		r = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, s->up, dir ? RENAME_EXCHANGE : 0);
+		if (r)
+			raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
+		else if (dir)
+			cow_clear_whiteouts(work);
+		if (!r && dir)
+			raw_syscall(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
+	}
+	heap_free(work);
+	return r;
+}
+
+/* ---- unlink, rmdir --------------------------------------------------------------------------------------- */
+
+static long remove_locked(struct spot *s, int flags)
+{
+	long r;
+
+	if (s->has_up && spot_shows_below(s))
+		return white_over(s);
+	if (!s->has_up)
+		return cow_make_whiteout(s->c, s->up);
+	r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, flags);
+	if (r != -ENOTEMPTY)
+		return r;
+	cow_clear_whiteouts(s->up);	/* of names that were below once */
+	return raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, flags);
+}
+
+static long remove_name(struct spot *s, int flags)
+{
+	bool dir = S_ISDIR(spot_stat(s)->st_mode);
+	long r = 0;
+
+	if (dir != !!(flags & AT_REMOVEDIR))
+		return dir ? -EISDIR : -ENOTDIR;
+	if (dir)
+		r = cow_check_empty(s->t, s->c, s->rel, s->has_up, s->has_low);
+	if (!r)
+		r = cow_copy_parents(s->t, s->c, s->rel);
+	if (r)
+		return r;
+	cow_lock(s->t, s->c);
+	r = remove_locked(s, flags);
+	if (!r && s->has_up)
+		spot_forget(s, &s->up_st);
+	cow_unlock(s->c);
+	if (!r && (dir || S_ISLNK(spot_stat(s)->st_mode)))
+		view_links_changed(s->t);
+	return r;
+}
+
+long cow_unlink(struct where *w, int flags)
+{
+	struct spot *s;
+	long r = spot_look(w, &s);
+
+	if (r)
+		return r;
+	r = spot_exists(s) ? remove_name(s, flags) : -ENOENT;
+	heap_free(s);
+	return r;
+}
+
+/* ---- link ------------------------------------------------------------------------------------------------ */
+
+/* Puts a further name of `from` in the place of a whiteout.  The lock is held. */
+static long link_instead(struct spot *from, struct spot *to)
+{
+	char *work = heap_alloc(UM_PATH_MAX);
+	long r = work ? cow_work_path(to->t, to->c, work) : -ENOMEM;
+
+	if (!r)
+		r = raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, work, 0);
+	if (!r) {
+		r = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, to->up, 0);
+		if (r)
+			raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
+	}
+	heap_free(work);
+	return r;
+}
+
+static long link_spots(struct spot *from, struct spot *to)
+{
+	long r;
+
+	if (S_ISDIR(spot_stat(from)->st_mode))
+		return -EPERM;
+	r = from->has_up ? 0 : cow_copy_up(from->t, from->c, from->rel, false);
+	if (!r)
+		r = cow_copy_parents(to->t, to->c, to->rel);
+	if (r)
+		return r;
+	if (!to->white)
+		return raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
+	cow_lock(to->t, to->c);
+	r = link_instead(from, to);
+	cow_unlock(to->c);
+	return r;
+}
+
+/* The two places of a call.  0, or -errno and nothing to free. */
+static long look_both(struct where *a, struct where *b, struct spot **from, struct spot **to)
+{
+	long r = spot_look(a, from);
+
+	if (r)
+		return r;
+	r = spot_exists(*from) ? spot_look(b, to) : -ENOENT;
+	if (r)
+		heap_free(*from);
+	return r;
+}
+
+long cow_link(struct where *a, struct where *b, int flags)
+{
+	struct spot *from, *to;
+	long r = look_both(a, b, &from, &to);
+
+	(void)flags;	/* the resolver has followed what is to be followed */
+	if (r)
+		return r;
+	if (spot_exists(to))
+		r = -EEXIST;
+	else
+		r = b->trailing ? -ENOENT : link_spots(from, to);
+	if (!r && S_ISLNK(spot_stat(from)->st_mode))
+		view_links_changed(a->t);
+	heap_free(from);
+	heap_free(to);
+	return r;
+}
+
+/* ---- rename ---------------------------------------------------------------------------------------------- */
+
+/* Does it show anything below it (or is it below altogether)? */
+static bool is_merged(const struct spot *s)
+{
+	if (!s->has_up)
+		return true;
+	return S_ISDIR(s->up_st.st_mode) && s->has_low && S_ISDIR(s->low_st.st_mode) &&
+	       !cow_is_opaque(s->t, s->c->id, &s->up_st);
+}
+
+/* What the kernel would say, had it both of them. */
+static long rename_verdict(const struct spot *from, const struct spot *to, unsigned flags)
+{
+	bool dir = S_ISDIR(spot_stat(from)->st_mode), exists = spot_exists(to);
+
+	if (flags & RENAME_NOREPLACE && exists)
+		return -EEXIST;
+	if (flags & RENAME_EXCHANGE && !exists)
+		return -ENOENT;
+	if (dir && !strncmp(to->rel, from->rel, strlen(from->rel)) && to->rel[strlen(from->rel)] == '/')
+		return -EINVAL;
+	if (exists && !(flags & RENAME_EXCHANGE)) {
+		bool dir_there = S_ISDIR(spot_stat(to)->st_mode);
+
+		if (dir != dir_there)
+			return dir ? -ENOTDIR : -EISDIR;
+		if (dir)
+			return cow_check_empty(to->t, to->c, to->rel, to->has_up, to->has_low);
+	}
+	return 0;
+}
+
+/* The journal says what is going to happen, or, with op NOTHING, that it is over. */
+static void journal(struct spot *from, struct spot *to, enum um_cow_op op)
+{
+	struct um_cow_state *st = from->c->state;
+
+	if (op != UM_COW_NOTHING) {
+		memcpy(st->a, from->rel, strlen(from->rel) + 1);
+		memcpy(st->b, to->rel, strlen(to->rel) + 1);
+		st->ino = from->up_st.st_ino;
+	}
+	__atomic_store_n(&st->op, op, __ATOMIC_SEQ_CST);
+}
+
+/* Moves it and leaves a whiteout behind. */
+static long move_leaving_white(struct spot *from, struct spot *to, unsigned flags)
+{
+	long r = from->c->state->links ? -EINVAL :
+		 raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, flags | RENAME_WHITEOUT);
+
+	if (r != -EINVAL && r != -EPERM && r != -ENOSYS)
+		return r;
+	journal(from, to, UM_COW_MOVED);
+	r = raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
+	if (!r)
+		r = cow_make_whiteout(from->c, from->up);
+	journal(from, to, UM_COW_NOTHING);
+	return r;
+}
+
+/* A directory cannot be renamed over a whiteout: they change places. */
+static long move_over_white(struct spot *from, struct spot *to)
+{
+	long r = raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, RENAME_EXCHANGE);
+
+	if (!r && !spot_shows_below(from))
+		raw_syscall(__NR_unlinkat, AT_FDCWD, from->up, 0);
+	return r;
+}
+
+static long move_locked(struct spot *from, struct spot *to)
+{
+	bool dir = S_ISDIR(from->up_st.st_mode);
+
+	if (dir) {
+		int e = cow_set_opaque(from->t, from->c, from->up);
+
+		if (e)
+			return e;
+		if (to->has_up)
+			cow_clear_whiteouts(to->up);
+		if (to->white)
+			return move_over_white(from, to);
+	}
+	if (spot_shows_below(from))
+		return move_leaving_white(from, to, 0);
+	return raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
+}
+
+static long copy_for_move(struct spot *s)
+{
+	long r = s->has_up ? 0 : cow_copy_up(s->t, s->c, s->rel, false);
+
+	if (!r && !s->has_up)
+		r = look(s->up, &s->up_st);
+	s->has_up = !r;
+	return r;
+}
+
+static long exchange_spots(struct spot *a, struct spot *b)
+{
+	long r = copy_for_move(a);
+
+	if (!r)
+		r = copy_for_move(b);
+	if (!r)
+		r = raw_syscall(__NR_renameat2, AT_FDCWD, a->up, AT_FDCWD, b->up, RENAME_EXCHANGE);
+	return r;
+}
+
+static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
+{
+	bool dir = S_ISDIR(spot_stat(from)->st_mode);
+	long r = rename_verdict(from, to, flags);
+
+	if (r || !strcmp(from->rel, to->rel))
+		return r;
+	if (dir && is_merged(from))
+		return -EXDEV;
+	if (flags & RENAME_EXCHANGE)
+		return S_ISDIR(spot_stat(to)->st_mode) && is_merged(to) ? -EXDEV : exchange_spots(from, to);
+	if (from->has_up && to->has_up && from->up_st.st_ino == to->up_st.st_ino && from->up_st.st_dev == to->up_st.st_dev)
+		return 0;	/* two names of one file */
+	r = copy_for_move(from);
+	if (!r)
+		r = cow_copy_parents(to->t, to->c, to->rel);
+	if (r)
+		return r;
+	cow_lock(from->t, from->c);
+	r = move_locked(from, to);
+	if (!r && to->has_up)
+		spot_forget(to, &to->up_st);
+	cow_unlock(from->c);
+	return r;
+}
+
+long cow_rename(struct where *a, struct where *b, unsigned flags)
+{
+	struct spot *from, *to;
+	long r;
+
+	if (flags & RENAME_WHITEOUT)
+		return -EINVAL;
+	r = look_both(a, b, &from, &to);
+	if (r)
+		return r;
+	if (b->trailing && !S_ISDIR(spot_stat(from)->st_mode))
+		r = -ENOTDIR;
+	else
+		r = rename_spots(from, to, flags);
+	if (!r && (S_ISDIR(from->up_st.st_mode) || S_ISLNK(from->up_st.st_mode) || flags & RENAME_EXCHANGE))
+		view_links_changed(a->t);
+	heap_free(from);
+	heap_free(to);
+	return r;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The slow way in copy-on-write mounts.
+ *
+ * Behind such a mount a place is either still below (COW_LOWER: the kernel gets the path in the view, as if nothing were
+ * mounted), or in the session's tree, and then the walk is behind a bind mount of that tree (COW_MERGED,
+ * COW_UPPER).  Which of them is found out name by name, as long as a directory is merged: what is not in the
+ * tree is below from there on, and so is everything in it.
+ *
+ * An operation that only looks at the place knows nothing of all that.  One that changes it gets the
+ * operations of cow_fs (fs/cow.c), with the place's path in the tree.
+ */
+#include <linux/fcntl.h>
+#include "cow.h"
+#include "path_walk.h"
+
+/* Directories of the kernel's own, that nobody wants a copy of. */
+static bool is_uncopied(const char *path, size_t len)
+{
+	return (len == 5 && !memcmp(path, "/proc", 5)) ||
+	       (len == 4 && (!memcmp(path, "/sys", 4) || !memcmp(path, "/dev", 4)));
+}
+
+static int look(const char *path, struct stat *st)
+{
+	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
+/* ---- in the walk ------------------------------------------------------------------------------------ */
+
+int walk_enter_cow(struct walk *k, const struct mount *m)
+{
+	struct place *p = &k->place;
+
+	if (p->remote || p->bind)
+		return -EOPNOTSUPP;
+	*p = (struct place) {
+		.since = m->id, .bind = m->id, .cow = m->id, .cow_since = p->since, .cow_state = COW_MERGED,
+		.cow_pure = k->pure, .cow_cut = k->len, .cow_known = true,
+	};
+	k->pure = k->anchored = false;
+	return walk_behind(k, m);
+}
+
+/* From here on the kernel's own path is right again. */
+static void step_down(struct walk *k, enum cow_state state)
+{
+	struct place *p = &k->place;
+
+	p->cow_state = (uint8_t)state;
+	p->bind = 0;
+	p->since = p->cow_since;
+	k->pure = p->cow_pure;
+	if (state == COW_NONE)
+		p->cow = 0;
+}
+
+static void stay_in_tree(struct walk *k, enum cow_state state)
+{
+	k->place.cow_state = (uint8_t)state;
+	k->place.cow_over = k->len;
+}
+
+int walk_step_cow(struct walk *k)
+{
+	struct place *p = &k->place;
+	struct stat st;
+	size_t len;
+	int r;
+
+	p->cow_known = false;
+	if (p->cow_state == COW_MERGED && is_uncopied(k->v, k->len))
+		step_down(k, COW_NONE);
+	if (p->cow_state != COW_MERGED)
+		return 0;
+	r = look(walk_backing(k, &len), &st);
+	if (r == -ENOENT)
+		step_down(k, COW_LOWER);
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	p->cow_known = !S_ISLNK(st.st_mode);
+	if (cow_is_whiteout(AT_FDCWD, walk_backing(k, &len), &st))
+		stay_in_tree(k, COW_ABSENT);
+	else if (!S_ISDIR(st.st_mode) || cow_is_opaque(k->t, p->cow, &st))
+		stay_in_tree(k, COW_UPPER);
+	return 0;
+}
+
+void walk_leave_name(struct walk *k, size_t dir_len)
+{
+	bool in_tree = k->place.cow && k->place.bind;
+
+	walk_truncate(k, dir_len);
+	if (!k->place.cow && !k->parent.cow)
+		return;
+	k->place = k->parent;
+	k->pure = k->parent_pure;
+	if (in_tree)
+		k->place.cow_pure = k->pure = false;
+}
+
+/* ---- the place of a change -------------------------------------------------------------------------- */
+
+int walk_finish_cow(struct walk *k)
+{
+	const struct place *p = &k->place;
+	struct where *w = k->w;
+	size_t len;
+	const char *path = walk_backing(k, &len);
+
+	if (len + 2 > sizeof(w->path))
+		return -ENAMETOOLONG;
+	memcpy(w->path, path, len + 1);
+	w->len = len;
+	w->fs = &cow_fs;
+	w->fast = false;
+	w->proc.what = 0;
+	w->dfd = AT_FDCWD;
+	w->upath = (gaddr)w->path;
+	w->bind = p->bind;
+	w->bound = p->bind ? (uint32_t)p->back_len : 0;
+	w->cow = p->cow;
+	w->cow_state = p->cow_state;
+	w->cow_below = p->cow_state == COW_LOWER || p->cow_state == COW_MERGED || k->len == p->cow_over;
+	w->cow_at = (uint32_t)(p->bind ? p->back_len : p->cow_cut);
+	if (w->path[w->cow_at] == '/')
+		w->cow_at++;
+	w->state = STATE_PATH;
+	for (w->rest = w->len; w->rest && w->path[w->rest - 1] != '/'; w->rest--)
+		;
+	return 0;
+}
+
+/* ---- paths of directories --------------------------------------------------------------------------- */
+
+/* The newest mount that covers the path: its length, 0 for "/" and for none (then m->kind is UM_MOUNT_NONE). */
+static size_t covering(const struct task *t, const char *path, size_t len, struct mount *m)
+{
+	while (len) {
+		if (view_lookup(t, path, len, m) == VIEW_MOUNT)
+			return len;
+		do
+			len--;
+		while (len && path[len] != '/');
+	}
+	if (view_lookup(t, "/", 1, m) != VIEW_MOUNT)
+		m->kind = UM_MOUNT_NONE;
+	return 0;
+}
+
+/*
+ * Where in a copy-on-write mount a directory is, whose path in the view this is, and in which (its id).  *at: where its path
+ * in the tree begins, behind the slash.
+ */
+static enum cow_state state_of(const struct task *t, const char *path, size_t len, uint32_t *id, size_t *at)
+{
+	char tree[UM_PATH_MAX];
+	struct mount m;
+	struct stat st;
+	size_t cut, n;
+	int r;
+
+	*at = cut = covering(t, path, len, &m);
+	*id = m.id;
+	if (m.kind != UM_MOUNT_COW || view_bind_target(t, m.id, tree, sizeof(tree)))
+		return COW_NONE;
+	*at += cut < len && path[cut] == '/';
+	for (n = strlen(tree); cut < len && path[cut + 1]; ) {
+		size_t end = cut + 1;
+
+		while (end < len && path[end] != '/')
+			end++;
+		if (is_uncopied(path, end))
+			return COW_NONE;
+		if (n + (end - cut) >= sizeof(tree))
+			return COW_UPPER;
+		memcpy(tree + n, path + cut, end - cut);
+		n += end - cut;
+		tree[n] = 0;
+		cut = end;
+		r = look(tree, &st);
+		if (r)
+			return r == -ENOENT ? COW_LOWER : COW_UPPER;
+		if (!S_ISDIR(st.st_mode) || cow_is_opaque((struct task *)t, m.id, &st))
+			return COW_UPPER;
+	}
+	return COW_MERGED;
+}
+
+bool cow_is_plain(const struct task *t, const char *path, size_t len)
+{
+	enum cow_state state;
+	uint32_t id;
+	size_t at;
+
+	if (!view_has(UM_MOUNT_COW))
+		return true;
+	state = state_of(t, path, len, &id, &at);
+	return state == COW_NONE || state == COW_LOWER;
+}
+
+bool cow_covers(const struct task *t, const char *path, size_t len)
+{
+	uint32_t id;
+	size_t at;
+	char *dir = heap_alloc(UM_PATH_MAX);
+	struct mount m;
+	bool covers = dir && view_cow_by_tree(t, path, len, &m, dir, UM_PATH_MAX) < 0 &&
+		      state_of(t, path, len, &id, &at) != COW_NONE;
+
+	heap_free(dir);
+	return covers;
+}
+
+struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel)
+{
+	uint32_t id;
+	size_t at;
+	long error;
+
+	if (state_of(t, path, len, &id, &at) != COW_MERGED)
+		return NULL;
+	*rel = path + at;
+	return cow_get(t, id, &error);
+}
+
+long cow_to_view(const struct task *t, char *buf, size_t len, size_t size, uint32_t *bind, uint32_t *bound)
+{
+	char dir[UM_PATH_MAX];
+	struct mount m;
+	int n = view_cow_by_tree(t, buf, len, &m, dir, sizeof(dir));
+	size_t d, tail;
+
+	if (n < 0)
+		return (long)len;
+	if (bind)
+		*bind = m.id;
+	if (bound)
+		*bound = (uint32_t)n;
+	d = strlen(dir);
+	tail = len - (size_t)n;
+	if (d == 1 && tail)
+		d = 0;
+	if (d + tail >= size)
+		return -ENAMETOOLONG;
+	memmove(buf + d, buf + n, tail);
+	memcpy(buf, dir, d);
+	buf[d + tail] = 0;
+	return (long)(d + tail);
+}
