@@ -10,7 +10,7 @@
 
 /* A copy of what a reader needs of one mount, taken from a consistent snapshot. */
 struct mount {
-	uint32_t id, kind, server, flags, is_dir, dev_minor;
+	uint32_t id, rank, kind, server, flags, is_dir, dev_minor, epoch;
 	uint32_t path_len;
 };
 
@@ -36,8 +36,9 @@ int view_map_world(void);
  * branch.  0 or -errno. */
 int view_map(uint32_t view);
 
-/* Any mount visible to this task at all? */
+/* Any mount visible to this task at all?  Any that hides something? */
 bool view_is_empty(const struct task *t);
+bool view_hides(void);
 
 /* Changes with every change of the mount table, and (by guests) of any link or directory name: what
  * was cached under another value is stale. */

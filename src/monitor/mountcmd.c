@@ -2,7 +2,7 @@
 /*
  * `umview mount`: mounts for this view alone.
  *
- * A bind is one system call.  For everything else a FUSE program is chosen, by the type or by what SRC
+ * What needs no server (bind, hide, tmpfs) is one system call.  For everything else a FUSE program is chosen, by the type or by what SRC
  * contains, and started; we return when its mount has appeared in the view and answers, or say why not.
  */
 #include <errno.h>
@@ -165,7 +165,7 @@ static int choose_program(struct plan *p)
 	if (type && strcmp(type, "auto")) {
 		p->known = program_for_type(type);
 		if (!p->known)
-			return fail("%s: unknown type; known are bind, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
+			return fail("%s: unknown type; known are bind, hide, tmpfs, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
 				    "iso9660, vfat, ntfs, zip, tar", type);
 	}
 	p->src = realpath(p->o->src, NULL);
@@ -314,20 +314,84 @@ static int run(struct plan *p)
 	return fail("%s: %s could not mount it: %s", p->o->src, base_name(p->program), why);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/* ---- what needs no program ------------------------------------------------------------------------ */
 
-static int bind_mount(const struct mount_options *o)
+static bool needs_no_program(const struct mount_options *o)
 {
-	if (o->opts && !opts_have(o->opts, "rw"))
-		return fail("-o %s: a bind takes no options", o->opts);
-	if (o->read_only)
-		return fail("a bind cannot be read-only in this version");
-	if (mount(o->src, o->dst, "none", MS_BIND, NULL) == 0)
-		return 0;
-	if (errno == ENOENT && access(o->src, F_OK) < 0)
-		return fail("%s: %s", o->src, strerror(ENOENT));
-	return fail("%s on %s: %s", o->src, o->dst, strerror(errno));
+	static const char *const types[] = { "bind", "hide", "tmpfs", "viewfs" };
+
+	for (size_t i = 0; o->type && i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcmp(o->type, types[i]))
+			return true;
+	return !o->type && !o->src;
 }
+
+/* Is there a word in the list that a bind does not know?  Allocated, or NULL. */
+static char *unknown_option(const char *list)
+{
+	static const char *const known[] = {
+		"ro", "rw", "bind", "move", "hide", "renew", "perm", "permanent", "defaults",
+	};
+	char *copy = strdup(list ? list : ""), *found = NULL, *save;
+
+	for (char *w = copy ? strtok_r(copy, ",", &save) : NULL; w && !found; w = strtok_r(NULL, ",", &save)) {
+		bool ok = !strncmp(w, "except=/", 8);
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+			ok |= !strcmp(w, known[i]);
+		if (!ok)
+			found = strdup(w);
+	}
+	free(copy);
+	return found;
+}
+
+static int why_not(const struct mount_options *o)
+{
+	int error = errno;
+
+	if (o->src && error == ENOENT && access(o->src, F_OK) < 0)
+		return fail("%s: %s", o->src, strerror(ENOENT));
+	if (error == ENOENT && o->opts && strstr(o->opts, "except="))
+		return fail("%s: what except= names has to be there", o->dst);
+	if (error == EINVAL && opts_have(o->opts, "renew"))
+		return fail("%s: is not a mount point of this view; umview ls shows them", o->dst);
+	return fail("%s%s%s: %s", o->src ? o->src : "", o->src ? " on " : "", o->dst, strerror(error));
+}
+
+static int mount_tmpfs(const struct mount_options *o)
+{
+	char *opts = opts_without(o->opts, "rw"), *left = opts_without(opts, "ro");
+	int r = 0;
+
+	if (left && *left && strncmp(left, "mode=", 5))
+		r = fail("tmpfs: -o %s: only mode= is possible: the memory is that of a directory of yours, and a limit "
+			 "could not be kept", left);
+	else if (mount(o->src ? o->src : "none", o->dst, "tmpfs", o->read_only ? MS_RDONLY : 0, left) < 0)
+		r = why_not(o);
+	free(opts);
+	free(left);
+	return r;
+}
+
+/* bind, hide, renew: words of viewfs, which the agent knows. */
+static int mount_viewfs(const struct mount_options *o)
+{
+	char *unknown = unknown_option(o->opts), *opts;
+	int r;
+
+	if (unknown) {
+		r = fail("-o %s: not known; there are ro, except=/REL, perm, renew, hide, move", unknown);
+		free(unknown);
+		return r;
+	}
+	opts = opts_without(o->opts, "defaults");
+	const char *type = o->type && !strcmp(o->type, "hide") ? "hide" : "viewfs";
+	r = mount(o->src ? o->src : "none", o->dst, type, 0, opts);
+	free(opts);
+	return r < 0 ? why_not(o) : 0;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------- */
 
 int cmd_mount(int argc, char **argv)
 {
@@ -341,8 +405,8 @@ int cmd_mount(int argc, char **argv)
 		return fail("%s", o.error);
 	if (!client_inside())
 		return fail("not inside a view; start one with `umview`, or use umview --mount SRC DST -- COMMAND");
-	if (o.type && !strcmp(o.type, "bind"))
-		return bind_mount(&o);
+	if (needs_no_program(&o))
+		return o.type && !strcmp(o.type, "tmpfs") ? mount_tmpfs(&o) : mount_viewfs(&o);
 	r = choose_program(&p);
 	if (!r)
 		r = resolve_dst(&p);
