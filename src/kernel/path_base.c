@@ -83,7 +83,7 @@ static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_
 
 /* ---- finding out ---------------------------------------------------------------------------------- */
 
-static long ask_kernel(int dfd, char *buf, size_t size)
+long base_backing(int dfd, char *buf, size_t size)
 {
 	char link[48];
 	long n;
@@ -216,7 +216,7 @@ struct dir_hint *hint_at(struct task *t, int fd, bool make)
 /* The owner's lock is held. */
 static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, size_t size)
 {
-	long n = ask_kernel(dfd, buf, size);
+	long n = base_backing(dfd, buf, size);
 	uint32_t bound, bind = base_bind(t, dfd, &bound);
 	struct dir_hint *h;
 

@@ -35,7 +35,7 @@ int walk_enter_cow(struct walk *k, const struct mount *m)
 	if (p->remote || p->bind)
 		return -EOPNOTSUPP;
 	*p = (struct place) {
-		.since = m->id, .bind = m->id, .cow = m->id, .cow_since = p->since, .cow_state = COW_MERGED,
+		.since = m->rank, .bind = m->id, .cow = m->id, .cow_since = p->since, .cow_state = COW_MERGED,
 		.cow_pure = k->pure, .cow_cut = k->len, .cow_known = true,
 	};
 	k->pure = k->anchored = false;

@@ -64,8 +64,12 @@ static int settle(struct walk *k, uint32_t epoch)
 			while (n && k->back[n] != '/');
 		if (hit != VIEW_MOUNT)
 			return 0;
+		if (m.kind == UM_MOUNT_HIDE)
+			return -ENOENT;
 		if (m.kind == UM_MOUNT_REMOTE)
 			return stand_in(p, &m);
+		if (m.flags & UM_MNT_RDONLY)
+			p->read_only = true;
 		int r = bind_target(k, m.id, k->tmp, &target);
 		if (r)
 			return r;
@@ -74,7 +78,7 @@ static int settle(struct walk *k, uint32_t epoch)
 		memmove(k->back + target, k->back + n, p->back_len - n + 1);
 		memcpy(k->back, k->tmp, target);
 		p->back_len += target - n;
-		epoch = m.id;
+		epoch = m.epoch;
 	}
 }
 
@@ -86,7 +90,9 @@ int walk_behind(struct walk *k, const struct mount *m)
 	k->back_hash.len = 0;
 	p->cut = k->len;
 	p->cut_is_file = !m->is_dir;
-	return r ? r : settle(k, m->id);
+	if (m->flags & UM_MNT_RDONLY)
+		p->read_only = true;
+	return r ? r : settle(k, m->epoch);
 }
 
 /* v is a mount point. */
@@ -94,10 +100,12 @@ static int enter(struct walk *k, const struct mount *m)
 {
 	struct place *p = &k->place;
 
+	if (m->kind == UM_MOUNT_HIDE)
+		return WALK_HIDDEN;
 	if (m->kind == UM_MOUNT_COW)
 		return walk_enter_cow(k, m);
 	k->pure = k->anchored = false;
-	*p = (struct place) { .since = m->id };
+	*p = (struct place) { .since = m->rank };
 	if (m->kind == UM_MOUNT_REMOTE)
 		return stand_in(p, m);
 	p->bind = m->id;
@@ -107,6 +115,8 @@ static int enter(struct walk *k, const struct mount *m)
 /* The backing path is one, seen from the other end of the bind mount. */
 static int enter_behind(struct walk *k, const struct mount *m)
 {
+	if (m->kind == UM_MOUNT_HIDE)
+		return WALK_HIDDEN;
 	k->anchored = false;
 	if (m->kind == UM_MOUNT_REMOTE)
 		return stand_in(&k->place, m);
@@ -126,13 +136,13 @@ int walk_arrive(struct walk *k)
 		hit = look(k->t->epoch, k->v, 0, &m);
 	else
 		hit = view_lookup_key(k->t->epoch, k->v, k->len, hash_on(&k->v_hash, k->v, k->len), &m);
-	if (hit == VIEW_MOUNT && m.id > k->place.since) {
+	if (hit == VIEW_MOUNT && m.rank > k->place.since) {
 		r = enter(k, &m);
 		return r ? r : (int)VIEW_MOUNT;
 	}
 	if (k->place.cow && (r = walk_step_cow(k)))
 		return r;
-	if (hit == VIEW_MOUNT && k->place.cow_state == COW_LOWER && m.id > k->place.cow_since) {
+	if (hit == VIEW_MOUNT && k->place.cow_state == COW_LOWER && m.rank > k->place.cow_since) {
 		r = enter(k, &m);	/* older than the copy-on-write mount, and what that shows there */
 		return r ? r : (int)VIEW_MOUNT;
 	}
@@ -143,7 +153,7 @@ int walk_arrive(struct walk *k)
 	path = walk_backing(k, &len);
 	behind = len ? view_lookup_key(k->place.epoch, path, len, hash_on(&k->back_hash, path, len), &m)
 		     : look(k->place.epoch, path, 0, &m);
-	if (behind != VIEW_MOUNT || (k->place.remote && m.id <= k->place.m.id))
+	if (behind != VIEW_MOUNT || (k->place.remote && m.rank <= k->place.m.rank))
 		return behind == VIEW_PLAIN ? (int)hit : (int)VIEW_ABOVE;
 	k->pure = false;
 	r = enter_behind(k, &m);
@@ -169,7 +179,7 @@ int walk_locate(struct walk *k)
 		r = walk_arrive(k);
 	}
 	k->len = end;
-	return r < 0 ? r : 0;
+	return r < 0 ? r : r == WALK_HIDDEN ? -ENOENT : 0;
 }
 
 /* ---- asking a server ------------------------------------------------------------------------------ */
@@ -358,5 +368,5 @@ long walk_dotdot(struct walk *k, char *from)
 		return 0;
 	}
 	hit = walk_arrive(k);	/* a real directory may lie below one that is covered by now */
-	return hit < 0 ? hit : 0;
+	return hit < 0 ? hit : hit == WALK_HIDDEN ? -ENOENT : 0;
 }

@@ -153,7 +153,8 @@ static int base_behind_bind(struct walk *k, uint32_t bind)
 	k->len = m.path_len == 1 ? 0 : m.path_len;
 	if (len < k->len)
 		return -ENOENT;
-	p->bind = p->since = bind;
+	p->bind = bind;
+	p->since = m.rank;
 	r = walk_behind(k, &m);
 	k->len = len;
 	k->cacheable = false;
@@ -169,6 +170,16 @@ static bool is_directory(int dfd)
 	       (!raw_syscall(__NR_fstat, dfd, &st) && (st.st_mode & 0170000) == 0040000);
 }
 
+/* The directory may have been copied since it was opened, or be in a tree; then the guest's text leads elsewhere. */
+static int base_in_cow(struct walk *k)
+{
+	int r = walk_locate(k);
+
+	if (k->place.cow && k->place.bind)
+		k->place.cow_pure = k->pure = false;
+	return r;
+}
+
 int walk_base(struct walk *k, int dfd)
 {
 	uint32_t bind, bound;
@@ -181,7 +192,7 @@ int walk_base(struct walk *k, int dfd)
 	k->v[k->len] = 0;
 	k->key = b.key;
 	if (view_has(UM_MOUNT_COW))
-		return is_directory(dfd) ? walk_locate(k) : -ENOTDIR;
+		return is_directory(dfd) ? base_in_cow(k) : -ENOTDIR;
 	k->dfd = dfd;
 	k->anchor = k->len;
 	k->anchored = true;
@@ -213,7 +224,7 @@ static void mount_of_file(struct task *t, const struct file *f, struct mount *m)
 	if (view_mount_by_id(t, f->mount, m, NULL, 0) == 0)
 		return;
 	*m = (struct mount) {	/* unmounted while in use: only the handle leads there */
-		.id = f->mount, .kind = UM_MOUNT_REMOTE, .server = f->server, .is_dir = 1, .path_len = UINT32_MAX,
+		.id = f->mount, .rank = f->mount, .kind = UM_MOUNT_REMOTE, .server = f->server, .is_dir = 1, .path_len = UINT32_MAX,
 	};
 }
 
@@ -234,8 +245,9 @@ int walk_file(struct walk *k, struct file *f)
 	memcpy(k->v, path, n + 1);
 	k->anchored = k->grounded = k->pure = k->cacheable = false;
 	walk_truncate(k, n == 1 ? 0 : n);
-	*p = (struct place) { .remote = true, .handle = f->handle, .base_len = k->len, .since = f->mount };
+	*p = (struct place) { .remote = true, .handle = f->handle, .base_len = k->len };
 	mount_of_file(k->t, f, &p->m);
+	p->since = p->m.rank;
 	return 0;
 }
 
@@ -479,6 +491,18 @@ static long walk_parent(struct walk *k, char *name, size_t n)
 	return 0;
 }
 
+/* A hidden name: nothing is there, but a mount or an unmount may name it. */
+static long walk_hidden(struct walk *k, bool final)
+{
+	if (!final)
+		return -ENOENT;
+	if (k->lenient) {
+		k->pure = false;
+		return 0;
+	}
+	return k->flags & WHERE_CREATE ? -EACCES : -ENOENT;
+}
+
 static long walk_name(struct walk *k, char *name, size_t n, bool final)
 {
 	bool parent = final && k->flags & WHERE_PARENT;
@@ -499,6 +523,8 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 	if (r)
 		return walk_fail(k, r);
 	hit = walk_arrive(k);
+	if (hit == WALK_HIDDEN)
+		return walk_hidden(k, final);
 	if (hit < 0)
 		return hit;
 	if (final && k->parent.cow_state == COW_MERGED)

@@ -52,6 +52,9 @@ int base_find(struct task *t, int dfd, uint64_t generation, struct base *b);
 /* Its canonical path in the view.  Length or -errno. */
 long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t size);
 
+/* The same as the kernel knows it: at the other end of a bind mount. */
+long base_backing(int dfd, char *buf, size_t size);
+
 /* The bind mount it was reached through, 0 = none.  *bound: bytes of the kernel's path that stand for it. */
 uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound);
 
@@ -98,11 +101,12 @@ struct place {
 	bool remote;		/* `m` does, else the kernel */
 	bool nested;		/* a bind mount met behind another: cut is not where the outermost is */
 	bool cut_is_file;	/* what is bound is no directory */
+	bool read_only;		/* a bind mount on the way is */
 	struct mount m;
 	uint64_t base;		/* remote: v[0..base_len) is this node, or if 0 the node of `handle` */
 	uint32_t handle;
 	size_t base_len;
-	uint32_t since;		/* the mount v lies in, 0 = none: older ones further down are covered by it */
+	uint32_t since;		/* the rank of the mount v lies in, 0 = none: what is lower is covered by it */
 	uint32_t bind;		/* behind this bind mount (the outermost), 0 = none: then the names that count */
 	uint32_t epoch;		/* are back[0..back_len) and v[cut..], and mounts from `epoch` on are not seen */
 	size_t cut, back_len;
@@ -154,6 +158,9 @@ struct walk {
 
 #define WALK_MAX_LINKS	40
 
+/* walk_arrive(): nothing is here, and nothing may be made. */
+#define WALK_HIDDEN	(VIEW_MOUNT + 1)
+
 /* Positive results of the steps. */
 #define WALK_NATIVE	1	/* the kernel shall say what is wrong with the guest's own path */
 #define WALK_DONE	2	/* the place is in w already */
@@ -179,7 +186,7 @@ int walk_prepend(struct walk *k, const char *s, size_t n);
 long walk_fail(struct walk *k, long error);
 
 /* Pieces that know mounts (path_mount.c). */
-int walk_arrive(struct walk *k);	/* v has a new last name: enters what is mounted there.  enum view_hit or -errno */
+int walk_arrive(struct walk *k);	/* v has a new last name: enters what is mounted there.  enum view_hit, WALK_HIDDEN, or -errno */
 int walk_behind(struct walk *k, const struct mount *m);	/* v is where the bind mount m is */
 long walk_dotdot(struct walk *k, char *from);		/* from: where ".." stands in the text */
 long walk_is_directory(struct walk *k, char *from);	/* v must be one: 0, WALK_*, -errno */

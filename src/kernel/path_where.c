@@ -223,7 +223,7 @@ long where_resume(struct where *w, struct walk *k)
 	k->verify = true;
 	if (!link || w->bind)
 		return walk_locate(k);
-	*p = (struct place) { .remote = true, .m = w->mount, .base = w->base, .since = w->mount.id };
+	*p = (struct place) { .remote = true, .m = w->mount, .base = w->base, .since = w->mount.rank };
 	p->base_len = k->len;
 	return 0;
 }

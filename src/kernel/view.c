@@ -95,11 +95,13 @@ static const struct um_mount *visible(const struct reader *r, uint32_t index, ui
 static void mount_copy(struct mount *m, const struct um_mount *from)
 {
 	m->id = from->id;
+	m->rank = from->rank;
 	m->kind = from->kind;
 	m->server = from->server;
 	m->flags = from->flags;
 	m->is_dir = from->is_dir;
 	m->dev_minor = from->dev_minor;
+	m->epoch = from->epoch;
 	m->path_len = from->path_len;
 }
 
@@ -186,8 +188,7 @@ bool view_is_empty(const struct task *t)
 	for (int n = 0; n < MAX_TRIES; n++) {
 		if (!reader_begin(&r))
 			continue;
-		const struct um_mount *oldest = mount_at(&r, 0);
-		bool empty = !oldest || oldest->id >= t->epoch;
+		bool empty = !r.head->nmounts || r.head->oldest >= t->epoch;
 		if (reader_valid(&r))
 			return empty;
 	}
@@ -478,7 +479,7 @@ static void print_once(struct out *o, const struct reader *r, uint32_t epoch, in
 
 		if (!m)
 			return;
-		if (m->id >= epoch)
+		if (m->id >= epoch || m->kind == UM_MOUNT_HIDE || m->flags & UM_MNT_PART)
 			continue;
 		if (style)
 			put_mountinfo_line(o, r, m);

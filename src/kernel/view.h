@@ -10,7 +10,7 @@
 
 /* A copy of what a reader needs of one mount, taken from a consistent snapshot. */
 struct mount {
-	uint32_t id, kind, server, flags, is_dir, dev_minor;
+	uint32_t id, rank, kind, server, flags, is_dir, dev_minor, epoch;
 	uint32_t path_len;
 };
 
@@ -36,11 +36,15 @@ int view_map_world(void);
  * branch.  0 or -errno. */
 int view_map(uint32_t view);
 
-/* Any mount visible to this task at all? */
-bool view_is_empty(const struct task *t);
-
 /* Is there any mount of this kind?  (When the table is just being changed: perhaps.) */
 bool view_has(enum um_mount_kind kind);
+
+/* Any mount visible to this task at all?  Any that hides something? */
+bool view_is_empty(const struct task *t);
+static inline bool view_hides(void)
+{
+	return view_has(UM_MOUNT_HIDE);
+}
 
 /* Changes with every change of the mount table, and (by guests) of any link or directory name: what
  * was cached under another value is stale. */

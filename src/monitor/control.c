@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -22,7 +23,9 @@
 #include "monitor.h"
 #include "procs.h"
 
-#define MOUNT_FLAGS	0x3fffffffu	/* what a guest may set: MS_*; above are our own */
+#define MOUNT_FLAGS	(0x0fffffffu | UM_MNT_PERM)	/* what a guest may set: MS_*; above are our own */
+#define REMOUNT_FLAGS	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define MAX_PARTS	256u
 
 /* ---- the channel ---------------------------------------------------------------------------------- */
 
@@ -78,6 +81,7 @@ static char *call_text(struct call *c)
 struct mount_call {
 	struct um_ctl_mount c;
 	char *data;			/* the strings */
+	char *except;
 	struct mount_rec rec;		/* points into data */
 };
 
@@ -107,7 +111,8 @@ static int mount_call_read(struct mount_call *mc, const struct call *c)
 	    !(mc->rec.source = next_string(mc, &at, mc->c.source_len)) ||
 	    !(mc->rec.fstype = next_string(mc, &at, mc->c.fstype_len)) ||
 	    !(mc->rec.options = next_string(mc, &at, mc->c.options_len)) ||
-	    !(mc->rec.target = next_string(mc, &at, mc->c.target_len)))
+	    !(mc->rec.target = next_string(mc, &at, mc->c.target_len)) ||
+	    !(mc->except = next_string(mc, &at, mc->c.except_len)))
 		return -EINVAL;
 	return path_is_canonical(mc->rec.path) ? 0 : -EINVAL;
 }
@@ -168,30 +173,130 @@ static int mount_remote(struct call *c, struct mount_call *mc)
 	return id;
 }
 
+/* One line of `except`: a bind of the place on itself, as it was before.  0, or -errno. */
+static int part_read(struct mount_rec *part, const struct mount_call *mc, const char *line)
+{
+	const char *dir = mc->rec.path[1] ? mc->rec.path : "";
+	char *path;
+
+	if (strlen(line) < 3 || asprintf(&path, "%s%s", dir, line + 1) < 0)
+		return -EINVAL;
+	*part = (struct mount_rec) {
+		.kind = UM_MOUNT_BIND, .flags = UM_MNT_PART, .is_dir = line[0] == 'd', .path = path, .target = path,
+	};
+	return path_is_canonical(path) ? 0 : -EINVAL;
+}
+
 static int mount_bind(struct call *c, struct mount_call *mc)
 {
-	if (!path_is_canonical(mc->rec.target))
-		return -EINVAL;
+	struct mount_rec parts[MAX_PARTS];
 	struct keeper *k = keeper_of(c->m, c->pid);
+	uint32_t n = 0;
+	int r = path_is_canonical(mc->rec.target) ? 0 : -EINVAL;
+
 	mc->rec.kind = UM_MOUNT_BIND;
 	mc->rec.placeholder = k && k->pid == c->pid;
+	for (char *save, *line = strtok_r(mc->except, "\n", &save); line && r == 0; line = strtok_r(NULL, "\n", &save)) {
+		if (n == MAX_PARTS)
+			r = -E2BIG;
+		else if (!(r = part_read(&parts[n], mc, line)))
+			n++;
+	}
+	if (r == 0)
+		r = mount_add_with(&c->m->w, c->req.view, &mc->rec, parts, n);
+	while (n > 0)
+		free(parts[--n].path);
+	return r;
+}
+
+static int mount_hide(struct call *c, struct mount_call *mc)
+{
+	mc->rec.kind = UM_MOUNT_HIDE;
+	return mc->rec.path[1] ? mount_add(&c->m->w, c->req.view, &mc->rec) : -EINVAL;
+}
+
+static int mount_tmpfs(struct call *c, struct mount_call *mc)
+{
+	char dir[PRIVATE_PATH];
+	int r = private_make(c->m, c->req.mode, dir);
+
+	if (r < 0)
+		return r;
+	mc->rec.kind = UM_MOUNT_BIND;
+	mc->rec.is_dir = 1;
+	mc->rec.made = true;
+	mc->rec.target = dir;
+	r = mount_add(&c->m->w, c->req.view, &mc->rec);
+	if (r < 0)
+		private_remove(dir);
+	return r;
+}
+
+static int mount_cow(struct call *c, struct mount_call *mc)
+{
+	if (!path_is_canonical(mc->rec.target) || !strrchr(mc->rec.target + 1, '/'))
+		return -EINVAL;
+	mc->rec.kind = UM_MOUNT_COW;
 	return mount_add(&c->m->w, c->req.view, &mc->rec);
 }
 
+static int remount(struct call *c, struct mount_call *mc)
+{
+	struct mount_rec *r = mount_at(&c->m->w, c->req.view, mc->rec.path, c->req.epoch);
+
+	if (!r || r->kind == UM_MOUNT_HIDE)
+		return -EINVAL;
+	if (r->kind == UM_MOUNT_REMOTE)		/* its server was told when it was mounted */
+		return (r->flags & REMOUNT_FLAGS) == (mc->rec.flags & REMOUNT_FLAGS) ? (int)r->id : -EINVAL;
+	int e = mount_set_flags(&c->m->w, c->req.view, r, (r->flags & ~(uint32_t)REMOUNT_FLAGS) |
+				(mc->rec.flags & REMOUNT_FLAGS));
+	return e < 0 ? e : (int)r->id;
+}
+
+static int renew(struct call *c, struct mount_call *mc)
+{
+	struct view *view = view_get(&c->m->w, c->req.view);
+	const char *source = mc->rec.source;
+
+	for (uint32_t i = view ? view->nmounts : 0; i-- > 0;) {
+		struct mount_rec *r = view->mounts[i];
+		uint32_t id = r->id;
+		if (r->flags & UM_MNT_PART || r->id >= c->req.epoch || strcmp(r->path, mc->rec.path) ||
+		    (*source && strcmp(source, r->source) && strcmp(source, r->target)))
+			continue;
+		int e = mount_renew(&c->m->w, c->req.view, r);
+		return e < 0 ? e : (int)id;
+	}
+	return -EINVAL;
+}
+
+static const struct mount_op {
+	const char *name;
+	int (*run)(struct call *c, struct mount_call *mc);
+} mount_ops[] = {
+	[UM_CTL_MOUNT - UM_CTL_MOUNT] = { "server", mount_remote },
+	[UM_CTL_BIND - UM_CTL_MOUNT] = { "bind", mount_bind },
+	[UM_CTL_HIDE - UM_CTL_MOUNT] = { "hide", mount_hide },
+	[UM_CTL_TMPFS - UM_CTL_MOUNT] = { "tmpfs", mount_tmpfs },
+	[UM_CTL_COW - UM_CTL_MOUNT] = { "cow", mount_cow },
+	[UM_CTL_REMOUNT - UM_CTL_MOUNT] = { "remount", remount },
+	[UM_CTL_RENEW - UM_CTL_MOUNT] = { "renew", renew },
+};
+
 static int ctl_mount(struct call *c)
 {
+	const struct mount_op *op = &mount_ops[c->req.op - UM_CTL_MOUNT];
 	struct mount_call mc = { .data = NULL };
 	int r = mount_call_read(&mc, c);
 
 	if (r == 0 && c->m->closing)
 		r = -EPERM;
 	if (r == 0)
-		r = c->req.op == UM_CTL_BIND ? mount_bind(c, &mc) : mount_remote(c, &mc);
+		r = op->run(c, &mc);
 	free(mc.data);
 	if (r < 0)
 		return r;
-	log_line("umview: mount %d: %s on view %u, by process %d", r, c->req.op == UM_CTL_BIND ? "bind" : "server",
-		 c->req.view, c->pid);
+	log_line("umview: mount %d: %s on view %u, by process %d", r, op->name, c->req.view, c->pid);
 	c->rep.handle = (uint32_t)r;
 	return 0;
 }
@@ -273,7 +378,12 @@ static int dispatch(struct call *c)
 	switch (c->req.op) {
 	case UM_CTL_NEW_SERVER:	return ctl_new_server(c);
 	case UM_CTL_MOUNT:
-	case UM_CTL_BIND:	return ctl_mount(c);
+	case UM_CTL_BIND:
+	case UM_CTL_HIDE:
+	case UM_CTL_TMPFS:
+	case UM_CTL_COW:
+	case UM_CTL_REMOUNT:
+	case UM_CTL_RENEW:	return ctl_mount(c);
 	case UM_CTL_UMOUNT:	return ctl_umount(c);
 	case UM_CTL_BRANCH:	return ctl_branch(c);
 	case UM_CTL_BRANCH_END:	return ctl_branch_end(c);

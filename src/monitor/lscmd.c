@@ -26,7 +26,7 @@ static const char *state_name(const struct um_mount_info *i)
 
 static const char *type_name(const struct client_mount *m)
 {
-	return m->info.kind == UM_MOUNT_BIND ? "bind" : m->fstype;
+	return m->info.kind == UM_MOUNT_BIND && strcmp(m->fstype, "tmpfs") ? "bind" : m->fstype;
 }
 
 static const char *source_name(const struct client_mount *m)

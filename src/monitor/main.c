@@ -4,8 +4,11 @@
  * the commands inside a view, or fusermount.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -33,6 +36,40 @@ static int run_command(int argc, char **argv)
 	return 125;
 }
 
+/* What every program expects below its root, from outside, unless something is mounted there already. */
+static void show_in_root(const char *root, const char *name)
+{
+	struct client_mount *list;
+	char path[PATH_MAX];
+	int n = client_mounts(&list);
+	bool there = false;
+
+	snprintf(path, sizeof(path), "%s%s", root, name);
+	for (int i = 0; i < n; i++)
+		there |= !strcmp(list[i].path, path);
+	if (!there && mount(name, path, "none", MS_BIND, NULL) < 0)
+		say("--chroot: %s: %s", path, strerror(errno));
+	free(list);
+}
+
+static int enter_root(const char *dir)
+{
+	char *root = realpath(dir, NULL);
+
+	if (root && strcmp(root, "/")) {
+		show_in_root(root, "/proc");
+		show_in_root(root, "/sys");
+		show_in_root(root, "/dev");
+	}
+	if (root && chroot(root) == 0 && chdir("/") == 0) {
+		free(root);
+		return 0;
+	}
+	say("--chroot: %s: %s", dir, strerror(errno));
+	free(root);
+	return -1;
+}
+
 /* The last step before COMMAND, already in the view: its directory may be in a mount. */
 static int inside_exec(const struct options *o)
 {
@@ -40,6 +77,8 @@ static int inside_exec(const struct options *o)
 		say("--inside-exec needs a command");
 		return 125;
 	}
+	if (o->chroot && enter_root(o->chroot) < 0)
+		return 125;
 	if (o->chdir && chdir(o->chdir) < 0) {
 		say("--chdir: %s: %s", o->chdir, strerror(errno));
 		return 125;

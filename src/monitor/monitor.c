@@ -93,6 +93,33 @@ static void let_go(struct life *l)
 	}
 }
 
+/* Goes by way of ourselves, for what can only be done in the view.  Allocated. */
+static char **inside_command(const struct life *l, char **argv)
+{
+	const struct options *o = l->o;
+	const char *front[7] = { l->self };
+	size_t n = 0, at = 1;
+
+	while (argv[n])
+		n++;
+	if (o->chroot) {
+		front[at++] = "--chroot";
+		front[at++] = o->chroot;
+	}
+	if (o->chdir) {
+		front[at++] = "--chdir";
+		front[at++] = o->chdir;
+	}
+	char **args = calloc(at + n + 3, sizeof(*args));
+	if (!args)
+		return NULL;
+	memcpy(args, front, at * sizeof(*args));
+	args[at++] = (char *)"--inside-exec";
+	args[at++] = (char *)"--";
+	memcpy(args + at, argv, n * sizeof(*args));
+	return args;
+}
+
 static void start_command(struct life *l)
 {
 	const struct options *o = l->o;
@@ -101,16 +128,10 @@ static void start_command(struct life *l)
 	char **args = NULL;
 	pid_t pid;
 
-	if (o->chdir) {
-		int n = 0;
-		while (argv[n])
-			n++;
-		args = calloc((size_t)n + 6, sizeof(*args));
+	if (o->chdir || o->chroot) {
+		args = inside_command(l, argv);
 		if (!args)
 			return fail_start(l, argv[0], -ENOMEM);
-		const char *front[] = { l->self, "--chdir", o->chdir, "--inside-exec", "--" };
-		memcpy(args, front, sizeof(front));
-		memcpy(args + 5, argv, (size_t)n * sizeof(*args));
 		argv = args;
 	}
 	enter(l, PHASE_COMMAND);
@@ -128,16 +149,20 @@ static void start_step(struct life *l, const struct step *s)
 	const char *argv[12] = { l->self, "mount" };
 	int n = 2;
 
-	if (s->kind == STEP_BIND || s->type) {
+	static const char *const types[] = { [STEP_BIND] = "bind", [STEP_HIDE] = "hide", [STEP_TMPFS] = "tmpfs",
+						[STEP_COW] = "cow" };
+	const char *type = s->kind == STEP_MOUNT ? s->type : types[s->kind];
+	if (type) {
 		argv[n++] = "-t";
-		argv[n++] = s->kind == STEP_BIND ? "bind" : s->type;
+		argv[n++] = type;
 	}
 	if (s->opts) {
 		argv[n++] = "-o";
 		argv[n++] = s->opts;
 	}
 	argv[n++] = "--";
-	argv[n++] = s->src;
+	if (s->src)
+		argv[n++] = s->src;
 	argv[n++] = s->dst;
 	pid_t pid = guest_spawn(l, l->self, (char **)argv);
 	if (pid < 0)

@@ -117,6 +117,11 @@ void server_wake(struct monitor *m, uint32_t s);	/* everybody who waits for it *
 void server_ring(struct um_server *shm);
 void servers_reclaim(struct monitor *m);		/* reclaim.c: memory of those that have ended */
 
+/* private.c: directories that tmpfs mounts show.  private_make: 0, or -errno and nothing is there. */
+#define PRIVATE_PATH	4096
+int private_make(const struct monitor *m, unsigned mode, char path[PRIVATE_PATH]);
+void private_remove(const char *path);		/* in the background */
+
 /* keepers.c */
 int keeper_add(struct monitor *m, pid_t pid, uint32_t flags);
 struct keeper *keeper_of(struct monitor *m, pid_t pid);	/* the one pid runs below, or NULL */

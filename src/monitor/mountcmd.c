@@ -2,7 +2,7 @@
 /*
  * `umview mount`: mounts for this view alone.
  *
- * A bind is one system call.  For everything else a FUSE program is chosen, by the type or by what SRC
+ * What needs no server (bind, hide, tmpfs) is one system call.  For everything else a FUSE program is chosen, by the type or by what SRC
  * contains, and started; we return when its mount has appeared in the view and answers, or say why not.
  */
 #include <errno.h>
@@ -24,6 +24,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "options.h"
+#include "session.h"
 
 #define TIME_OUT	60000	/* ms for a program to mount */
 #define MOUNT_AFTER_END	2000	/* ... after its first process has ended: a daemon mounts before that */
@@ -165,7 +166,7 @@ static int choose_program(struct plan *p)
 	if (type && strcmp(type, "auto")) {
 		p->known = program_for_type(type);
 		if (!p->known)
-			return fail("%s: unknown type; known are bind, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
+			return fail("%s: unknown type; known are bind, hide, tmpfs, cow, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
 				    "iso9660, vfat, ntfs, zip, tar", type);
 	}
 	p->src = realpath(p->o->src, NULL);
@@ -314,20 +315,123 @@ static int run(struct plan *p)
 	return fail("%s: %s could not mount it: %s", p->o->src, base_name(p->program), why);
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/* ---- what needs no program ------------------------------------------------------------------------ */
 
-static int bind_mount(const struct mount_options *o)
+static bool needs_no_program(const struct mount_options *o)
 {
-	if (o->opts && !opts_have(o->opts, "rw"))
-		return fail("-o %s: a bind takes no options", o->opts);
-	if (o->read_only)
-		return fail("a bind cannot be read-only in this version");
-	if (mount(o->src, o->dst, "none", MS_BIND, NULL) == 0)
-		return 0;
-	if (errno == ENOENT && access(o->src, F_OK) < 0)
-		return fail("%s: %s", o->src, strerror(ENOENT));
-	return fail("%s on %s: %s", o->src, o->dst, strerror(errno));
+	static const char *const types[] = { "bind", "hide", "tmpfs", "viewfs", "cow" };
+
+	for (size_t i = 0; o->type && i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcmp(o->type, types[i]))
+			return true;
+	return !o->type && !o->src;
 }
+
+/* Is there a word in the list that a bind does not know?  Allocated, or NULL. */
+static char *unknown_option(const char *list)
+{
+	static const char *const known[] = {
+		"ro", "rw", "bind", "move", "hide", "renew", "perm", "permanent", "defaults",
+	};
+	char *copy = strdup(list ? list : ""), *found = NULL, *save;
+
+	for (char *w = copy ? strtok_r(copy, ",", &save) : NULL; w && !found; w = strtok_r(NULL, ",", &save)) {
+		bool ok = !strncmp(w, "except=/", 8);
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+			ok |= !strcmp(w, known[i]);
+		if (!ok)
+			found = strdup(w);
+	}
+	free(copy);
+	return found;
+}
+
+static int why_not(const struct mount_options *o)
+{
+	int error = errno;
+
+	if (o->src && error == ENOENT && access(o->src, F_OK) < 0)
+		return fail("%s: %s", o->src, strerror(ENOENT));
+	if (error == ENOENT && o->opts && strstr(o->opts, "except="))
+		return fail("%s: what except= names has to be there", o->dst);
+	if (error == EINVAL && opts_have(o->opts, "renew"))
+		return fail("%s: is not a mount point of this view; umview ls shows them", o->dst);
+	return fail("%s%s%s: %s", o->src ? o->src : "", o->src ? " on " : "", o->dst, strerror(error));
+}
+
+static int mount_tmpfs(const struct mount_options *o)
+{
+	char *opts = opts_without(o->opts, "rw"), *left = opts_without(opts, "ro");
+	int r = 0;
+
+	if (left && *left && strncmp(left, "mode=", 5))
+		r = fail("tmpfs: -o %s: only mode= is possible: the memory is that of a directory of yours, and a limit "
+			 "could not be kept", left);
+	else if (mount(o->src ? o->src : "none", o->dst, "tmpfs", o->read_only ? MS_RDONLY : 0, left) < 0)
+		r = why_not(o);
+	free(opts);
+	free(left);
+	return r;
+}
+
+/* bind, hide, renew: words of viewfs, which the agent knows. */
+static int mount_viewfs(const struct mount_options *o)
+{
+	char *unknown = unknown_option(o->opts), *opts;
+	int r;
+
+	if (unknown) {
+		r = fail("-o %s: not known; there are ro, except=/REL, perm, renew, hide, move", unknown);
+		free(unknown);
+		return r;
+	}
+	opts = opts_without(o->opts, "defaults");
+	const char *type = o->type && !strcmp(o->type, "hide") ? "hide" : "viewfs";
+	r = mount(o->src ? o->src : "none", o->dst, type, 0, opts);
+	free(opts);
+	return r < 0 ? why_not(o) : 0;
+}
+
+/* The session's directory: -o upper=DIR, or SRC, or a new one. */
+static int choose_session(const struct mount_options *o, char *dir, size_t size, char *error, size_t error_size)
+{
+	const char *given = o->src;
+
+	if (!given && o->opts) {
+		if (strncmp(o->opts, "upper=", 6) || strchr(o->opts, ','))
+			return snprintf(error, error_size, "-o %s: not known; there is upper=DIR", o->opts), -1;
+		given = o->opts + 6;
+	}
+	if (!given)
+		return session_name(dir, size, error, error_size);
+	if (mkdir(given, 0700) < 0 && errno != EEXIST)
+		return snprintf(error, error_size, "%s: %s", given, strerror(errno)), -1;
+	char *real = realpath(given, NULL);
+	int n = real ? snprintf(dir, size, "%s", real) : -1;
+	free(real);
+	return n < 0 || (size_t)n >= size ? snprintf(error, error_size, "%s: %s", given, strerror(errno)), -1 : 0;
+}
+
+static int mount_cow(const struct mount_options *o)
+{
+	char session[PATH_MAX], tree[PATH_MAX + 8], error[300];
+	char *lower = realpath(o->dst, NULL);
+	int r = 0;
+
+	if (!lower)
+		return fail("%s: %s", o->dst, strerror(errno));
+	if (choose_session(o, session, sizeof(session), error, sizeof(error)) < 0 ||
+	    session_prepare(session, lower, error, sizeof(error)) < 0)
+		r = fail("%s", error);
+	snprintf(tree, sizeof(tree), "%s/tree", session);
+	if (!r && mount(tree, lower, "cow", 0, "") < 0)
+		r = errno == EBUSY ? fail("%s: something that is mounted there, or copied on write already, is in the way", lower)
+				   : fail("%s: %s", lower, strerror(errno));
+	free(lower);
+	return r;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------- */
 
 int cmd_mount(int argc, char **argv)
 {
@@ -341,8 +445,10 @@ int cmd_mount(int argc, char **argv)
 		return fail("%s", o.error);
 	if (!client_inside())
 		return fail("not inside a view; start one with `umview`, or use umview --mount SRC DST -- COMMAND");
-	if (o.type && !strcmp(o.type, "bind"))
-		return bind_mount(&o);
+	if (o.type && !strcmp(o.type, "cow"))
+		return mount_cow(&o);
+	if (needs_no_program(&o))
+		return o.type && !strcmp(o.type, "tmpfs") ? mount_tmpfs(&o) : mount_viewfs(&o);
 	r = choose_program(&p);
 	if (!r)
 		r = resolve_dst(&p);

@@ -16,6 +16,7 @@
 const char options_help[] =
 "usage: umview [OPTION...] [--] [COMMAND [ARG...]]	run COMMAND (your shell) in a new view\n"
 "       umview mount [-t TYPE] [-o OPTS] SRC DST	inside a view: mount a file system for it alone\n"
+"       umview mount -t hide|tmpfs [-o OPTS] DST\n"
 "       umview umount [-l] DST			inside a view: unmount it\n"
 "       umview ls [--json]			inside a view: list what is mounted\n"
 "\n"
@@ -24,8 +25,14 @@ const char options_help[] =
 "  --mount-type TYPE SRC DST   the same; TYPE as in `umview mount -t`, e.g. fuse.sshfs\n"
 "  --mount-opts OPTS           options of the next --mount or --mount-type\n"
 "  --bind SRC DST              show SRC at DST\n"
+"  --ro-bind SRC DST           the same, and nothing can be changed there\n"
+"  --hide PATH                 PATH, and all that is below it, is not there\n"
+"  --tmpfs DST                 an empty directory in memory at DST\n"
+"  --cow DIR                   changes of DIR are kept aside: DIR itself stays as it is\n"
+"  --upper DIR                 ... in DIR, made when missing; else in a session of its own\n"
 "\n"
 "COMMAND:\n"
+"  --chroot DIR                start it with DIR as its root directory\n"
 "  --chdir DIR                 start it in DIR (in the view)\n"
 "  --kill-on-exit              when it ends, end what it left running\n"
 "\n"
@@ -85,7 +92,7 @@ char *opts_without(const char *list, const char *word)
 
 /* ---- start options -------------------------------------------------------------------------------- */
 
-#define STEP_WORDS	3	/* of the command line, at least, make a step */
+#define STEP_WORDS	1	/* of the command line, at least, make a step */
 
 struct parser {
 	struct options *o;
@@ -97,7 +104,7 @@ static int add_step(struct parser *p, enum step_kind kind, const char *type, con
 {
 	struct options *o = p->o;
 
-	if (!*src || !*dst)
+	if ((src && !*src) || !*dst)
 		return fail(o->error, "an empty path; give SRC and DST");
 	o->steps[o->nsteps++] = (struct step) { kind, type, kind == STEP_MOUNT ? p->opts : NULL, src, dst };
 	if (kind == STEP_MOUNT)
@@ -124,6 +131,50 @@ static int opt_mount_opts(struct parser *p, char **v)
 static int opt_bind(struct parser *p, char **v)
 {
 	return add_step(p, STEP_BIND, NULL, v[0], v[1]);
+}
+
+static int opt_ro_bind(struct parser *p, char **v)
+{
+	int r = add_step(p, STEP_BIND, NULL, v[0], v[1]);
+
+	if (r == 0)
+		p->o->steps[p->o->nsteps - 1].opts = "ro";
+	return r;
+}
+
+static int opt_hide(struct parser *p, char **v)
+{
+	return add_step(p, STEP_HIDE, NULL, NULL, v[0]);
+}
+
+static int opt_tmpfs(struct parser *p, char **v)
+{
+	return add_step(p, STEP_TMPFS, NULL, NULL, v[0]);
+}
+
+static int opt_cow(struct parser *p, char **v)
+{
+	return add_step(p, STEP_COW, NULL, NULL, v[0]);
+}
+
+static int opt_upper(struct parser *p, char **v)
+{
+	struct step *s = p->o->nsteps ? &p->o->steps[p->o->nsteps - 1] : NULL;
+
+	if (!s || s->kind != STEP_COW || s->src)
+		return fail(p->o->error, "--upper comes right after --cow; try umview --help");
+	if (!*v[0])
+		return fail(p->o->error, "--upper: an empty path; give a directory");
+	s->src = v[0];
+	return 0;
+}
+
+static int opt_chroot(struct parser *p, char **v)
+{
+	if (!*v[0])
+		return fail(p->o->error, "--chroot: an empty path; give a directory");
+	p->o->chroot = v[0];
+	return 0;
 }
 
 static int opt_chdir(struct parser *p, char **v)
@@ -221,6 +272,12 @@ static const struct option_rule {
 	{ "--mount-type", 3, "TYPE SRC DST", opt_mount_type },
 	{ "--mount-opts", 1, "OPTS", opt_mount_opts },
 	{ "--bind", 2, "SRC DST", opt_bind },
+	{ "--ro-bind", 2, "SRC DST", opt_ro_bind },
+	{ "--hide", 1, "PATH", opt_hide },
+	{ "--tmpfs", 1, "DST", opt_tmpfs },
+	{ "--cow", 1, "DIR", opt_cow },
+	{ "--upper", 1, "DIR", opt_upper },
+	{ "--chroot", 1, "DIR", opt_chroot },
 	{ "--chdir", 1, "DIR", opt_chdir },
 	{ "--trace", WORD_OPTIONAL, "", opt_trace },
 	{ "--log", WORD_OPTIONAL, "", opt_log },
@@ -300,7 +357,7 @@ static int take_command(struct parser *p, int argc, char **argv, bool dashes)
 		o->action = ACT_HELP;
 		return 0;
 	}
-	if (o->nsteps || o->chdir || o->trace || o->log || o->kill_on_exit || o->tier)
+	if (o->nsteps || o->chdir || o->chroot || o->trace || o->log || o->kill_on_exit || o->tier)
 		return fail(o->error, "%s is a command of umview and takes no start options; "
 			    "to run a program of that name: umview OPTION... -- %s", argv[0], argv[0]);
 	o->action = ACT_SUBCOMMAND;
@@ -358,8 +415,21 @@ static const char *option_value(int argc, char **argv, int *i)
 	return *i + 1 < argc ? argv[++*i] : NULL;
 }
 
+/* Types, and options, that show nothing of another place. */
+static bool needs_no_source(const struct mount_options *o)
+{
+	if (!o->type)
+		return opts_have(o->opts, "renew");
+	return !strcmp(o->type, "hide") || !strcmp(o->type, "cow") || !strcmp(o->type, "tmpfs") ||
+	       opts_have(o->opts, "renew") || opts_have(o->opts, "hide");
+}
+
 static int two_paths(struct mount_options *o, int argc, char **argv, int i)
 {
+	if (argc - i == 1 && needs_no_source(o)) {
+		o->dst = argv[i];
+		return *o->dst ? 0 : fail(o->error, "an empty path; give DST");
+	}
 	if (argc - i != 2)
 		return fail(o->error, "give SRC and DST; usage: umview mount [-t TYPE] [-o OPTS] SRC DST");
 	o->src = argv[i];

@@ -19,20 +19,20 @@ enum action {
 	ACT_VERSION,
 };
 
-enum step_kind { STEP_MOUNT, STEP_BIND };
+enum step_kind { STEP_MOUNT, STEP_BIND, STEP_HIDE, STEP_TMPFS, STEP_COW };
 
 /* What is mounted before COMMAND starts, in the order of the command line. */
 struct step {
 	enum step_kind kind;
 	const char *type, *opts;	/* or NULL */
-	const char *src, *dst;
+	const char *src, *dst;		/* HIDE, TMPFS: src is NULL */
 };
 
 struct options {
 	enum action action;
 	struct step *steps;		/* allocated */
 	int nsteps;
-	const char *chdir;
+	const char *chdir, *chroot;
 	bool trace, log;
 	const char *trace_file, *log_file;	/* NULL: stderr */
 	bool kill_on_exit;
@@ -50,7 +50,7 @@ void options_free(struct options *o);
 /* Options of `umview mount` and `umview umount`. */
 struct mount_options {
 	const char *type, *opts;
-	const char *src, *dst;
+	const char *src, *dst;		/* src: NULL where there is none */
 	bool lazy, force, read_only;
 	char error[256];
 };

@@ -24,6 +24,8 @@ uint32_t mount_end(struct monitor *m, uint32_t view, struct mount_rec *r, bool l
 	uint32_t server = r->kind == UM_MOUNT_REMOTE && is_last_holder(r) ? r->server : 0;
 
 	log_line("umview: mount %u (%s) is taken out of view %u", r->id, r->path, view);
+	if (r->made && is_last_holder(r))
+		private_remove(r->target);
 	mount_remove(&m->w, view, r->id);
 	if (server)
 		server_end(m, server, lazy, slot);
@@ -80,7 +82,7 @@ static void end_children(struct monitor *m, uint32_t v, const struct mount_rec *
 
 	for (uint32_t i = view->nmounts; i-- > 0;) {
 		struct mount_rec *r = view->mounts[i];
-		if (r->id > top->id && path_is_below(r->path, top->path) && strcmp(r->path, top->path))
+		if (r->rank > top->rank && path_is_below(r->path, top->path) && strcmp(r->path, top->path))
 			mount_end(m, v, r, true, -1);
 	}
 }
@@ -94,6 +96,8 @@ int umount_request(struct monitor *m, const struct um_request *req, const char *
 	struct mount_rec *r = view_get(&m->w, req->view) ? find_target(m, req, path) : NULL;
 	if (!r)
 		return is_own_and_gone(m, req, path) ? 0 : -EINVAL;
+	if (r->flags & UM_MNT_PERM)
+		return -EPERM;
 	bool own = is_served_by(m, r, (pid_t)req->pid) || req->epoch == r->id;
 	if (!lazy) {
 		if (mount_has_children(&m->w, req->view, r))

@@ -233,8 +233,8 @@ static uint32_t put_string(char *base, uint32_t *at, const char *s)
 static void put_mount(char *base, uint32_t *at, struct um_mount *to, const struct mount_rec *m)
 {
 	*to = (struct um_mount) {
-		.id = m->id, .kind = m->kind, .server = m->server, .flags = m->flags, .view = m->view,
-		.is_dir = m->is_dir, .dev_minor = DEV_MINOR_BASE | (m->id & DEV_MINOR_MASK),
+		.id = m->id, .rank = m->rank, .kind = m->kind, .server = m->server, .flags = m->flags, .view = m->view,
+		.is_dir = m->is_dir, .epoch = m->epoch ? m->epoch : m->id, .dev_minor = DEV_MINOR_BASE | (m->id & DEV_MINOR_MASK),
 	};
 	to->path_len = (uint32_t)strlen(m->path);
 	to->path = put_string(base, at, m->path);
@@ -283,8 +283,14 @@ static int snapshot_write(struct um_snapshot *s, uint32_t limit, const struct vi
 		size += strings_of(v->mounts[i]);
 	if (size > limit)
 		return -ENOSPC;
-	for (uint32_t i = 0; i < v->nmounts; i++)
-		put_mount(base, &at, &m[i], v->mounts[i]);
+	s->kinds = s->oldest = 0;
+	for (uint32_t i = 0; i < v->nmounts; i++) {
+		const struct mount_rec *rec = v->mounts[i];
+		put_mount(base, &at, &m[i], rec);
+		s->kinds |= 1u << rec->kind;
+		if (!s->oldest || rec->id < s->oldest)
+			s->oldest = rec->id;
+	}
 	int r = layout_hash(l, base, m, v);
 	if (r < 0)
 		return r;
@@ -294,9 +300,6 @@ static int snapshot_write(struct um_snapshot *s, uint32_t limit, const struct vi
 	if (l->hash_size)
 		memcpy(base + hash, l->hash, l->hash_size * sizeof(*l->hash));
 	s->nmounts = v->nmounts;
-	s->kinds = 0;
-	for (uint32_t i = 0; i < v->nmounts; i++)
-		s->kinds |= 1u << v->mounts[i]->kind;
 	s->mounts = sizeof(*s);
 	s->strings = (uint32_t)(sizeof(*s) + v->nmounts * sizeof(*m));
 	s->hash = hash;
@@ -437,54 +440,154 @@ static struct mount_rec *mount_new(const struct mount_rec *like)
 	return m;
 }
 
-int mount_add(struct world *w, uint32_t v, const struct mount_rec *like)
+/* One more, at the end, without publishing. */
+static int mount_append(struct view *view, uint32_t v, const struct mount_rec *like, uint32_t id)
 {
-	struct view *view = view_get(w, v);
-	struct mount_rec *m = view ? mount_new(like) : NULL;
+	struct mount_rec *m = mount_new(like);
 
 	if (!m)
-		return view ? -ENOMEM : -EINVAL;
-	m->id = w->next_id;
+		return -ENOMEM;
+	m->id = m->rank = id;
 	m->view = v;
+	m->epoch = like->epoch ? like->epoch : id;
 	int r = view_append(view, m);
-	if (r < 0) {
+	if (r < 0)
 		mount_put(m);
+	return r;
+}
+
+static void drop_newest(struct view *view, uint32_t had)
+{
+	while (view->nmounts > had)
+		mount_put(view->mounts[--view->nmounts]);
+}
+
+int mount_add_with(struct world *w, uint32_t v, const struct mount_rec *like, struct mount_rec *parts, uint32_t nparts)
+{
+	struct view *view = view_get(w, v);
+	uint32_t id = w->next_id, had = view ? view->nmounts : 0;
+
+	if (!view)
+		return -EINVAL;
+	int r = mount_append(view, v, like, id);
+	for (uint32_t i = 0; i < nparts && r == 0; i++) {
+		parts[i].owner = parts[i].epoch = id;
+		r = mount_append(view, v, &parts[i], id + 1 + i);
+	}
+	if (r == 0)
+		r = view_publish(view);
+	if (r < 0) {
+		drop_newest(view, had);
 		return r;
 	}
-	r = view_publish(view);
-	if (r < 0) {
-		view->nmounts--;
-		mount_put(m);
-		return r;
-	}
-	w->next_id++;
-	return (int)m->id;
+	w->next_id += 1 + nparts;
+	return (int)id;
+}
+
+int mount_add(struct world *w, uint32_t v, const struct mount_rec *like)
+{
+	return mount_add_with(w, v, like, NULL, 0);
+}
+
+static bool is_or_belongs(const struct mount_rec *m, uint32_t id)
+{
+	return m->id == id || (m->owner == id && m->flags & UM_MNT_PART);
+}
+
+/* The mounts of a view but those with this id or owner, and these behind them: which of them is told by *kept. */
+static struct mount_rec **mounts_sorted(const struct view *view, uint32_t id, uint32_t *kept)
+{
+	struct mount_rec **list = calloc(view->room, sizeof(*list));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; list && i < view->nmounts; i++)
+		if (!is_or_belongs(view->mounts[i], id))
+			list[n++] = view->mounts[i];
+	*kept = n;
+	for (uint32_t i = 0; list && i < view->nmounts; i++)
+		if (is_or_belongs(view->mounts[i], id))
+			list[n++] = view->mounts[i];
+	return list;
 }
 
 int mount_remove(struct world *w, uint32_t v, uint32_t id)
 {
 	struct view *view = view_get(w, v);
-	struct mount_rec *m = NULL;
-	uint32_t i = 0;
+	uint32_t kept, had = view ? view->nmounts : 0;
+	struct mount_rec **list = had ? mounts_sorted(view, id, &kept) : NULL, **old;
 
-	if (!view)
+	if (!list)
+		return had ? -ENOMEM : -ENOENT;
+	if (kept == had) {
+		free(list);
 		return -ENOENT;
-	while (i < view->nmounts && view->mounts[i]->id != id)
-		i++;
-	if (i == view->nmounts)
-		return -ENOENT;
-	m = view->mounts[i];
-	memmove(&view->mounts[i], &view->mounts[i + 1], (view->nmounts - i - 1) * sizeof(m));
-	view->nmounts--;
+	}
+	old = view->mounts;
+	view->mounts = list;
+	view->nmounts = kept;
 	int r = view_publish(view);
 	if (r < 0) {
-		memmove(&view->mounts[i + 1], &view->mounts[i], (view->nmounts - i) * sizeof(m));
-		view->mounts[i] = m;
-		view->nmounts++;
+		view->mounts = old;
+		view->nmounts = had;
+		free(list);
 		return r;
 	}
-	mount_put(m);
+	free(old);
+	for (uint32_t i = kept; i < had; i++)
+		mount_put(list[i]);
 	return 0;
+}
+
+/*
+ * A copy for this view alone, where others have the mount too, so that it can be changed.  NULL: there can be no
+ * copy of what ends with its last holder.
+ */
+static struct mount_rec *mount_own(struct view *view, struct mount_rec *m)
+{
+	if (m->refs == 1)
+		return m;
+	struct mount_rec *copy = m->kind == UM_MOUNT_REMOTE || m->made ? NULL : mount_new(m);
+	for (uint32_t i = 0; copy && i < view->nmounts; i++)
+		if (view->mounts[i] == m) {
+			view->mounts[i] = copy;
+			copy->refs = 1;
+			mount_put(m);
+		}
+	return copy;
+}
+
+int mount_set_flags(struct world *w, uint32_t v, struct mount_rec *m, uint32_t flags)
+{
+	struct view *view = view_get(w, v);
+
+	m = mount_own(view, m);
+	if (!m)
+		return -EBUSY;
+	uint32_t before = m->flags;
+	m->flags = flags;
+	int r = view_publish(view);
+	if (r < 0)
+		m->flags = before;
+	return r;
+}
+
+int mount_renew(struct world *w, uint32_t v, struct mount_rec *m)
+{
+	struct view *view = view_get(w, v);
+	uint32_t kept, id = m->id;
+	struct mount_rec **list = mounts_sorted(view, id, &kept);
+
+	if (!list)
+		return -ENOMEM;
+	free(view->mounts);
+	view->mounts = list;
+	for (uint32_t i = kept; i < view->nmounts; i++) {
+		struct mount_rec *own = mount_own(view, list[i]);
+		if (!own)
+			return -EBUSY;
+		own->rank = w->next_id++;
+	}
+	return view_publish(view);
 }
 
 struct mount_rec *mount_at(struct world *w, uint32_t v, const char *path, uint32_t epoch)
@@ -492,7 +595,8 @@ struct mount_rec *mount_at(struct world *w, uint32_t v, const char *path, uint32
 	struct view *view = view_get(w, v);
 
 	for (uint32_t i = view ? view->nmounts : 0; i-- > 0;)
-		if (view->mounts[i]->id < epoch && !strcmp(view->mounts[i]->path, path))
+		if (view->mounts[i]->id < epoch && !(view->mounts[i]->flags & UM_MNT_PART) &&
+		    !strcmp(view->mounts[i]->path, path))
 			return view->mounts[i];
 	return NULL;
 }
@@ -513,7 +617,7 @@ bool mount_has_children(struct world *w, uint32_t v, const struct mount_rec *m)
 
 	for (uint32_t i = 0; view && i < view->nmounts; i++) {
 		const struct mount_rec *o = view->mounts[i];
-		if (o->id <= m->id)
+		if (o->rank <= m->rank || is_or_belongs(o, m->id))
 			continue;
 		if (path_is_below(o->path, m->path) && strcmp(o->path, m->path))
 			return true;

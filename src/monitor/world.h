@@ -16,6 +16,10 @@
 /* A mount, shared by the views that have it. */
 struct mount_rec {
 	uint32_t id, kind, server, flags, view, is_dir;
+	uint32_t rank;			/* its id, until it is renewed */
+	uint32_t epoch;			/* binds: 0 = that of the mount itself */
+	uint32_t owner;			/* UM_MNT_PART: the mount it belongs to */
+	bool made;			/* `target` is a directory of our own making: private.h */
 	bool placeholder;		/* a bind that only makes the path exist until a server is mounted there */
 	int refs;			/* views that hold it; freed with the last */
 	char *path, *source, *fstype, *options, *target;
@@ -23,7 +27,7 @@ struct mount_rec {
 
 struct view {
 	struct um_view_slot *slot;	/* mapped UM_VIEW_SPAN; NULL: this view does not exist */
-	struct mount_rec **mounts;	/* oldest first */
+	struct mount_rec **mounts;	/* by rank, lowest first */
 	uint32_t nmounts, room;
 	uint64_t version;		/* of the last snapshot published */
 	uint32_t published[2];		/* which it was, in the ring of the small and of the large ones */
@@ -49,9 +53,14 @@ struct view *view_get(struct world *w, uint32_t v);	/* NULL if there is none */
 
 /* Adds a mount (strings are copied; id and refs of `like` are ignored) and publishes.  Returns the id. */
 int mount_add(struct world *w, uint32_t v, const struct mount_rec *like);
-/* Takes it out of this view and publishes.  0, -ENOENT. */
+/* The same with `parts` of it, which go when it goes; all at once. */
+int mount_add_with(struct world *w, uint32_t v, const struct mount_rec *like, struct mount_rec *parts, uint32_t nparts);
+/* In this view only: other flags; a new number, so that it covers newer ones.  0 or -errno. */
+int mount_set_flags(struct world *w, uint32_t v, struct mount_rec *m, uint32_t flags);
+int mount_renew(struct world *w, uint32_t v, struct mount_rec *m);
+/* Takes it, and what are parts of it, out of this view and publishes.  0, -ENOENT. */
 int mount_remove(struct world *w, uint32_t v, uint32_t id);
-/* Newest mount exactly at path that is visible at `epoch`, or NULL. */
+/* Newest mount (no part of one) exactly at path that is visible at `epoch`, or NULL. */
 struct mount_rec *mount_at(struct world *w, uint32_t v, const char *path, uint32_t epoch);
 struct mount_rec *mount_by_id(struct world *w, uint32_t v, uint32_t id);
 /* Does a newer mount of this view lie below it, or a bind mount show something in it? */

@@ -110,6 +110,11 @@ enum um_op {
 	UM_CTL_LOG,		/* data = one line for the log */
 	UM_CTL_LOG_READ,	/* -> data, size: the last lines of the log */
 	UM_CTL_SERVANT,		/* mode = UM_SERVANT_*: the caller and what it starts serve, they are no guests */
+	UM_CTL_HIDE,		/* struct um_ctl_mount; so the next three */
+	UM_CTL_TMPFS,		/* mode = of its root; the monitor makes the directory that is shown */
+	UM_CTL_REMOUNT,		/* new flags for the mount at `path` */
+	UM_CTL_COW,		/* `target` = SESSION/tree */
+	UM_CTL_RENEW,		/* the mount at `path` (of `source`, unless that is empty) covers newer ones */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
@@ -199,16 +204,17 @@ struct um_slot {
 };
 _Static_assert(sizeof(struct um_slot) == UM_SLOT_SPAN, "wire");
 
-/* UM_CTL_MOUNT, UM_CTL_BIND: this, then the strings, each with its NUL, in this order */
+/* UM_CTL_MOUNT and its kin: this, then the strings, each with its NUL, in this order */
 struct um_ctl_mount {
 	uint32_t server;	/* MOUNT: from UM_CTL_NEW_SERVER */
-	uint32_t flags;		/* MS_* */
+	uint32_t flags;		/* MS_*, UM_MNT_PERM */
 	uint32_t rootmode;
 	uint32_t is_dir;
 	uint32_t max_read;
 	uint32_t default_permissions, allow_other, user_id;
-	uint32_t path_len, source_len, fstype_len, options_len, target_len;
-	/* char path[], source[], fstype[], options[], target[] (BIND only, else empty) */
+	uint32_t path_len, source_len, fstype_len, options_len, target_len, except_len;
+	/* char path[], source[], fstype[], options[], target[] (BIND only, else empty), except[] (BIND: a line
+	   for each subtree that is left as it was, 'd' or 'f' and its path below `path`) */
 };
 
 /*

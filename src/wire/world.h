@@ -117,7 +117,7 @@ _Static_assert(UM_OFF_VIEW(UM_VIEWS) <= UM_OFF_PREPARED, "wire");
 _Static_assert(UM_OFF_PREPARED + UM_PREPARED * UM_PREPARED_SPAN <= UM_OFF_SERVERS, "wire");
 
 /*
- * A snapshot: this header, the mounts (oldest first), the hash table, the strings.  All offsets are
+ * A snapshot: this header, the mounts (by rank), the hash table, the strings.  All offsets are
  * from the start of the snapshot.  A reader notes `current`, reads, and reads `seq` again: if it changed
  * (the ring came round) it starts again.
  */
@@ -130,7 +130,7 @@ struct um_snapshot {
 	uint32_t hash_size;	/* power of two, at most half full; 0 if there is no mount */
 	uint32_t strings;	/* offset of the first string */
 	uint32_t kinds;		/* bit K: there is a mount of kind K */
-	uint32_t pad;
+	uint32_t oldest;	/* the smallest id of a mount, 0 = there is none */
 };
 
 enum um_mount_kind {
@@ -138,15 +138,20 @@ enum um_mount_kind {
 	UM_MOUNT_REMOTE,	/* a server answers: `server` is its number */
 	UM_MOUNT_BIND,		/* another place of the same view (as it was): `target` is its path */
 	UM_MOUNT_COW,		/* what is really at `path`, changes going to the tree `target` (wire/cow.h) */
+	UM_MOUNT_HIDE = 8,	/* nothing is there, nor below it */
 };
 
 /* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
+#define UM_MNT_RDONLY	1u		/* MS_RDONLY */
+#define UM_MNT_PART	(1u << 28)	/* belongs to another mount (except=): comes and goes with it, is not shown */
+#define UM_MNT_PERM	(1u << 29)	/* stays until the view ends */
 #define UM_MNT_HUMAN	(1u << 30)	/* send the caller's ids, not 0 */
 #define UM_MNT_DYING	(1u << 31)	/* being unmounted: new walks get ENOENT below it */
 
 struct um_mount {
 	uint32_t id;		/* unique in the world, grows: also the epoch.  A process with epoch E
 				   sees the mounts with id < E only (servers see what was there before) */
+	uint32_t rank;		/* the mount covers those of lower rank: its id, until it is renewed */
 	uint32_t kind;		/* enum um_mount_kind */
 	uint32_t server;
 	uint32_t flags;
@@ -160,6 +165,7 @@ struct um_mount {
 	uint32_t target;	/* UM_MOUNT_BIND: what is seen at `path` (absolute, resolved); UM_MOUNT_COW: the tree */
 	uint32_t is_dir;	/* the root is a directory (else a file) */
 	uint32_t dev_minor;	/* st_dev of its files is makedev(0, dev_minor) */
+	uint32_t epoch;		/* UM_MOUNT_BIND: at its other end mounts with id < epoch are seen */
 };
 
 /* Key: um_path_hash() of an absolute path.  An entry with key 0 and path 0 is empty.  Probing is linear,
@@ -180,7 +186,7 @@ static inline uint32_t um_path_hash(const char *path, uint32_t len)
 	return h ? h : 1;
 }
 
-_Static_assert(sizeof(struct um_mount) == 56, "wire");
+_Static_assert(sizeof(struct um_mount) == 64, "wire");
 _Static_assert(sizeof(struct um_hash) == 16, "wire");
 _Static_assert(sizeof(struct um_snapshot) == 40, "wire");
 

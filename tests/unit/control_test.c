@@ -17,6 +17,7 @@
 #include "../../src/monitor/keepers.c"
 #include "../../src/monitor/servers.c"
 #include "../../src/monitor/reclaim.c"
+#include "../../src/monitor/private.c"
 #include "../../src/monitor/umount.c"
 #include "../../src/monitor/control.c"
 
@@ -109,11 +110,11 @@ static int ask_path(struct guest *g, uint32_t op, const char *path, uint32_t fla
 		.path_len = (uint32_t)strlen(path), .open_flags = flags, .view = view, .pid = pid });
 }
 
-static int ask_mount(struct guest *g, uint32_t op, uint32_t server, const char *path, const char *target,
-		     uint32_t view)
+static int ask_mount_but(struct guest *g, uint32_t op, uint32_t server, const char *path, const char *target,
+			 uint32_t view, const char *except, uint32_t flags)
 {
-	const char *strings[] = { path, "source", "fuse.test", "rw", target };
-	struct um_ctl_mount c = { .server = server, .rootmode = 040000, .is_dir = 1 };
+	const char *strings[] = { path, "source", "fuse.test", "rw", target, except };
+	struct um_ctl_mount c = { .server = server, .rootmode = 040000, .is_dir = 1, .flags = flags };
 	char *at = (char *)g->slot->data + sizeof(c);
 
 	c.path_len = (uint32_t)strlen(path);
@@ -121,10 +122,17 @@ static int ask_mount(struct guest *g, uint32_t op, uint32_t server, const char *
 	c.fstype_len = 9;
 	c.options_len = 2;
 	c.target_len = (uint32_t)strlen(target);
+	c.except_len = (uint32_t)strlen(except);
 	memcpy(g->slot->data, &c, sizeof(c));
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		at = stpcpy(at, strings[i]) + 1;
-	return ask(g, op, (struct um_request) { .view = view });
+	return ask(g, op, (struct um_request) { .view = view, .epoch = UINT32_MAX, .mode = 0755 });
+}
+
+static int ask_mount(struct guest *g, uint32_t op, uint32_t server, const char *path, const char *target,
+		     uint32_t view)
+{
+	return ask_mount_but(g, op, server, path, target, view, "", 0);
 }
 
 /* ---- a server ------------------------------------------------------------------------------------- */
@@ -322,6 +330,62 @@ static long blocks(void)
 }
 
 /* What clients of an ended server used is given back, unless they may still be reading. */
+static uint32_t rank_of(const char *path)
+{
+	pthread_mutex_lock(&looking);
+	const struct mount_rec *r = mount_at(&m->w, 0, path, UINT32_MAX);
+	uint32_t rank = r ? r->rank : 0;
+	pthread_mutex_unlock(&looking);
+	return rank;
+}
+
+static void test_viewfs(struct guest *g)
+{
+	is_int(ask_mount_but(g, UM_CTL_BIND, 0, "/v", "/else", 0, "d/a\nf/b/c", 0), 0, "a bind with exceptions");
+	is_int(m->w.views[0].nmounts, 3, "... is three mounts");
+	is_int(m->w.views[0].mounts[1]->flags == UM_MNT_PART, 1, "... of which two are parts");
+	is_int(has_mount(0, "/v/a"), 0, "... that nobody finds by name");
+	is_int(m->w.views[0].mounts[1]->epoch, m->w.views[0].mounts[0]->id, "... and see what was before");
+	is_int(ask_mount_but(g, UM_CTL_BIND, 0, "/w", "/else", 0, "d/../x", 0), -EINVAL, "an exception that leads elsewhere");
+	is_int(ask_mount_but(g, UM_CTL_HIDE, 0, "/v/h", "", 0, "", UM_MNT_PERM), 0, "hidden for good");
+	is_int(ask_mount(g, UM_CTL_HIDE, 0, "/", "", 0), -EINVAL, "not the root");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/v/h", 0, 0, 0), -EPERM, "... is not to be unmounted");
+	is_int(ask_mount_but(g, UM_CTL_REMOUNT, 0, "/v", "", 0, "", MS_RDONLY), 0, "made read-only");
+	is_int(m->w.views[0].mounts[0]->flags, MS_RDONLY, "... it is");
+	is_int(ask_mount(g, UM_CTL_REMOUNT, 0, "/v/h", "", 0), -EINVAL, "nothing cannot");
+	is_int(ask_mount(g, UM_CTL_REMOUNT, 0, "/none", "", 0), -EINVAL, "nor what is not mounted");
+	uint32_t before = rank_of("/v"), hidden = rank_of("/v/h");
+	is_int(before < hidden, 1, "the older is covered by the younger");
+	is_int(ask_mount(g, UM_CTL_RENEW, 0, "/v", "", 0), 0, "renewed");
+	is_int(rank_of("/v") > hidden, 1, "... it is not");
+	is_int(m->w.views[0].nmounts, 4, "... and still has its parts");
+	is_int(m->w.views[0].mounts[3]->rank > m->w.views[0].mounts[2]->rank, 1, "... above it");
+	is_int(ask_mount(g, UM_CTL_RENEW, 0, "/none", "", 0), -EINVAL, "only what is mounted");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/v", 0, 0, 0), 0, "unmounted");
+	is_int(m->w.views[0].nmounts, 1, "... with its parts");
+	pthread_mutex_lock(&looking);
+	mount_remove(&m->w, 0, m->w.views[0].mounts[0]->id);
+	pthread_mutex_unlock(&looking);
+}
+
+static void test_tmpfs(struct guest *g)
+{
+	char dir[200];
+	struct stat st;
+
+	is_int(ask_mount(g, UM_CTL_TMPFS, 0, "/t", "", 0), 0, "a tmpfs");
+	snprintf(dir, sizeof(dir), "%s", m->w.views[0].mounts[0]->target);
+	is_int(stat(dir, &st), 0, "is a directory");
+	is_int(st.st_mode, 040755, "... with the mode that was asked for");
+	strcat(dir, "/a");
+	mkdir(dir, 0);
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/t", 0, 0, 0), 0, "unmounted");
+	strrchr(dir, '/')[0] = 0;
+	for (int i = 0; i < 1000 && stat(dir, &st) == 0; i++)
+		usleep(5000);
+	is_int(stat(dir, &st), -1, "... it goes");
+}
+
 static void test_reclaim(struct guest *g)
 {
 	pid_t pid;
@@ -420,6 +484,8 @@ int main(void)
 	test_death(&g);
 	test_lazy(&g);
 	test_branch(&g);
+	test_viewfs(&g);
+	test_tmpfs(&g);
 	test_reclaim(&g);
 	test_log(&g);
 	test_crowd();

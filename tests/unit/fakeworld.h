@@ -96,6 +96,8 @@ __attribute__((unused)) static void fw_publish(void)
 	h = (struct um_hash *)(base + at);
 	memset(h, 0, size * sizeof(*h));
 	s->nmounts = fw_nmounts;
+	s->oldest = fw_nmounts ? m[0].id : 0;
+	s->kinds = 0;
 	s->mounts = sizeof(*s);
 	s->hash = at;
 	s->hash_size = fw_nmounts ? size : 0;
@@ -107,6 +109,7 @@ __attribute__((unused)) static void fw_publish(void)
 		m[i].fstype = fw_string(base, &at, "fuse.test");
 		m[i].options = fw_string(base, &at, "rw,user_id=0");
 		m[i].target = fw_string(base, &at, fw_targets[i]);
+		s->kinds |= 1u << m[i].kind;
 		fw_enter(base, h, size, &m[i], i);
 	}
 	s->size = at;
@@ -122,7 +125,7 @@ __attribute__((unused)) static uint32_t fw_mount(uint32_t kind, const char *path
 	fw_targets[fw_nmounts] = strdup(target);
 	fw_next_id++;
 	fw_mounts[fw_nmounts++] = (struct um_mount) {
-		.id = fw_next_id, .kind = kind, .server = server, .is_dir = is_dir, .dev_minor = 100 + fw_next_id,
+		.id = fw_next_id, .rank = fw_next_id, .epoch = fw_next_id, .kind = kind, .server = server, .is_dir = is_dir, .dev_minor = 100 + fw_next_id,
 	};
 	if (kind == UM_MOUNT_REMOTE)
 		fw_servers[server].head->mount_id = fw_next_id;

@@ -177,7 +177,6 @@ static void test_fuse(void)
 
 static void test_others(void)
 {
-	char longer[UM_PATH_MAX + 1];
 
 	is_int(do_mount("ext4", 0, NULL), -EPERM, "a file system of the kernel");
 	is_int(do_mount("proc", 0, NULL), -EPERM, "proc");
@@ -185,15 +184,53 @@ static void test_others(void)
 	is_int(do_mount(NULL, MS_REC | MS_PRIVATE, NULL), 0, "private is what mounts are");
 	is_int(do_mount(NULL, MS_PRIVATE | MS_BIND, NULL), -EINVAL, "but alone");
 	is_int(do_mount(NULL, MS_MOVE, NULL), -EINVAL, "move");
-	is_int(do_mount(NULL, MS_REMOUNT | MS_RDONLY, NULL), -EINVAL, "remount");
 	is_int(asked, 0, "the monitor is not asked");
+	is_int(do_mount(NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOATIME, NULL), 0, "remount");
+	is_int(slot.req.op, UM_CTL_REMOUNT, "... is the monitor's to do");
+	is_int(sent()->flags, MS_RDONLY, "... with what is new");
 	is_int(do_mount(NULL, MS_BIND | MS_REC, NULL), 0, "bind");
 	is_int(slot.req.op, UM_CTL_BIND, "asks the monitor");
 	is_str(sent_string(0), "/canon/m", "target");
 	is_str(sent_string(4), "/canon/src", "what is bound");
 	is_int(sent()->is_dir, 1, "a directory");
-	is_int(do_mount(NULL, MS_BIND | MS_RDONLY, NULL), -EINVAL, "read-only bind");
-	is_int(do_mount(NULL, MS_BIND | MS_REMOUNT, NULL), -EINVAL, "changed bind");
+	is_int(do_mount(NULL, MS_BIND | MS_RDONLY, NULL), 0, "read-only bind");
+	is_int(sent()->flags, MS_RDONLY, "... is told so");
+}
+
+static void test_view(void)
+{
+	static const char *const bad[] = {
+		"merge", "cow", "mincow,except=/x", "vstat", "move,hide", "except=x", "except=/", "except=/..", "except=/a//b",
+		"renew,perm", "hide,except=/x", "strange",
+	};
+
+	is_int(do_mount("viewfs", 0, "move,except=/a,except=/b/c,perm"), 0, "viewfs");
+	is_int(slot.req.op, UM_CTL_BIND, "is a bind");
+	is_str(sent_string(4), "/canon/src", "what is shown");
+	is_str(sent_string(5), "d/a\nd/b/c", "exceptions");
+	is_int(sent()->flags == UM_MNT_PERM, 1, "permanent");
+	is_int(do_mount("viewfs", 0, "ro"), 0, "move is what is meant");
+	is_int(sent()->flags, MS_RDONLY, "read-only");
+	is_int(do_mount("viewfs", 0, "hide"), 0, "hide");
+	is_int(slot.req.op, UM_CTL_HIDE, "... is another request");
+	is_int(do_mount("hide", 0, NULL), 0, "hide as a type");
+	is_int(do_mount("viewfs", 0, "renew"), 0, "renew");
+	is_int(slot.req.op, UM_CTL_RENEW, "... is another one");
+	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+		is_int(do_mount("viewfs", 0, bad[i]), -EINVAL, bad[i]);
+	is_int(do_mount("tmpfs", MS_NODEV, "mode=750"), 0, "tmpfs");
+	is_int(slot.req.op, UM_CTL_TMPFS, "... is the monitor's to make");
+	is_int(slot.req.mode, 0750, "... with a mode");
+	is_int(do_mount("tmpfs", 0, ""), 0, "tmpfs without options");
+	is_int(slot.req.mode, 01777, "... is everybody's");
+	is_int(do_mount("tmpfs", 0, "size=1m"), -EINVAL, "a limit that could not be kept");
+	is_int(do_mount("tmpfs", 0, "mode=8"), -EINVAL, "no mode");
+}
+
+static void test_long(void)
+{
+	char longer[UM_PATH_MAX + 1];
+
 	memset(longer, 'p', sizeof longer);
 	longer[UM_PATH_MAX] = 0;
 	is_int(sys_mount(&task, 0, (gaddr)longer, (gaddr)"fuse", 0, (gaddr)GOOD), -ENAMETOOLONG, "endless target");
@@ -222,6 +259,8 @@ int main(void)
 	plan(0);
 	test_fuse();
 	test_others();
+	test_view();
+	test_long();
 	test_umount();
 	is_int(shim_heap_live, 0, "no memory left");
 	return done();

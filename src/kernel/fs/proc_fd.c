@@ -9,6 +9,7 @@
 #include "proc.h"
 #include "../path_walk.h"
 #include "remote.h"
+#include "dirents.h"
 #include "../../arch/x86_64/offsets.h"
 
 /* ---- another process's descriptors ------------------------------------------------------------------------ */
@@ -311,8 +312,9 @@ static int listed_process(const struct task *t, int fd)
 }
 
 /* A name of such a directory: the agent's descriptor, or the range of one of its mappings? */
-static bool names_owned(const struct owned *o, const char *name)
+static bool names_owned(const void *arg, const char *name)
 {
+	const struct owned *o = arg;
 	const char *end = name;
 	long fd = text_number(&end);
 
@@ -324,28 +326,6 @@ static bool names_owned(const struct owned *o, const char *name)
 
 /* No number, and no range of addresses, is longer. */
 #define RECORD_MAX	64u
-
-static long drop_owned(struct task *t, const struct owned *o, gaddr buf, long n, size_t name_at)
-{
-	long kept = 0;
-	char record[RECORD_MAX];
-
-	for (long at = 0; at < n; ) {
-		uint16_t reclen;
-
-		if (copy_from_guest(t, &reclen, buf + (gaddr)at + 16, sizeof(reclen)) || !reclen ||
-		    reclen > sizeof(record) || copy_from_guest(t, record, buf + (gaddr)at, reclen))
-			return n;
-		record[reclen - 1] = name_at == 19 ? 0 : record[reclen - 1];
-		if (!names_owned(o, record + name_at)) {
-			if (kept != at && copy_to_guest(t, buf + (gaddr)kept, record, reclen))
-				return n;
-			kept += reclen;
-		}
-		at += reclen;
-	}
-	return kept;
-}
 
 /*
  * Does this look like such a directory?  Its third record (or the first, later on) has a number for a name,
@@ -388,5 +368,5 @@ long proc_filter_dirents(struct task *t, int fd, gaddr buf, long n, bool legacy)
 		return n;
 	owned_ask(&o, pid);
 	proc_stubs_find(&o.stubs, pid);
-	return drop_owned(t, &o, buf, n, name_at);
+	return dirents_drop(t, buf, n, legacy, names_owned, &o);
 }

@@ -4,6 +4,7 @@
  */
 #include "calls.h"
 #include "../cow.h"
+#include "../fs/dirents.h"
 #include "../fs/proc.h"
 #include <asm/statfs.h>
 #include <linux/magic.h>
@@ -87,6 +88,8 @@ static long real_getdents(struct task *t, long nr, int fd, gaddr buf, unsigned c
 		if (n <= 0)
 			return n;
 		kept = proc_filter_dirents(t, fd, buf, n, nr == __NR_getdents);
+		if (kept && view_hides())
+			kept = dirents_hide_real(t, fd, buf, kept, nr == __NR_getdents);
 	} while (!kept);	/* nothing left is not the end of the directory */
 	return kept;
 }
@@ -98,7 +101,9 @@ static long virtual_getdents(struct task *t, int fd, gaddr buf, unsigned count, 
 
 	if (!f)
 		return -EBADF;
-	r = file_readdir(t, f, buf, count, legacy);
+	do
+		r = file_readdir(t, f, buf, count, legacy);
+	while (r > 0 && view_hides() && !(r = dirents_hide(t, f, buf, r, legacy)));
 	file_put(f);
 	return r;
 }

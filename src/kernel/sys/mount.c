@@ -2,10 +2,10 @@
 /*
  * mount(2) and umount2(2).
  *
- * What a view can mount is a FUSE file system, whose server holds an open (virtual) /dev/fuse, and another
- * place of the view (bind).  The monitor keeps the table; here paths are made canonical and the option
- * string of FUSE is read as the kernel reads it.  Anything else is EPERM, even for root: the kernel would
- * change the machine, not the view.
+ * What a view can mount is a FUSE file system, whose server holds an open (virtual) /dev/fuse, and what needs no
+ * server: mount_view.c.  The monitor keeps the table; here paths are made canonical and the option string of FUSE is
+ * read as the kernel reads it.  Anything else is EPERM, even for root: the kernel would change the machine, not the
+ * view.
  *
  * A change of propagation (MS_PRIVATE and the like) succeeds without doing anything: mounts of a view
  * never propagate, so private is what they are.
@@ -16,25 +16,14 @@
 #include "../path.h"
 #include "../../agent/channel.h"
 #include "handlers.h"
+#include "mount.h"
 
 #define MS_MGC_MASK	0xffff0000ul
 #define MS_MGC		0xc0ed0000ul
 #define PROPAGATION	(MS_UNBINDABLE | MS_PRIVATE | MS_SLAVE | MS_SHARED)
-#define KEPT		(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define UMOUNT_FLAGS	(1 | 2 | 4 | 8)		/* MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW */
 #define EXPIRE_FLAG	4
 #define NOFOLLOW_FLAG	8
-
-struct mount_args {		/* too large for the stack */
-	unsigned long flags;
-	uint32_t mode;			/* of what is at the mount point, or bound; 0: nothing is there */
-	char source[UM_PATH_MAX];
-	char target[UM_PATH_MAX];
-	char fstype[128];
-	char data[4096];
-	char path[UM_PATH_MAX];		/* the target, canonical */
-	char bound[UM_PATH_MAX];	/* the source of a bind, canonical */
-};
 
 /* ---- fetching -------------------------------------------------------------------------------------------- */
 
@@ -47,33 +36,6 @@ static long fetch(struct task *t, char *to, gaddr from, size_t size, long too_lo
 		return 0;
 	r = string_from_guest(t, to, from, size);
 	return r == -ENAMETOOLONG ? too_long : r < 0 ? r : 0;
-}
-
-static long mode_of(struct task *t, const char *path, uint32_t *mode)
-{
-	struct stat st;
-	struct where w;
-	long r = where_begin_path(&w, t, AT_FDCWD, path, 0);
-
-	while (where_next(&w, &r))
-		r = w.fs->stat(&w, (gaddr)&st);
-	r = where_end(&w, r);
-	*mode = r ? 0 : st.st_mode;
-	return r;
-}
-
-/* A place to mount on: it need not exist, but the directory it would be in must. */
-static long mount_point(struct task *t, struct mount_args *a)
-{
-	long r;
-
-	if (!a->target[0])
-		return -ENOENT;
-	r = path_canonical(t, AT_FDCWD, a->target, WHERE_CREATE, a->path, sizeof a->path);
-	if (r < 0)
-		return r;
-	r = mode_of(t, a->path, &a->mode);
-	return r == -ENOENT ? 0 : r;
 }
 
 /* ---- the options of FUSE --------------------------------------------------------------------------------- */
@@ -159,38 +121,6 @@ static void print_options(const struct fuse_options *o, char *buf, size_t size)
 		text_format(buf + n, size - (size_t)n, ",blksize=%u", o->blksize);
 }
 
-/* ---- asking the monitor ---------------------------------------------------------------------------------- */
-
-static int put_string(struct um_slot *s, size_t *at, const char *text, uint32_t *len)
-{
-	size_t n = strlen(text);
-
-	if (*at + n + 1 > UM_DATA_SIZE)
-		return -EINVAL;
-	memcpy(s->data + *at, text, n + 1);
-	*at += n + 1;
-	*len = (uint32_t)n;
-	return 0;
-}
-
-static long ask(struct task *t, uint32_t op, struct um_ctl_mount *m, const struct mount_args *a)
-{
-	size_t at = sizeof *m;
-	int error = 0;
-	struct um_slot *s = channel_begin(t, 0, op, &error);
-	long r;
-
-	if (!s)
-		return error == -ENOTCONN ? -EPERM : error;
-	if (put_string(s, &at, a->path, &m->path_len) || put_string(s, &at, a->source, &m->source_len) ||
-	    put_string(s, &at, a->fstype, &m->fstype_len) || put_string(s, &at, a->data, &m->options_len) ||
-	    put_string(s, &at, a->bound, &m->target_len))
-		return -EINVAL;
-	memcpy(s->data, m, sizeof *m);
-	r = channel_call(t, 0, s);
-	return r < 0 ? r : (long)s->rep.handle;
-}
-
 /* ---- the kinds of mount ---------------------------------------------------------------------------------- */
 
 static bool is_fuse(const char *fstype, bool *block)
@@ -204,7 +134,7 @@ static bool is_fuse(const char *fstype, bool *block)
 static long fuse_mount(struct task *t, struct mount_args *a, const struct fuse_options *o, struct file *f)
 {
 	struct um_ctl_mount m = {
-		.flags = (uint32_t)(a->flags & KEPT), .rootmode = o->rootmode, .max_read = o->max_read,
+		.flags = (uint32_t)(a->flags & MOUNT_KEPT), .rootmode = o->rootmode, .max_read = o->max_read,
 		.default_permissions = o->default_permissions, .allow_other = o->allow_other,
 		.user_id = o->user_id, .is_dir = S_ISDIR(o->rootmode),
 	};
@@ -218,7 +148,7 @@ static long fuse_mount(struct task *t, struct mount_args *a, const struct fuse_o
 	if (!a->source[0])
 		text_format(a->source, sizeof a->source, "none");
 	print_options(o, a->data, sizeof a->data);
-	id = ask(t, UM_CTL_MOUNT, &m, a);
+	id = mount_ask(t, UM_CTL_MOUNT, &m, a);
 	if (id < 0)
 		return id;
 	if ((uint32_t)id < t->epoch)	/* whoever mounts serves, or has this done: it sees what was before */
@@ -244,31 +174,6 @@ static long mount_fuse(struct task *t, struct mount_args *a, bool block)
 	return r;
 }
 
-static long mount_bind(struct task *t, struct mount_args *a)
-{
-	struct um_ctl_mount m = { .flags = (uint32_t)(a->flags & KEPT) };
-	uint32_t mode = 0;
-	long r;
-
-	if (a->flags & (MS_RDONLY | MS_REMOUNT))
-		return -EINVAL;		/* binds are what they show, no more and no less */
-	r = path_canonical(t, AT_FDCWD, a->source, 0, a->bound, sizeof a->bound);
-	if (r >= 0)
-		r = mode_of(t, a->bound, &mode);
-	if (r >= 0)
-		r = mount_point(t, a);
-	if (r < 0)
-		return r;
-	if (a->mode && S_ISDIR(a->mode) != S_ISDIR(mode))
-		return -ENOTDIR;
-	m.is_dir = S_ISDIR(mode);
-	m.rootmode = mode & S_IFMT;
-	text_format(a->fstype, sizeof a->fstype, "none");
-	text_format(a->data, sizeof a->data, "bind");
-	r = ask(t, UM_CTL_BIND, &m, a);
-	return r < 0 ? r : 0;
-}
-
 static long mount(struct task *t, struct mount_args *a)
 {
 	bool block;
@@ -276,11 +181,13 @@ static long mount(struct task *t, struct mount_args *a)
 	if (a->flags & PROPAGATION)
 		return a->flags & ~(unsigned long)(PROPAGATION | MS_REC | MS_SILENT) ? -EINVAL : 0;
 	if (a->flags & MS_REMOUNT)
-		return -EINVAL;
+		return mount_again(t, a);
 	if (a->flags & MS_BIND)
 		return mount_bind(t, a);
 	if (a->flags & MS_MOVE)
 		return -EINVAL;
+	if (mount_is_view(a->fstype))
+		return mount_view(t, a);
 	return is_fuse(a->fstype, &block) ? mount_fuse(t, a, block) : -EPERM;
 }
 
@@ -298,7 +205,7 @@ long sys_mount(struct task *t, gaddr source, gaddr target, gaddr fstype, unsigne
 		r = fetch(t, a->target, target, sizeof a->target, -ENAMETOOLONG);
 	if (!r)
 		r = fetch(t, a->fstype, fstype, sizeof a->fstype, -EINVAL);
-	if (!r && is_fuse(a->fstype, &block))
+	if (!r && (is_fuse(a->fstype, &block) || mount_is_view(a->fstype)))
 		r = fetch(t, a->data, data, sizeof a->data, -EINVAL);
 	if (!r)
 		r = mount(t, a);

@@ -63,7 +63,7 @@ static uint32_t count_visible(const struct task *t)
 
 	for (uint32_t i = 0; s && i < s->nmounts; i++) {
 		const struct um_mount *m = snapshot_mount(s, size, i);
-		n += m && m->id < t->epoch;
+		n += m && m->id < t->epoch && !(m->flags & UM_MNT_PART);
 	}
 	heap_free(s);
 	return n;
@@ -166,7 +166,7 @@ static long call_mounts(struct task *t, gaddr buf, unsigned long size)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < s->nmounts && r == 0; i++) {
 		const struct um_mount *m = snapshot_mount(s, bytes, i);
-		if (m && m->id < t->epoch)
+		if (m && m->id < t->epoch && !(m->flags & UM_MNT_PART))
 			r = collect_mount(&c, s, bytes, m);
 	}
 	heap_free(s);

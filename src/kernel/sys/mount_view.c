@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mount(2) of what needs no server: another place of the view (bind, with its exceptions), nothing at all (hide),
+ * memory (tmpfs).
+ *
+ *	mount(A, B, any, MS_BIND | flags)
+ *	mount(A, B, "viewfs", flags, "move,except=/REL,perm")	the same, as the first UMview had it
+ *	mount(any, B, "viewfs", 0, "hide"), or type "hide"
+ *	mount(A or "none", B, "viewfs", 0, "renew")		the mount of A at B covers what was mounted later
+ *	mount(any, B, "tmpfs", flags, "mode=OCTAL")
+ *	mount(any, B, any, MS_REMOUNT | flags)
+ *
+ * Words that would need something we have not are refused: silence would be a lie.
+ */
+#include "calls.h"
+#include "mount.h"
+#include "../../agent/channel.h"
+
+long mount_mode(struct task *t, const char *path, uint32_t *mode)
+{
+	struct stat st;
+	struct where w;
+	long r = where_begin_path(&w, t, AT_FDCWD, path, 0);
+
+	while (where_next(&w, &r))
+		r = w.fs->stat(&w, (gaddr)&st);
+	r = where_end(&w, r);
+	*mode = r ? 0 : st.st_mode;
+	return r;
+}
+
+long mount_point(struct task *t, struct mount_args *a)
+{
+	long r;
+
+	if (!a->target[0])
+		return -ENOENT;
+	r = path_canonical(t, AT_FDCWD, a->target, WHERE_CREATE, a->path, sizeof a->path);
+	if (r < 0)
+		return r;
+	r = mount_mode(t, a->path, &a->mode);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* ---- asking the monitor ---------------------------------------------------------------------------------- */
+
+static int put_string(struct um_slot *s, size_t *at, const char *text, uint32_t *len)
+{
+	size_t n = strlen(text);
+
+	if (*at + n + 1 > UM_DATA_SIZE)
+		return -EINVAL;
+	memcpy(s->data + *at, text, n + 1);
+	*at += n + 1;
+	*len = (uint32_t)n;
+	return 0;
+}
+
+long mount_ask(struct task *t, uint32_t op, struct um_ctl_mount *m, const struct mount_args *a)
+{
+	size_t at = sizeof *m;
+	int error = 0;
+	struct um_slot *s = channel_begin(t, 0, op, &error);
+	long r;
+
+	if (!s)
+		return error == -ENOTCONN ? -EPERM : error;
+	if (put_string(s, &at, a->path, &m->path_len) || put_string(s, &at, a->source, &m->source_len) ||
+	    put_string(s, &at, a->fstype, &m->fstype_len) || put_string(s, &at, a->data, &m->options_len) ||
+	    put_string(s, &at, a->bound, &m->target_len) || put_string(s, &at, a->except, &m->except_len))
+		return -EINVAL;
+	memcpy(s->data, m, sizeof *m);
+	s->req.mode = a->mode;
+	r = channel_call(t, 0, s);
+	return r < 0 ? r : (long)s->rep.handle;
+}
+
+/* ---- the options of viewfs ------------------------------------------------------------------------------- */
+
+enum view_mode { MODE_MOVE, MODE_HIDE, MODE_RENEW };
+
+struct view_options {
+	enum view_mode mode;
+	bool chosen;			/* a mode was named */
+	uint32_t flags;
+};
+
+static bool canonical_rest(const char *s)
+{
+	if (s[0] != '/' || !s[1])
+		return false;
+	while (*s) {
+		size_t n = 0;
+
+		for (s++; s[n] && s[n] != '/'; n++)
+			if (s[n] == '\n')
+				return false;
+		if (!n || (s[0] == '.' && (n == 1 || (n == 2 && s[1] == '.'))))
+			return false;
+		s += n;
+	}
+	return true;
+}
+
+/* One more subtree that is left as it is.  It has to be there. */
+static long add_except(struct task *t, struct mount_args *a, const char *rel)
+{
+	size_t len = strlen(a->except), base = a->path[1] ? strlen(a->path) : 0, n = strlen(rel);
+	char path[UM_PATH_MAX];
+	uint32_t mode;
+	long r;
+
+	if (!canonical_rest(rel))
+		return -EINVAL;
+	if (base + n >= sizeof path || len + n + 3 > sizeof a->except)
+		return -ENAMETOOLONG;
+	memcpy(path, a->path, base);
+	memcpy(path + base, rel, n + 1);
+	r = mount_mode(t, path, &mode);
+	if (r)
+		return r;
+	text_format(a->except + len, sizeof a->except - len, "%s%c%s", len ? "\n" : "", S_ISDIR(mode) ? 'd' : 'f', rel);
+	return 0;
+}
+
+static long refuse(const char *word)
+{
+	agent_log("viewfs: %s is not in this version", word);
+	return -EINVAL;
+}
+
+static long choose(struct view_options *o, enum view_mode mode)
+{
+	if (o->chosen && o->mode != mode)
+		return -EINVAL;
+	o->chosen = true;
+	o->mode = mode;
+	return 0;
+}
+
+static long view_word(struct task *t, struct mount_args *a, struct view_options *o, const char *word)
+{
+	if (!strncmp(word, "except=", 7))
+		return add_except(t, a, word + 7);
+	if (!strcmp(word, "move") || !strcmp(word, "bind"))
+		return choose(o, MODE_MOVE);
+	if (!strcmp(word, "hide"))
+		return choose(o, MODE_HIDE);
+	if (!strcmp(word, "renew"))
+		return choose(o, MODE_RENEW);
+	if (!strcmp(word, "perm") || !strcmp(word, "permanent"))
+		o->flags |= UM_MNT_PERM;
+	else if (!strcmp(word, "ro"))
+		a->flags |= MS_RDONLY;
+	else if (word[0] && strcmp(word, "rw"))
+		return refuse(word);
+	return 0;
+}
+
+/* The text is taken apart and put together again: it is what /proc/mounts shows. */
+static long view_words(struct task *t, struct mount_args *a, struct view_options *o)
+{
+	long r = 0;
+
+	for (char *word = a->data; word && !r; ) {
+		char *comma = strchr(word, ',');
+
+		if (comma)
+			*comma = 0;
+		r = view_word(t, a, o, word);
+		if (comma)
+			*comma++ = ',';
+		word = comma;
+	}
+	return r;
+}
+
+/* ---- the kinds of mount ---------------------------------------------------------------------------------- */
+
+/* a->path is known.  Shows a->source there. */
+static long bind_at(struct task *t, struct mount_args *a, uint32_t flags)
+{
+	struct um_ctl_mount m = { .flags = (uint32_t)(a->flags & MOUNT_KEPT) | flags };
+	uint32_t mode = 0;
+	long r = path_canonical(t, AT_FDCWD, a->source, 0, a->bound, sizeof a->bound);
+
+	if (r >= 0)
+		r = mount_mode(t, a->bound, &mode);
+	if (r < 0)
+		return r;
+	if (a->mode && S_ISDIR(a->mode) != S_ISDIR(mode))
+		return -ENOTDIR;
+	m.is_dir = S_ISDIR(mode);
+	m.rootmode = mode & S_IFMT;
+	r = mount_ask(t, UM_CTL_BIND, &m, a);
+	return r < 0 ? r : 0;
+}
+
+long mount_bind(struct task *t, struct mount_args *a)
+{
+	long r = mount_point(t, a);
+
+	if (r < 0)
+		return r;
+	text_format(a->fstype, sizeof a->fstype, "none");
+	text_format(a->data, sizeof a->data, "bind");
+	return bind_at(t, a, 0);
+}
+
+long mount_again(struct task *t, struct mount_args *a)
+{
+	struct um_ctl_mount m = { .flags = (uint32_t)(a->flags & MOUNT_KEPT) };
+	long r = mount_point(t, a);
+
+	a->data[0] = 0;
+	r = r < 0 ? r : mount_ask(t, UM_CTL_REMOUNT, &m, a);
+	return r < 0 ? r : 0;
+}
+
+static long mount_hide(struct task *t, struct mount_args *a, uint32_t flags)
+{
+	struct um_ctl_mount m = { .flags = flags, .is_dir = S_ISDIR(a->mode) };
+	long r;
+
+	text_format(a->source, sizeof a->source, "none");
+	text_format(a->fstype, sizeof a->fstype, "hide");
+	a->data[0] = 0;
+	r = mount_ask(t, UM_CTL_HIDE, &m, a);
+	return r < 0 ? r : 0;
+}
+
+/* What is meant may be covered, so a path that cannot be resolved is taken as it is. */
+static long mount_renew(struct task *t, struct mount_args *a)
+{
+	struct um_ctl_mount m = { 0 };
+	long r = path_canonical(t, AT_FDCWD, a->target, WHERE_CREATE, a->path, sizeof a->path);
+
+	if (r < 0 && a->target[0] != '/')
+		return r;
+	if (r < 0)
+		memcpy(a->path, a->target, sizeof a->path);
+	if (!strcmp(a->source, "none"))
+		a->source[0] = 0;
+	else if (path_canonical(t, AT_FDCWD, a->source, 0, a->bound, sizeof a->bound) > 0)
+		memcpy(a->source, a->bound, sizeof a->source);
+	r = mount_ask(t, UM_CTL_RENEW, &m, a);
+	return r < 0 ? r : 0;
+}
+
+static long mount_viewfs(struct task *t, struct mount_args *a)
+{
+	struct view_options o = { .mode = MODE_MOVE };
+	long r = mount_point(t, a);
+
+	if (r < 0)		/* where it is covered, it may be renewed all the same */
+		return strcmp(a->data, "renew") ? r : mount_renew(t, a);
+	r = view_words(t, a, &o);
+	if (r < 0)
+		return r;
+	switch (o.mode) {
+	case MODE_HIDE:
+		return a->except[0] || a->flags & MS_RDONLY ? -EINVAL : mount_hide(t, a, o.flags);
+	case MODE_RENEW:
+		return a->except[0] || o.flags || a->flags & MS_RDONLY ? -EINVAL : mount_renew(t, a);
+	default:
+		return bind_at(t, a, o.flags);
+	}
+}
+
+/* ---- tmpfs ----------------------------------------------------------------------------------------------- */
+
+static long tmpfs_mode(struct mount_args *a, const char *digits)
+{
+	a->mode = 0;
+	if (!*digits)
+		return -EINVAL;
+	for (; *digits; digits++) {
+		if (*digits < '0' || *digits > '7' || a->mode > 07777 >> 3)
+			return -EINVAL;
+		a->mode = a->mode << 3 | (uint32_t)(*digits - '0');
+	}
+	return 0;
+}
+
+/* A limit (size=, nr_inodes=) could not be kept: the memory is that of the place where the directory is. */
+static long mount_tmpfs(struct task *t, struct mount_args *a)
+{
+	struct um_ctl_mount m = { .flags = (uint32_t)(a->flags & MOUNT_KEPT), .is_dir = 1 };
+	long r = mount_point(t, a);
+
+	if (r < 0)
+		return r;
+	if (a->mode && !S_ISDIR(a->mode))
+		return -ENOTDIR;
+	a->mode = 01777;
+	if (!strncmp(a->data, "mode=", 5))
+		r = tmpfs_mode(a, a->data + 5);
+	else if (a->data[0])
+		r = refuse(a->data);
+	if (r)
+		return r;
+	if (!a->source[0])
+		text_format(a->source, sizeof a->source, "none");
+	text_format(a->data, sizeof a->data, "mode=%o", a->mode);
+	r = mount_ask(t, UM_CTL_TMPFS, &m, a);
+	return r < 0 ? r : 0;
+}
+
+/* ---- copy-on-write --------------------------------------------------------------------------------------- */
+
+/* Is this canonical path the kernel's, and nothing else? */
+static bool is_real(struct task *t, const char *path)
+{
+	struct where w;
+	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_CHANGE | WHERE_NOFOLLOW);
+	bool real = !r && w.fs == &real_fs && !w.bind;
+
+	where_end(&w, r);
+	return real;
+}
+
+/* a->source is the tree of a session that `umview mount` has prepared. */
+static long mount_cow(struct task *t, struct mount_args *a)
+{
+	struct um_ctl_mount m = { .is_dir = 1 };
+	long r = mount_point(t, a);
+
+	if (r >= 0)
+		r = path_canonical(t, AT_FDCWD, a->source, 0, a->bound, sizeof a->bound);
+	if (r < 0)
+		return r;
+	if (!S_ISDIR(a->mode))
+		return a->mode ? -ENOTDIR : -ENOENT;
+	if (!is_real(t, a->path) || !is_real(t, a->bound))
+		return -EBUSY;
+	a->data[0] = 0;
+	r = mount_ask(t, UM_CTL_COW, &m, a);
+	return r < 0 ? r : 0;
+}
+
+bool mount_is_view(const char *fstype)
+{
+	return !strcmp(fstype, "viewfs") || !strcmp(fstype, "hide") || !strcmp(fstype, "tmpfs") ||
+	       !strcmp(fstype, "cow");
+}
+
+long mount_view(struct task *t, struct mount_args *a)
+{
+	long r;
+
+	if (!strcmp(a->fstype, "tmpfs"))
+		return mount_tmpfs(t, a);
+	if (!strcmp(a->fstype, "cow"))
+		return mount_cow(t, a);
+	if (!strcmp(a->fstype, "viewfs"))
+		return mount_viewfs(t, a);
+	r = mount_point(t, a);
+	return r < 0 ? r : mount_hide(t, a, 0);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Copy-on-write sessions on disk.
+ *
+ * A session that is there already is taken up again if it is one of ours, of the same directory, and in its
+ * first place: what the agent remembers of inodes would be about others in a copy of it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "session.h"
+#include "../wire/cow.h"
+#include "../wire/vstat.h"
+
+#define INFO_FIRST	"umview copy-on-write session, version 1\n"
+
+struct making {
+	const char *dir, *lower;
+	char *error;
+	size_t size;
+};
+
+__attribute__((format(printf, 2, 3)))
+static int fail(const struct making *m, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(m->error, m->size, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static int join(const struct making *m, char path[PATH_MAX], const char *name)
+{
+	if (snprintf(path, PATH_MAX, "%s/%s", m->dir, name) >= PATH_MAX)
+		return fail(m, "%s: the path of the session is too long", m->dir);
+	return 0;
+}
+
+/* ---- names ---------------------------------------------------------------------------------------- */
+
+static int make_directories(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = 0;
+		int r = mkdir(path, 0700);
+		*p = '/';
+		if (r < 0 && errno != EEXIST)
+			return -1;
+	}
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+int session_name(char *dir, size_t size, char *error, size_t error_size)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	struct making m = { .dir = dir, .error = error, .size = error_size };
+	time_t now = time(NULL);
+	struct tm tm;
+	char when[32];
+	int n;
+
+	if ((!state || *state != '/') && (!home || *home != '/'))
+		return fail(&m, "neither XDG_STATE_HOME nor HOME names a directory for the session; give -o upper=DIR");
+	strftime(when, sizeof(when), "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
+	if (state && *state == '/')
+		n = snprintf(dir, size, "%s/umview/%s-%d", state, when, (int)getpid());
+	else
+		n = snprintf(dir, size, "%s/.local/state/umview/%s-%d", home, when, (int)getpid());
+	if (n < 0 || (size_t)n >= size)
+		return fail(&m, "the path of the session would be too long");
+	return make_directories(dir) < 0 ? fail(&m, "%s: %s", dir, strerror(errno)) : 0;
+}
+
+/* ---- making ---------------------------------------------------------------------------------------- */
+
+static int make_directory(const struct making *m, const char *name, mode_t mode)
+{
+	char path[PATH_MAX];
+
+	if (join(m, path, name) < 0)
+		return -1;
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return fail(m, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* The root of the tree looks like the directory it stands for. */
+static int dress_tree(const struct making *m)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (join(m, path, UM_COW_TREE) < 0)
+		return -1;
+	if (stat(m->lower, &st) < 0 || !S_ISDIR(st.st_mode))
+		return fail(m, "%s: %s", m->lower, S_ISDIR(st.st_mode) ? strerror(errno) : strerror(ENOTDIR));
+	if (chown(path, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+		return fail(m, "%s: %s", path, strerror(errno));
+	const struct timespec times[2] = { st.st_atim, st.st_mtim };
+	if (chmod(path, (st.st_mode & 07777) | 0700) < 0 || utimensat(AT_FDCWD, path, times, 0) < 0)
+		return fail(m, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static void *map_new(const struct making *m, const char *name, size_t size)
+{
+	char path[PATH_MAX];
+
+	if (join(m, path, name) < 0)
+		return NULL;
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	void *p = MAP_FAILED;
+	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
+		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		fail(m, "%s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int make_inodes(const struct making *m)
+{
+	size_t size = um_vtable_size(UM_VSTAT_RECORDS);
+	struct um_vtable *t = map_new(m, UM_COW_INODES, size);
+
+	if (!t)
+		return -1;
+	t->capacity = t->buckets = UM_VSTAT_RECORDS;
+	t->records_at = (uint32_t)um_vtable_records_at(UM_VSTAT_RECORDS);
+	t->magic = UM_VSTAT_MAGIC;
+	munmap(t, size);
+	return 0;
+}
+
+/* Can a device with number 0:0, which means "removed", be made here? */
+static bool whiteouts_possible(const struct making *m)
+{
+	char path[PATH_MAX];
+
+	if (join(m, path, UM_COW_WORK "/whiteout") < 0)
+		return false;
+	bool possible = mknod(path, S_IFCHR, 0) == 0;
+	unlink(path);
+	return possible;
+}
+
+static int make_state(const struct making *m)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	struct um_cow_state *s = map_new(m, UM_COW_STATE, (sizeof(*s) + 4095) & ~4095ul);
+
+	if (!s || join(m, path, UM_COW_TREE) < 0)
+		return -1;
+	if (stat(path, &st) < 0)
+		return fail(m, "%s: %s", path, strerror(errno));
+	s->version = UM_COW_VERSION;
+	s->links = !whiteouts_possible(m);
+	s->tree_dev = st.st_dev;
+	s->tree_ino = st.st_ino;
+	s->magic = UM_COW_MAGIC;
+	munmap(s, (sizeof(*s) + 4095) & ~4095ul);
+	return 0;
+}
+
+static int make_info(const struct making *m)
+{
+	char path[PATH_MAX];
+
+	if (join(m, path, UM_COW_INFO) < 0)
+		return -1;
+	FILE *f = fopen(path, "wxe");
+	if (!f)
+		return fail(m, "%s: %s", path, strerror(errno));
+	bool bad = fprintf(f, INFO_FIRST "%s\n", m->lower) < 0;
+	if (fclose(f) || bad)
+		return fail(m, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* ---- taking up ------------------------------------------------------------------------------------- */
+
+static int check_state(const struct making *m)
+{
+	char path[PATH_MAX];
+	struct um_cow_state *s;
+	struct stat st;
+
+	if (join(m, path, UM_COW_STATE) < 0)
+		return -1;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(*s)) {
+		if (fd >= 0)
+			close(fd);
+		return fail(m, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
+	}
+	s = mmap(NULL, sizeof(*s), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (s == MAP_FAILED)
+		return fail(m, "%s: %s", path, strerror(errno));
+	bool ours = s->magic == UM_COW_MAGIC && s->version == UM_COW_VERSION;
+	uint64_t dev = s->tree_dev, ino = s->tree_ino;
+	munmap(s, sizeof(*s));
+	if (!ours)
+		return fail(m, "%s: is a session of another version of umview", m->dir);
+	if (join(m, path, UM_COW_TREE) < 0 || stat(path, &st) < 0 || st.st_ino != ino || st.st_dev != dev)
+		return fail(m, "%s: has been copied or restored from elsewhere; only the session itself can be gone on with",
+			    m->dir);
+	return 0;
+}
+
+static int check_info(const struct making *m)
+{
+	char path[PATH_MAX], line[PATH_MAX + 2];
+
+	if (join(m, path, UM_COW_INFO) < 0)
+		return -1;
+	FILE *f = fopen(path, "re");
+	bool ok = f && fgets(line, sizeof(line), f) && !strcmp(line, INFO_FIRST) && fgets(line, sizeof(line), f);
+	if (f)
+		fclose(f);
+	if (!ok)
+		return fail(m, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
+	line[strcspn(line, "\n")] = 0;
+	if (strcmp(line, m->lower))
+		return fail(m, "%s: holds changes of %s, not of %s", m->dir, line, m->lower);
+	return 0;
+}
+
+int session_prepare(const char *dir, const char *lower, char *error, size_t size)
+{
+	struct making m = { dir, lower, error, size };
+	char info[PATH_MAX];
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return fail(&m, "%s: %s", dir, strerror(errno));
+	if (join(&m, info, UM_COW_INFO) < 0)
+		return -1;
+	if (access(info, F_OK) == 0)
+		return check_info(&m) < 0 ? -1 : check_state(&m);
+	if (rmdir(dir) < 0 && errno == ENOTEMPTY)
+		return fail(&m, "%s: is neither empty nor a session of umview", dir);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return fail(&m, "%s: %s", dir, strerror(errno));
+	if (make_directory(&m, UM_COW_TREE, 0755) < 0 || dress_tree(&m) < 0 ||
+	    make_directory(&m, UM_COW_WORK, 0700) < 0 || make_directory(&m, UM_COW_INDEX, 0700) < 0 ||
+	    make_inodes(&m) < 0 || make_state(&m) < 0)
+		return -1;
+	return make_info(&m);
+}
