@@ -11,6 +11,7 @@
 #include "life.h"
 #include "load.h"
 #include "signal.h"
+#include "../kernel/cow.h"
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
 #include "../kernel/path.h"
@@ -150,7 +151,7 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 	while (where_next(&w, &r)) {
 		bool remote = w.fs == &remote_fs;
 		r = remote ? open_remote(&w, hold) : w.fs == &real_fs ? open_real(&w) : -EACCES;
-		if (r >= 0 && (remote || w.bind) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
+		if (r >= 0 && (remote || (w.bind && !cow_is_mount(t, w.bind))) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
 			*virtual_path = 0;
 	}
 	return where_end(&w, r);

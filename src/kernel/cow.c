@@ -130,6 +130,13 @@ struct cow *cow_get(struct task *t, uint32_t id, long *error)
 	return c;
 }
 
+bool cow_is_mount(const struct task *t, uint32_t id)
+{
+	struct mount m;
+
+	return view_has(UM_MOUNT_COW) && !view_mount_by_id(t, id, &m, NULL, 0) && m.kind == UM_MOUNT_COW;
+}
+
 /* ---- paths ----------------------------------------------------------------------------------------------- */
 
 static int join(char *buf, const char *dir, const char *rel)

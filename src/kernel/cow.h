@@ -33,6 +33,9 @@ struct cow {
 /* The session of this mount; NULL and *error if it cannot be used.  Valid as long as the process lives. */
 struct cow *cow_get(struct task *t, uint32_t id, long *error);
 
+/* Is the mount with this id a copy-on-write one? */
+bool cow_is_mount(const struct task *t, uint32_t id);
+
 /* Is what lies at (dfd, path), a directory entry with this st, a whiteout? */
 bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
 
@@ -71,9 +74,16 @@ struct cow_list;
 struct cow_list *cow_list_get(struct cow_list *l);	/* one more reference; of NULL: NULL */
 void cow_list_put(struct cow_list *l);
 
+/* Is a real directory, by its path in the view, in no tree: COW_NONE or COW_LOWER?  (A view without such mounts: yes.) */
+bool cow_is_plain(const struct task *t, const char *path, size_t len);
+
 /* The session in which the directory at this path of the view (canonical) is a merged one, or NULL.  *rel: its path there, in
  * `path`. */
 struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel);
+
+/* A path that the kernel knows, in the tree of a copy-on-write mount: puts its path in the view instead.  True if that
+ * changed it; then *len is its new length, or -ENAMETOOLONG. */
+bool cow_to_view(char *buf, long *len, size_t size);
 
 /* Is the real directory fd a merged one, whose listing we make?  Then *r is what getdents returns. */
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r);

@@ -220,10 +220,8 @@ static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, si
 	uint32_t bound, bind = base_bind(t, dfd, &bound);
 	struct dir_hint *h;
 
-	if (n > 0 && bind)
+	if (!cow_to_view(buf, &n, size) && n > 0 && bind)
 		n = path_through_bind(t, bind, bound, buf, (size_t)n, size);
-	else if (n > 0 && view_has(UM_MOUNT_COW))
-		n = cow_to_view(t, buf, (size_t)n, size, NULL, NULL);
 	if (n > 0 && (h = hint_make(t, dfd)))
 		hint_set(t, h, dfd, buf, (size_t)n, generation);
 	return n;

@@ -205,7 +205,7 @@ bool cow_covers(const struct task *t, const char *path, size_t len)
 	size_t at;
 	char *dir = heap_alloc(UM_PATH_MAX);
 	struct mount m;
-	bool covers = dir && view_cow_by_tree(t, path, len, &m, dir, UM_PATH_MAX) < 0 &&
+	bool covers = dir && view_cow_by_tree(path, len, &m, dir, UM_PATH_MAX) < 0 &&
 		      state_of(t, path, len, &id, &at) != COW_NONE;
 
 	heap_free(dir);
@@ -224,27 +224,24 @@ struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const ch
 	return cow_get(t, id, &error);
 }
 
-long cow_to_view(const struct task *t, char *buf, size_t len, size_t size, uint32_t *bind, uint32_t *bound)
+bool cow_to_view(char *buf, long *len, size_t size)
 {
 	char dir[UM_PATH_MAX];
 	struct mount m;
-	int n = view_cow_by_tree(t, buf, len, &m, dir, sizeof(dir));
+	int n = *len > 0 && view_has(UM_MOUNT_COW) ? view_cow_by_tree(buf, (size_t)*len, &m, dir, sizeof(dir)) : -ENOENT;
 	size_t d, tail;
 
 	if (n < 0)
-		return (long)len;
-	if (bind)
-		*bind = m.id;
-	if (bound)
-		*bound = (uint32_t)n;
+		return false;
 	d = strlen(dir);
-	tail = len - (size_t)n;
+	tail = (size_t)*len - (size_t)n;
 	if (d == 1 && tail)
 		d = 0;
-	if (d + tail >= size)
-		return -ENAMETOOLONG;
+	*len = d + tail < size ? (long)(d + tail) : -ENAMETOOLONG;
+	if (*len < 0)
+		return true;
 	memmove(buf + d, buf + n, tail);
 	memcpy(buf, dir, d);
 	buf[d + tail] = 0;
-	return (long)(d + tail);
+	return true;
 }

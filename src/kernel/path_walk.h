@@ -203,15 +203,8 @@ void walk_leave_name(struct walk *k, size_t dir_len);	/* back to the directory o
 bool walk_is_uncopied(const struct walk *k);		/* v is one of the directories that are never copied */
 int walk_finish_cow(struct walk *k);			/* the place of an operation that changes something */
 
-/* Is a real directory, by its path in the view, in no tree: COW_NONE or COW_LOWER?  (A view without such mounts: yes.) */
-bool cow_is_plain(const struct task *t, const char *path, size_t len);
-
 /* Is what the kernel has at this path changed in a tree, if it is changed? */
 bool cow_covers(const struct task *t, const char *path, size_t len);
-
-/* A path that the kernel knows, in the tree of a copy-on-write mount: puts its path in the view instead.  *bind, *bound
- * as in where, if they are not NULL.  Length or -errno. */
-long cow_to_view(const struct task *t, char *buf, size_t len, size_t size, uint32_t *bind, uint32_t *bound);
 
 static inline size_t place_root_len(const struct place *p)
 {

@@ -165,6 +165,13 @@ static MAYBE bool on_fuse(void)
 	return fs && strcmp(fs, "fuse") == 0;
 }
 
+static MAYBE bool on_cow(void)
+{
+	const char *fs = getenv("GUEST_FS");
+
+	return fs && strcmp(fs, "cow") == 0;
+}
+
 static MAYBE void put_file(const char *path, const void *data, size_t n)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);

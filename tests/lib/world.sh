@@ -8,6 +8,7 @@
 # WORLD	native	as any program; what it says there is the truth
 #	view	in an empty view
 #	mount	in a view, its scratch directory in an ext4 image mounted there
+#	cow	in a view, its scratch directory in a tree that is copied on write: which must stay as it was
 #	kfuse	the same image under the kernel's FUSE (root only): what `mount` is to be compared with
 #
 # UMVIEW=build/umview   the umview to test
@@ -27,15 +28,14 @@ PATH=$PATH:/usr/sbin:/sbin
 dir=$(mktemp -d "${TMPDIR:-/tmp}/umt.XXXXXX")
 LEAK_DIR=$dir
 trap 'rm -rf "$dir"' EXIT
-mkdir "$dir/native" "$dir/view" "$dir/mnt"
+mkdir -p "$dir/native" "$dir/view" "$dir/mnt" "$dir/tree/s"
+chmod 777 "$dir/tree/s"
 
 say() {	# say STATUS TEXT
 	if [ "$1" = 0 ]; then echo "ok - $name [$world] $2"; else echo "not ok - $name [$world] $2"; fi
 }
 
 make_image() {	# make_image FILE: 64 MiB of ext4 with an empty directory s
-	mkdir -p "$dir/tree/s"
-	chmod 777 "$dir/tree/s"
 	truncate -s 64M "$1"
 	mke2fs -q -t ext4 -d "$dir/tree" "$1"
 }
@@ -53,6 +53,9 @@ in_world() {
 	mount)
 		make_image "$dir/image"
 		GUEST_FS=fuse run "$dir/out" "$UMVIEW" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
+	cow)
+		cp -a "$dir/tree" "$dir/low"
+		GUEST_FS=cow run "$dir/out" "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" -- "$program" "$dir/low/s" ;;
 	kfuse)
 		make_image "$dir/image"
 		fuse2fs -o fakeroot "$dir/image" "$dir/mnt" || return
@@ -113,6 +116,12 @@ if [ -s "$dir/image" ] && [ "$world" = mount ]; then
 	fsck=$?
 	say $fsck "e2fsck after it"
 	[ $fsck = 0 ] || sed 's/^/# /' "$dir/fsck"
+fi
+if [ "$world" = cow ]; then
+	diff <(cd "$dir/tree"; find . -printf '%P %y %m %u %g %s %T@ %l\n' | sort) \
+	     <(cd "$dir/low"; find . -printf '%P %y %m %u %g %s %T@ %l\n' | sort) >"$dir/changes"
+	say $? "what is below is as it was"
+	sed 's/^/# /' "$dir/changes"
 fi
 say "$([ -z "$left" ]; echo $?)" "nothing left behind"
 [ -z "$left" ] || sed 's/^/# /' <<<"$left"

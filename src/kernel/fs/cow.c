@@ -276,7 +276,7 @@ static long to_tree(struct where *w, enum need need, bool empty)
 	struct spot *s;
 	long r;
 
-	if (w->cow_state == COW_UPPER || w->cow_state == COW_MERGED)
+	if (!w->trailing && (w->cow_state == COW_UPPER || w->cow_state == COW_MERGED))
 		return 0;
 	r = spot_look(w, &s);
 	if (r)

@@ -162,12 +162,33 @@ static long look_both(struct where *a, struct where *b, struct spot **from, stru
 	return r;
 }
 
+/* A file without a name, by a descriptor, gets its first. */
+static long link_nameless(struct where *a, struct where *b, int flags)
+{
+	struct spot *to;
+	long r = spot_look(b, &to);
+
+	if (r)
+		return r;
+	r = spot_exists(to) ? -EEXIST : cow_copy_parents(to->t, to->c, to->rel);
+	cow_lock(to->t, to->c);
+	if (!r && to->white)
+		r = raw_syscall(__NR_unlinkat, AT_FDCWD, to->up, 0);
+	if (!r)
+		r = raw_syscall(__NR_linkat, a->dfd, a->upath, AT_FDCWD, to->up, flags | AT_SYMLINK_FOLLOW);
+	cow_unlock(to->c);
+	heap_free(to);
+	return r;
+}
+
 long cow_link(struct where *a, struct where *b, int flags)
 {
 	struct spot *from, *to;
-	long r = look_both(a, b, &from, &to);
+	long r;
 
-	(void)flags;	/* the resolver has followed what is to be followed */
+	if (!a->cow)
+		return link_nameless(a, b, flags);
+	r = look_both(a, b, &from, &to);
 	if (r)
 		return r;
 	if (spot_exists(to))

@@ -7,6 +7,7 @@
  */
 #include <linux/fcntl.h>
 #include "proc.h"
+#include "../cow.h"
 
 long proc_read_file(const char *path, char *buf, size_t size)
 {
@@ -161,5 +162,9 @@ long proc_exe(int pid, char *buf, size_t size)
 	if (!proc_in_view(pid))
 		return -ENOENT;
 	n = proc_remembered_exe(pid, buf, size);
-	return n ? n : proc_mapped_exe(pid, buf, size);
+	if (!n) {
+		n = proc_mapped_exe(pid, buf, size);
+		cow_to_view(buf, &n, size);
+	}
+	return n;
 }

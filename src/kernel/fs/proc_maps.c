@@ -12,6 +12,7 @@
  */
 #include <linux/mman.h>
 #include "proc.h"
+#include "../cow.h"
 #include "../path_walk.h"
 #include "../../arch/x86_64/offsets.h"
 
@@ -117,6 +118,13 @@ static void translate_name(struct printer *p, struct mapping *e)
 		const struct proc_bound *b = &p->bound[i];
 
 		if (e->from >= b->at && e->from < b->at + b->len && through(p, b, e))
+			name = p->found;
+	}
+	if (!name && e->name[0] == '/' && e->name_len < sizeof(p->found)) {
+		long n = (long)e->name_len;
+
+		memcpy(p->found, e->name, e->name_len + 1);
+		if (cow_to_view(p->found, &n, sizeof(p->found)) && n > 0)
 			name = p->found;
 	}
 	if (name) {

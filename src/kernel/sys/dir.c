@@ -161,14 +161,27 @@ long sys_fchdir(struct task *t, int fd)
 	return r;
 }
 
+/* A real cwd: the kernel's, if need be seen from a tree.  0: ask further. */
+static long cwd_in_cow(struct task *t, char *path, size_t size)
+{
+	long n = t->fs->cwd || !view_has(UM_MOUNT_COW) ? 0 : raw_syscall(__NR_getcwd, path, size);
+
+	if (n <= 0)
+		return n;
+	n--;
+	return cow_to_view(path, &n, size) || !t->fs->cwd_bind ? n : 0;
+}
+
 long sys_getcwd(struct task *t, gaddr buf, size_t size)
 {
 	char path[UM_PATH_MAX];
 	long len;
 
-	if (!t->fs->cwd && !t->fs->cwd_bind)
+	if (!t->fs->cwd && !t->fs->cwd_bind && !view_has(UM_MOUNT_COW))
 		return kernel_call(t, __NR_getcwd, buf, size);
-	len = path_of_cwd(t, path, sizeof path);
+	len = cwd_in_cow(t, path, sizeof path);
+	if (!len)
+		len = path_of_cwd(t, path, sizeof path);
 	if (len < 0)
 		return len;
 	if ((size_t)len + 1 > size)

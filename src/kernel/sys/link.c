@@ -70,11 +70,21 @@ static long real_error(const struct where *w)
 	return r == -ENOENT ? directory_error(w) : r;
 }
 
+/* The file at a place that the resolver has followed links to. */
+static bool has_name(const struct where *w)
+{
+	struct stat st;
+
+	return raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, 0) || st.st_nlink;
+}
+
 /* Both the kernel's, or both in one mount of a server: 0.  Else EXDEV, or what comes before it. */
 static long same_world(const struct where *a, const struct where *b)
 {
 	long r;
 
+	if (!a->cow && b->cow && a->fs != &remote_fs && !has_name(a))
+		return 0;	/* O_TMPFILE */
 	if ((a->fs == &remote_fs) == (b->fs == &remote_fs) && (a->fs != &remote_fs || a->mount.id == b->mount.id) &&
 	    a->cow == b->cow)
 		return 0;
@@ -104,6 +114,8 @@ static long link_places(struct where *from, struct where *to, int flags)
 	}
 	if (no_name || (r == -EXDEV && to->fs != &remote_fs && is_there(to)))
 		return -EEXIST;
+	if (!r && to->cow)
+		return to->fs->link(from, to, flags);
 	return r ? r : place_call(from, link, EPERM, to, flags);
 }
 

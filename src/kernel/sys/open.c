@@ -4,6 +4,7 @@
  * (kernel/path.h), so nothing here knows them.
  */
 #include "calls.h"
+#include "../cow.h"
 #include "../fs/proc.h"
 #include "../fs/real.h"
 #include <linux/close_range.h>
@@ -131,6 +132,15 @@ static char *clamp(char *p)
 	}
 }
 
+/* Does a path start in the tree of a copy-on-write mount? */
+static bool starts_in_tree(struct task *t, int dfd)
+{
+	char path[UM_PATH_MAX];
+	long n = dfd == AT_FDCWD ? path_of_cwd(t, path, sizeof path) : path_of_fd(t, dfd, path, sizeof path);
+
+	return n > 0 && !cow_is_plain(t, path, (size_t)n);
+}
+
 static struct file *virtual_start(struct task *t, int dfd)
 {
 	return dfd == AT_FDCWD ? t->fs->cwd : fd_peek(t, dfd);
@@ -146,7 +156,7 @@ static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, cons
 	char text[UM_PATH_MAX], *p = text;
 	long n;
 
-	if (!(how->resolve & BELOW) || !virtual_start(t, dfd))
+	if (!(how->resolve & BELOW) || (!virtual_start(t, dfd) && !(view_has(UM_MOUNT_COW) && starts_in_tree(t, dfd))))
 		return where_begin(w, t, dfd, name, flags);
 	n = string_from_guest(t, text, name, sizeof text);
 	if (n <= 0)
@@ -161,12 +171,13 @@ static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, cons
 /* Is the place w below dfd after all, whatever links led there? */
 static bool is_below(const struct where *w, int dfd)
 {
-	char base[UM_PATH_MAX];
+	char base[UM_PATH_MAX], path[UM_PATH_MAX];
+	long m = w->fs == &remote_fs ? text_format(path, sizeof path, "%s", w->path) : where_path(w, path, sizeof path);
 	long n = dfd == AT_FDCWD ? path_of_cwd(w->t, base, sizeof base) : path_of_fd(w->t, dfd, base, sizeof base);
 
-	if (n <= 0)
+	if (n <= 0 || m <= 0)
 		return false;
-	return n == 1 || (!strncmp(w->path, base, (size_t)n) && (!w->path[n] || w->path[n] == '/'));
+	return n == 1 || (!strncmp(path, base, (size_t)n) && (!path[n] || path[n] == '/'));
 }
 
 /*
@@ -195,6 +206,16 @@ static long opened_how(struct where *w, long fd, const struct open_how *how)
 	return fd;
 }
 
+/* In a tree: it is one file system with what is below, and has no magic links. */
+static long tree_verdict(const struct where *w, int dfd, uint64_t resolve)
+{
+	if (resolve & RESOLVE_CACHED)
+		return -EAGAIN;
+	if (resolve & RESOLVE_NO_SYMLINKS && w->links)
+		return -ELOOP;
+	return resolve & BELOW && !is_below(w, dfd) ? -EXDEV : 0;
+}
+
 /*
  * And where it does not.  A path that the resolver has rewritten hides from the kernel what must be
  * tested, so the guest's own goes to it then; the resolver's result was real without a bind mount, hence both
@@ -209,6 +230,10 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 		return opened_how(w, real_openat2(w, how), how);
 	if (how->resolve & RESOLVE_NO_SYMLINKS && w->links)
 		return -ELOOP;
+	if (w->bind && cow_is_mount(w->t, w->bind)) {
+		r = tree_verdict(w, dfd, how->resolve);
+		return r ? r : opened_how(w, place_call(w, open, EACCES, (int)how->flags, (unsigned)how->mode), how);
+	}
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
 		return opened_how(w, real_openat2(w, how), how);
 	if (w->bind || (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/')))
@@ -235,7 +260,8 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 			r = proc_made(&w, real_how(&w, dfd, name, &how), (int)how.flags);
 			continue;
 		}
-		r = w.fs == &remote_fs ? remote_verdict(&w, dfd, how.resolve) : 0;
+		r = w.fs == &remote_fs ? remote_verdict(&w, dfd, how.resolve) :
+		    w.cow ? tree_verdict(&w, dfd, how.resolve) : 0;
 		if (!r)
 			r = place_call(&w, open, EACCES, (int)how.flags, (unsigned)how.mode);
 	}
