@@ -77,6 +77,10 @@ void cow_list_put(struct cow_list *l);
 /* Is a real directory, by its path in the view, in no tree: COW_NONE or COW_LOWER?  (A view without such mounts: yes.) */
 bool cow_is_plain(const struct task *t, const char *path, size_t len);
 
+/* Would the kernel, in the directory at this path of the view, find what the view has there?  copied: the directory that is meant
+ * is the one in a tree. */
+bool cow_leads(const struct task *t, const char *path, size_t len, bool copied);
+
 /* The session in which the directory at this path of the view (canonical) is a merged one, or NULL.  *rel: its path there, in
  * `path`. */
 struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel);

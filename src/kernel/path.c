@@ -220,6 +220,39 @@ static bool whole_is_known(const struct where *w)
 	       cache_find(CACHE_WHOLE(b.key), w->path, s.end, generation);
 }
 
+/* The directory part leads into a copy-on-write mount's tree. */
+__attribute__((noinline))
+static bool fast_in_tree(struct where *w, uint64_t key, uint64_t generation, const struct split *s, unsigned known)
+{
+	char path[UM_PATH_MAX + 256];
+	size_t len = cache_canon(key, w->path, s->dir, generation, path, UM_PATH_MAX), n = s->end - s->last, rest = len;
+
+	if (!len || n > 255 || w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT))
+		return false;
+	if (n) {
+		path[len++] = '/';
+		memcpy(path + len, w->path + s->last, n);
+		rest = len;
+		len += n;
+		path[len] = 0;
+	}
+	if (len >= sizeof(w->path))
+		return false;
+	switch (cow_fast_name(w, path, len, known, n)) {
+	case COW_FAST_NO:
+		return false;
+	case COW_FAST_BELOW:
+		return last_name(w, key, generation, s, known);
+	}
+	memcpy(w->path, path, len + 1);
+	w->len = len;
+	w->rest = rest;
+	w->dfd = AT_FDCWD;
+	w->upath = (gaddr)w->path;
+	w->state = STATE_PATH | STATE_NEW;
+	return true;
+}
+
 static bool fast_way(struct where *w)
 {
 	struct split s = split_text(w->path, w->len, entry_only(w->flags));
@@ -243,6 +276,8 @@ static bool fast_way(struct where *w)
 	known = cache_find(b.key, w->path, s.dir, generation);
 	if (!known)
 		return false;
+	if (known & CACHE_TREE)
+		return fast_in_tree(w, b.key, generation, &s, known);
 	if (known & CACHE_CHECK) {
 		bool fine = known & CACHE_DIRECT ? check_name(w, s.end ? w->path : "/", s.end ? s.end : 1)
 						 : check_text(w, b.key, generation, &s);

@@ -68,17 +68,17 @@ bool path_needs_check(const struct task *t, const char *dir, size_t len)
 }
 
 /* Nothing virtual or faked at or below it?  (What lies behind a bind mount has two paths: walk.) */
-static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_t len)
+static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_t len, bool copied)
 {
 	struct mount m;
 
-	uint32_t bound;
+	uint32_t bound, bind = base_bind(t, dfd, &bound);
 
-	if (base_bind(t, dfd, &bound))
+	if (bind && !cow_is_mount(t, bind))
 		return false;
 	if (len <= 1 || path_within(path, len, "/proc", 5) || path_within(path, len, "/dev", 4))
 		return false;
-	return view_lookup(t, path, len, &m) == VIEW_PLAIN && cow_is_plain(t, path, len);
+	return view_lookup(t, path, len, &m) == VIEW_PLAIN && cow_leads(t, path, len, copied);
 }
 
 /* ---- finding out ---------------------------------------------------------------------------------- */
@@ -131,7 +131,7 @@ static uint32_t new_serial(void)
 
 /* The owner's lock is held. */
 static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const char *path, size_t len,
-		     uint64_t generation)
+		     bool copied, uint64_t generation)
 {
 	char *copy = heap_strndup(path, len);
 
@@ -141,7 +141,7 @@ static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const ch
 	h->path = copy;
 	h->len = (uint32_t)len;
 	__atomic_store_n(&h->serial, new_serial(), __ATOMIC_RELEASE);
-	__atomic_store_n(&h->plain, tree_is_plain(t, dfd, path, len) ? generation : 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&h->plain, tree_is_plain(t, dfd, path, len, copied) ? generation : 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, generation, __ATOMIC_RELEASE);
 }
 
@@ -219,11 +219,13 @@ static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, si
 	long n = base_backing(dfd, buf, size);
 	uint32_t bound, bind = base_bind(t, dfd, &bound);
 	struct dir_hint *h;
+	bool copied;
 
-	if (!cow_to_view(buf, &n, size) && n > 0 && bind)
+	copied = cow_to_view(buf, &n, size);
+	if (!copied && n > 0 && bind)
 		n = path_through_bind(t, bind, bound, buf, (size_t)n, size);
 	if (n > 0 && (h = hint_make(t, dfd)))
-		hint_set(t, h, dfd, buf, (size_t)n, generation);
+		hint_set(t, h, dfd, buf, (size_t)n, copied, generation);
 	return n;
 }
 

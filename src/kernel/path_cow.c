@@ -61,9 +61,45 @@ static void stay_in_tree(struct walk *k, enum cow_state state)
 	k->place.cow_over = k->len;
 }
 
+/* A directory on the way, whose state is known: no directory of the tree has come or gone since. */
+static bool step_known(struct walk *k, const char *path, size_t len)
+{
+	unsigned known = k->last ? 0 : cache_find(BASE_TREE, path, len, k->generation);
+
+	if (!known)
+		return false;
+	if (!(known & CACHE_TREE)) {
+		step_down(k, COW_LOWER);
+		return true;
+	}
+	k->place.cow_known = true;
+	if (known & CACHE_UPPER)
+		stay_in_tree(k, COW_UPPER);
+	return true;
+}
+
+/* v is this in the tree. */
+static void step_on(struct walk *k, const char *path, size_t len, const struct stat *st)
+{
+	struct place *p = &k->place;
+
+	p->cow_known = !S_ISLNK(st->st_mode);
+	if (cow_is_whiteout(AT_FDCWD, path, st)) {
+		stay_in_tree(k, COW_ABSENT);
+	} else if (!S_ISDIR(st->st_mode)) {
+		stay_in_tree(k, COW_UPPER);
+	} else {
+		if (cow_is_opaque(k->t, p->cow, st))
+			stay_in_tree(k, COW_UPPER);
+		cache_store(BASE_TREE, path, len, k->generation,
+			    CACHE_KNOWN | (p->cow_state == COW_UPPER ? CACHE_UPPER : CACHE_MERGED), NULL, 0);
+	}
+}
+
 int walk_step_cow(struct walk *k)
 {
 	struct place *p = &k->place;
+	const char *path;
 	struct stat st;
 	size_t len;
 	int r;
@@ -73,17 +109,31 @@ int walk_step_cow(struct walk *k)
 		step_down(k, COW_NONE);
 	if (p->cow_state != COW_MERGED)
 		return 0;
-	r = look(walk_backing(k, &len), &st);
-	if (r == -ENOENT)
+	path = walk_backing(k, &len);
+	if (step_known(k, path, len))
+		return 0;
+	r = look(path, &st);
+	if (!r)
+		step_on(k, path, len, &st);
+	else if (r == -ENOENT)
 		step_down(k, COW_LOWER);
-	if (r)
-		return r == -ENOENT ? 0 : r;
-	p->cow_known = !S_ISLNK(st.st_mode);
-	if (cow_is_whiteout(AT_FDCWD, walk_backing(k, &len), &st))
-		stay_in_tree(k, COW_ABSENT);
-	else if (!S_ISDIR(st.st_mode) || cow_is_opaque(k->t, p->cow, &st))
-		stay_in_tree(k, COW_UPPER);
-	return 0;
+	return r == -ENOENT ? 0 : r;
+}
+
+void walk_remember_below(struct walk *k)
+{
+	const struct place *p = &k->place;
+	char *path = k->tmp;
+	size_t n, tail = k->len - p->cow_cut;
+
+	if (k->parent.cow_state != COW_MERGED || p->cow_state != COW_LOWER)
+		return;
+	n = k->parent.back_len;		/* the tree */
+	if (n + tail >= sizeof(k->tmp))
+		return;
+	memmove(path, k->back, n);
+	memcpy(path + n, k->v + p->cow_cut, tail);
+	cache_store(BASE_TREE, path, n + tail, k->generation, CACHE_KNOWN, NULL, 0);
 }
 
 void walk_leave_name(struct walk *k, size_t dir_len)
@@ -97,6 +147,58 @@ void walk_leave_name(struct walk *k, size_t dir_len)
 	k->pure = k->parent_pure;
 	if (in_tree)
 		k->place.cow_pure = k->pure = false;
+}
+
+void walk_remember_tree(struct walk *k, const char *text, size_t len)
+{
+	const struct place *p = &k->place;
+	unsigned flags = p->cow_state == COW_UPPER ? CACHE_UPPER : CACHE_MERGED;
+	size_t n;
+	const char *path = walk_backing(k, &n);
+
+	if (!k->cacheable || !p->cow_known || (flags == CACHE_MERGED && !p->cow_pure))
+		return;
+	cache_store(k->key, text, len, k->generation, CACHE_KNOWN | flags |
+		    (path_needs_check(k->t, k->v, k->len) ? CACHE_CHECK : 0), path, n);
+}
+
+/* Is something mounted at this path of a tree, or is it no copy that is meant? */
+static bool is_special(const struct task *t, const char *path, size_t len)
+{
+	char *view = heap_strndup(path, UM_PATH_MAX - 1);
+	long n = (long)len;
+	struct mount m;
+	bool special = !view || !cow_to_view(view, &n, UM_PATH_MAX) || n < 0 || is_uncopied(view, (size_t)n) ||
+		       view_lookup(t, view, (size_t)n, &m) != VIEW_PLAIN;
+
+	heap_free(view);
+	return special;
+}
+
+int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool named)
+{
+	char *dir;
+	struct mount m;
+	struct stat st;
+	int n, r = 0;
+
+	if (known & CACHE_CHECK && named && is_special(w->t, path, len))
+		return COW_FAST_NO;
+	if (known & CACHE_MERGED && named)
+		r = look(path, &st);
+	if (r)
+		return r == -ENOENT ? COW_FAST_BELOW : COW_FAST_NO;
+	if (known & CACHE_MERGED && named && (S_ISLNK(st.st_mode) || S_ISCHR(st.st_mode)))
+		return COW_FAST_NO;
+	dir = heap_alloc(UM_PATH_MAX);
+	n = dir ? view_cow_by_tree(path, len, &m, dir, UM_PATH_MAX) : -ENOMEM;
+	heap_free(dir);
+	if (n < 0)
+		return COW_FAST_NO;
+	w->bind = m.id;
+	w->bound = (uint32_t)n;
+	w->fast = known & CACHE_UPPER && named && !(w->flags & (WHERE_NOFOLLOW | WHERE_ENTRY));
+	return COW_FAST_TREE;
 }
 
 /* ---- the place of a change -------------------------------------------------------------------------- */
@@ -197,6 +299,18 @@ bool cow_is_plain(const struct task *t, const char *path, size_t len)
 		return true;
 	state = state_of(t, path, len, &id, &at);
 	return state == COW_NONE || state == COW_LOWER;
+}
+
+bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
+{
+	enum cow_state state;
+	uint32_t id;
+	size_t at;
+
+	if (!view_has(UM_MOUNT_COW))
+		return true;
+	state = state_of(t, path, len, &id, &at);
+	return copied ? state == COW_UPPER : state == COW_NONE || state == COW_LOWER;
 }
 
 bool cow_covers(const struct task *t, const char *path, size_t len)

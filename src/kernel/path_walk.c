@@ -411,6 +411,8 @@ static void remember_name(struct walk *k)
 	size_t len;
 	const char *path = walk_backing(k, &len);
 
+	walk_remember_below(k);
+	path = walk_backing(k, &len);
 	if (k->grounded)
 		cache_store(BASE_ROOT, path, len, k->generation, CACHE_KNOWN | CACHE_DIRECT |
 			    (path_needs_check(k->t, path, len) ? CACHE_CHECK : 0), NULL, 0);
@@ -518,6 +520,7 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 	if (r)
 		return r;
 	k->parent = k->place;
+	k->last = final;
 	k->parent_pure = k->pure;
 	r = walk_push(k, name, n);
 	if (r)
@@ -551,6 +554,10 @@ static void remember_directory(struct walk *k)
 	size_t len = k->dir_len;
 	bool check, direct;
 
+	if (k->place.cow && k->place.bind) {
+		walk_remember_tree(k, text, len);
+		return;
+	}
 	if (!k->pure || !k->cacheable || k->place.remote || k->place.bind)
 		return;
 	check = path_needs_check(k->t, k->v, k->len);

@@ -62,6 +62,7 @@ uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound);
  * -errno. */
 long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char *buf, size_t len, size_t size);
 
+#define BASE_TREE	0u	/* the key of directories of copy-on-write mounts, by their path in the tree */
 #define BASE_ROOT	1u	/* the key of absolute paths; serials start above */
 
 /* ---- cached prefixes (path_cache.c) ------------------------------------------------------------------ */
@@ -70,6 +71,9 @@ long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char
 #define CACHE_LINKS	2u	/* there are symbolic links in it (else none) */
 #define CACHE_CHECK	4u	/* a name in that directory may be virtual or faked: look it up */
 #define CACHE_DIRECT	8u	/* the text is the canonical path itself */
+#define CACHE_MERGED	16u	/* a merged directory; its canonical path is that in the tree, as the kernel has it */
+#define CACHE_UPPER	32u	/* one of the tree only; likewise */
+#define CACHE_TREE	(CACHE_MERGED | CACHE_UPPER)
 
 /* A directory prefix as it stands in a path.  0 or CACHE_*. */
 unsigned cache_find(uint64_t key, const char *text, size_t len, uint64_t generation);
@@ -150,6 +154,7 @@ struct walk {
 	bool verified;		/* done: it exists and is no link */
 	bool lenient;		/* names that do not exist are accepted */
 	bool rewrite;		/* give the kernel the canonical path even if pure */
+	bool last;		/* the name that has just been added is the last one */
 	char v[UM_PATH_MAX];	/* canonical path in the view, so far */
 	char back[UM_PATH_MAX];
 	char tmp[UM_PATH_MAX];
@@ -200,8 +205,17 @@ size_t walk_rest_offset(const struct place *p, const char *path, size_t len);	/*
 int walk_enter_cow(struct walk *k, const struct mount *m);	/* v is where m is */
 int walk_step_cow(struct walk *k);			/* v has a new last name in place.cow */
 void walk_leave_name(struct walk *k, size_t dir_len);	/* back to the directory of v's last name: a link is followed */
-bool walk_is_uncopied(const struct walk *k);		/* v is one of the directories that are never copied */
+void walk_remember_tree(struct walk *k, const char *text, size_t len);	/* the guest's text leads to v, in the tree */
+void walk_remember_below(struct walk *k);		/* v is a directory; if that is not in the tree, it is so until another generation */
 int walk_finish_cow(struct walk *k);			/* the place of an operation that changes something */
+
+/*
+ * The fast way: `path` is in a tree, its directory known as CACHE_MERGED or CACHE_UPPER; named: by a last name that is not
+ * known.  COW_FAST_TREE: that is the place, and w->bind, bound and fast are set.  COW_FAST_BELOW: it is not in the tree, so the
+ * guest's own path is right.
+ */
+enum { COW_FAST_NO, COW_FAST_BELOW, COW_FAST_TREE };
+int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool named);
 
 /* Is what the kernel has at this path changed in a tree, if it is changed? */
 bool cow_covers(const struct task *t, const char *path, size_t len);

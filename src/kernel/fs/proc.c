@@ -64,7 +64,7 @@ static enum proc_what own_fd(const struct task *t, int fd)
 		return PROC_HIDDEN;
 	if (fd_peek(t, fd))
 		return PROC_FD;
-	return base_bind(t, fd, &bound) ? PROC_BOUND : PROC_MAGIC;
+	return base_bind(t, fd, &bound) || fd_in_tree(0, fd) ? PROC_BOUND : PROC_MAGIC;
 }
 
 /* The cwd of the calling thread, another thread's, or another process's. */
@@ -73,7 +73,7 @@ static enum proc_what look_at_cwd(const struct task *t, struct proc_hit *h)
 	h->arg = AT_FDCWD;
 	if (h->pid)
 		return proc_cwd_kind(h->pid, h->tid);
-	return t->fs->cwd ? PROC_CWD : t->fs->cwd_bind ? PROC_BOUND : PROC_MAGIC;
+	return t->fs->cwd ? PROC_CWD : t->fs->cwd_bind || view_has(UM_MOUNT_COW) ? PROC_BOUND : PROC_MAGIC;
 }
 
 /* fd/N, fdinfo/N */

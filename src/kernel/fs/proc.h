@@ -95,6 +95,9 @@ enum proc_what proc_cwd_kind(int pid, int tid);
 /* The virtual file behind PROC_FD, PROC_CWD or PROC_FDINFO, with a reference, or NULL. */
 struct file *proc_file_of(struct task *t, const struct proc_hit *h);
 
+/* Does the kernel have this descriptor of a process (0: we) at a path in the tree of a copy-on-write mount? */
+bool fd_in_tree(int pid, int fd);
+
 /* The text of the link of PROC_CWD, PROC_FD, PROC_BOUND.  Length or -errno. */
 long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t size);
 

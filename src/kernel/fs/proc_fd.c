@@ -7,6 +7,7 @@
  */
 #include <linux/fcntl.h>
 #include "proc.h"
+#include "../cow.h"
 #include "../path_walk.h"
 #include "remote.h"
 #include "dirents.h"
@@ -100,6 +101,23 @@ static bool peer_hint(int pid, int fd, struct dir_hint *h)
 	       peer_read(pid, files.hints + fd, &at, sizeof(at)) && at && peer_read(pid, at, h, sizeof(*h)) && h->bind;
 }
 
+/* Does the kernel have it at a path in the tree of a copy-on-write mount?  (pid 0: we) */
+bool fd_in_tree(int pid, int fd)
+{
+	char link[48], *text;
+	bool in = false;
+	long n;
+
+	if (!view_has(UM_MOUNT_COW) || !(text = heap_alloc(UM_PATH_MAX)))
+		return false;
+	text_format(link, sizeof(link), "/proc/%d/fd/%d", pid ? pid : process.pid, fd);
+	n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, text, UM_PATH_MAX - 1);
+	if (n > 0)
+		in = cow_to_view(text, &n, UM_PATH_MAX);
+	heap_free(text);
+	return in;
+}
+
 enum proc_what proc_fd_kind(int pid, int fd)
 {
 	struct dir_hint h;
@@ -113,7 +131,7 @@ enum proc_what proc_fd_kind(int pid, int fd)
 		return PROC_HIDDEN;
 	if (find_carrier(pid, fd, &c))
 		return PROC_FD;
-	return peer_hint(pid, fd, &h) ? PROC_BOUND : PROC_MAGIC;
+	return peer_hint(pid, fd, &h) || fd_in_tree(pid, fd) ? PROC_BOUND : PROC_MAGIC;
 }
 
 /* ---- another process's cwd -------------------------------------------------------------------------------- */
@@ -131,7 +149,7 @@ enum proc_what proc_cwd_kind(int pid, int tid)
 
 	if (!peer_fsinfo(pid, tid, &fs))
 		return PROC_MAGIC;
-	return fs.cwd ? PROC_CWD : fs.cwd_bind ? PROC_BOUND : PROC_MAGIC;
+	return fs.cwd ? PROC_CWD : fs.cwd_bind || view_has(UM_MOUNT_COW) ? PROC_BOUND : PROC_MAGIC;
 }
 
 /* The kernel's path of a descriptor or cwd there, seen through the bind mount. */
@@ -146,15 +164,18 @@ static long peer_bound(struct task *t, const struct proc_hit *hit, char *buf, si
 		h.bind = fs.cwd_bind;
 		h.bound = fs.cwd_bound;
 		text_format(link, sizeof(link), "/proc/%d/cwd", hit->tid ? hit->tid : hit->pid);
-	} else if (hit->arg != AT_FDCWD && peer_hint(hit->pid, hit->arg, &h)) {
+	} else {
+		peer_hint(hit->pid, hit->arg, &h);
 		text_format(link, sizeof(link), "/proc/%d/fd/%d", hit->pid, hit->arg);
 	}
-	if (!h.bind)
+	if (!h.bind && !view_has(UM_MOUNT_COW))
 		return -ENOENT;
 	n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, buf, size - 1);
 	if (n <= 0)
 		return n < 0 ? n : -ENOENT;
 	buf[n] = 0;
+	if (cow_to_view(buf, &n, size) || !h.bind)
+		return n;
 	return path_through_bind(t, h.bind, h.bound, buf, (size_t)n, size);
 }
 
