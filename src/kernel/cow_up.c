@@ -141,6 +141,8 @@ static int note_attributes(const struct copy *k)
 		v.have |= UM_VS_GID;
 		v.gid = k->st.st_gid;
 	}
+	if (!S_ISDIR(st.st_mode))
+		__atomic_add_fetch(&k->c->state->ncopies, 1, __ATOMIC_RELAXED);
 	return vtable_set(&k->c->inodes, k->t, st.st_dev, st.st_ino, &v, ~0u);
 }
 

@@ -276,6 +276,8 @@ static bool fast_way(struct where *w)
 	known = cache_find(b.key, w->path, s.dir, generation);
 	if (!known)
 		return false;
+	if (known & CACHE_TREE && b.plain && !has_dotdot(w->path) && strncmp(w->path, "..", 2))
+		return last_name(w, b.key, generation, &s, known);
 	if (known & CACHE_TREE)
 		return fast_in_tree(w, b.key, generation, &s, known);
 	if (known & CACHE_CHECK) {
@@ -351,6 +353,7 @@ __attribute__((noinline)) static long again(struct where *w)
 		w->links = 0;
 		r = begin_text(&k, w, NULL);
 		k.verify = true;
+		k.lazy = false;
 	} else {
 		r = walk_start(&k, w, w->flags, w->path + w->rest, w->len - w->rest);
 		if (!r)

@@ -215,7 +215,6 @@ int walk_finish_cow(struct walk *k)
 	memcpy(w->path, path, len + 1);
 	w->len = len;
 	w->fs = &cow_fs;
-	w->fast = false;
 	w->proc.what = 0;
 	w->dfd = AT_FDCWD;
 	w->upath = (gaddr)w->path;
@@ -258,6 +257,8 @@ static enum cow_state state_of(const struct task *t, const char *path, size_t le
 {
 	char tree[UM_PATH_MAX];
 	struct mount m;
+	uint64_t generation = view_generation(t);
+	unsigned known;
 	struct stat st;
 	size_t cut, n;
 	int r;
@@ -280,10 +281,19 @@ static enum cow_state state_of(const struct task *t, const char *path, size_t le
 		n += end - cut;
 		tree[n] = 0;
 		cut = end;
+		known = cache_find(BASE_TREE, tree, n, generation);
+		if (known & CACHE_MERGED)
+			continue;
+		if (known)
+			return known & CACHE_UPPER ? COW_UPPER : COW_LOWER;
 		r = look(tree, &st);
 		if (r)
 			return r == -ENOENT ? COW_LOWER : COW_UPPER;
-		if (!S_ISDIR(st.st_mode) || cow_is_opaque((struct task *)t, m.id, &st))
+		if (!S_ISDIR(st.st_mode))
+			return COW_UPPER;
+		known = cow_is_opaque((struct task *)t, m.id, &st) ? CACHE_UPPER : CACHE_MERGED;
+		cache_store(BASE_TREE, tree, n, generation, CACHE_KNOWN | known, NULL, 0);
+		if (known & CACHE_UPPER)
 			return COW_UPPER;
 	}
 	return COW_MERGED;

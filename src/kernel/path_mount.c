@@ -357,6 +357,7 @@ long walk_dotdot(struct walk *k, char *from)
 	if (r || !k->len)
 		return r;
 	if (p->cow) {
+		k->pure = k->pure && !p->bind;
 		walk_pop(k);
 		return walk_locate(k);
 	}

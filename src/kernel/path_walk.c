@@ -124,7 +124,8 @@ int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text
 		k->flags |= WHERE_ENTRY;
 	k->generation = view_generation(w->t);
 	k->pure = k->cacheable = true;
-	k->verify = flags & WHERE_VERIFY || (flags & WHERE_CHANGE && view_has(UM_MOUNT_COW));
+	k->lazy = flags & WHERE_CHANGE && !(flags & WHERE_VERIFY) && view_has(UM_MOUNT_COW);
+	k->verify = flags & WHERE_VERIFY || k->lazy;
 	k->key = BASE_ROOT;
 	k->v[0] = 0;
 	k->rest = k->pending + sizeof(k->pending) - 1;
@@ -170,13 +171,16 @@ static bool is_directory(int dfd)
 	       (!raw_syscall(__NR_fstat, dfd, &st) && (st.st_mode & 0170000) == 0040000);
 }
 
-/* The directory may have been copied since it was opened, or be in a tree; then the guest's text leads elsewhere. */
-static int base_in_cow(struct walk *k)
+/* The directory may have been copied since it was opened, or be in a tree, and then the guest's text leads elsewhere; but not if
+ * there is nothing of it below (plain). */
+static int base_in_cow(struct walk *k, bool plain)
 {
 	int r = walk_locate(k);
 
-	if (k->place.cow && k->place.bind)
-		k->place.cow_pure = k->pure = false;
+	if (k->place.cow && k->place.bind) {
+		k->place.cow_pure = false;
+		k->anchored = k->pure = plain && k->place.cow_state == COW_UPPER;
+	}
 	return r;
 }
 
@@ -191,10 +195,10 @@ int walk_base(struct walk *k, int dfd)
 	k->len = n == 1 ? 0 : (size_t)n;
 	k->v[k->len] = 0;
 	k->key = b.key;
-	if (view_has(UM_MOUNT_COW))
-		return is_directory(dfd) ? base_in_cow(k) : -ENOTDIR;
 	k->dfd = dfd;
 	k->anchor = k->len;
+	if (view_has(UM_MOUNT_COW))
+		return is_directory(dfd) ? base_in_cow(k, b.plain) : -ENOTDIR;
 	k->anchored = true;
 	bind = base_bind(k->t, dfd, &bound);
 	if (!bind)
@@ -446,6 +450,10 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 		return r;
 	if (k->place.cow_known) {
 		k->verified = true;
+		return 0;
+	}
+	if (final && k->lazy && k->place.cow_state == COW_UPPER && k->len != k->place.cow_over) {
+		k->w->fast = true;
 		return 0;
 	}
 	if (final && !k->verify && !(k->pure && k->links)) {

@@ -151,6 +151,7 @@ struct walk {
 	bool cacheable;		/* nothing met that differs from time to time */
 	bool links;		/* a symbolic link met */
 	bool verify;		/* look at the last name too */
+	bool lazy;		/* not so where a tree alone has it */
 	bool verified;		/* done: it exists and is no link */
 	bool lenient;		/* names that do not exist are accepted */
 	bool rewrite;		/* give the kernel the canonical path even if pure */

@@ -221,6 +221,7 @@ long where_resume(struct where *w, struct walk *k)
 	if (r)
 		return r;
 	k->verify = true;
+	k->lazy = false;
 	if (!link || w->bind)
 		return walk_locate(k);
 	*p = (struct place) { .remote = true, .m = w->mount, .base = w->base, .since = w->mount.rank };

@@ -49,7 +49,8 @@ struct um_cow_state {
 	uint32_t version;
 	uint32_t links;		/* whiteouts are links */
 	uint64_t lock;		/* of who changes more than one thing: kernel/shared_lock.h */
-	uint32_t nindex, pad;	/* files in index/, ever: 0 saves looking there */
+	uint32_t nindex;	/* files in index/, ever: 0 saves looking there */
+	uint32_t ncopies;	/* copies of what is no directory, ever: 0 says that `inodes` knows of directories only */
 	uint64_t tree_dev, tree_ino;	/* of tree/ when it was made: a copy of a session is none, since its
 					   inodes are others */
 	uint32_t op;		/* the journal: enum um_cow_op, stored last */

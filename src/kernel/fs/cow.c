@@ -20,6 +20,32 @@ static int look(const char *path, struct stat *st)
 	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
 }
 
+/* Large, and needed for every change: one is kept. */
+static struct spot *spare UM_LARGE;
+
+static struct spot *spot_new(void)
+{
+	struct spot *s = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQUIRE);
+
+	if (!s)
+		return heap_alloc(sizeof *s);
+	s->has_up = s->has_low = s->white = false;
+	return s;
+}
+
+void spot_done(struct spot *s)
+{
+	heap_free(__atomic_exchange_n(&spare, s, __ATOMIC_RELEASE));
+}
+
+long spot_place(struct spot *s)
+{
+	long r = s->placed ? 0 : cow_copy_parents(s->t, s->c, s->rel);
+
+	s->placed = !r;
+	return r;
+}
+
 static long spot_fill(struct where *w, struct spot *s)
 {
 	const char *rel = w->path + w->cow_at;
@@ -33,8 +59,11 @@ static long spot_fill(struct where *w, struct spot *s)
 	r = look(s->up, &s->up_st);
 	if (r && r != -ENOENT && r != -ENOTDIR)
 		return r;
+	s->placed = w->cow_state != COW_LOWER;
 	s->white = !r && cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);
 	s->has_up = !r && !s->white;
+	if (s->has_up && w->fast && S_ISLNK(s->up_st.st_mode) && !(w->flags & (WHERE_NOFOLLOW | WHERE_ENTRY | WHERE_PARENT)))
+		return -UM_EAGAIN;
 	if (!w->cow_below)
 		return 0;
 	r = look(s->low, &s->low_st);
@@ -46,7 +75,7 @@ long spot_look(struct where *w, struct spot **out)
 {
 	long error = 0;
 	struct cow *c = cow_get(w->t, w->cow, &error);
-	struct spot *s = c ? heap_alloc(sizeof *s) : NULL;
+	struct spot *s = c ? spot_new() : NULL;
 
 	*out = NULL;
 	if (!s)
@@ -57,7 +86,7 @@ long spot_look(struct where *w, struct spot **out)
 	if (!error && w->trailing && spot_exists(s) && !S_ISDIR(spot_stat(s)->st_mode))
 		error = -ENOTDIR;
 	if (error) {
-		heap_free(s);
+		spot_done(s);
 		return error;
 	}
 	*out = s;
@@ -133,7 +162,7 @@ static long make_instead(struct spot *s, const struct making *m)
 
 static long make_new(struct spot *s, const struct making *m)
 {
-	long r = cow_copy_parents(s->t, s->c, s->rel);
+	long r = spot_place(s);
 	struct stat st;
 
 	if (r)
@@ -170,7 +199,7 @@ static long make(struct where *w, const struct making *m)
 		r = -ENOENT;
 	else
 		r = make_new(s, m);
-	heap_free(s);
+	spot_done(s);
 	return r;
 }
 
@@ -178,21 +207,21 @@ static long cow_mkdir(struct where *w, unsigned mode)
 {
 	const struct making m = { .type = S_IFDIR, .mode = mode };
 
-	return make(w, &m);
+	return place_is_own(w) ? real_fs.mkdir(w, mode) : make(w, &m);
 }
 
 static long cow_mknod(struct where *w, unsigned mode, unsigned dev)
 {
 	const struct making m = { .type = mode & S_IFMT, .mode = mode, .dev = dev };
 
-	return make(w, &m);
+	return place_is_own(w) && !w->trailing ? real_fs.mknod(w, mode, dev) : make(w, &m);
 }
 
 static long cow_symlink(struct where *w, const char *text)
 {
 	const struct making m = { .type = S_IFLNK, .text = text };
 
-	return make(w, &m);
+	return place_is_own(w) && !w->trailing ? real_fs.symlink(w, text) : make(w, &m);
 }
 
 /* A whiteout has to go first: for that moment what is below shows. */
@@ -203,12 +232,12 @@ long cow_prepare(struct where *w)
 
 	if (r)
 		return r;
-	r = spot_exists(s) ? -EADDRINUSE : cow_copy_parents(s->t, s->c, s->rel);
+	r = spot_exists(s) ? -EADDRINUSE : spot_place(s);
 	if (!r && s->white)
 		r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, 0);
 	if (!r)
 		memcpy(w->path, s->up, strlen(s->up) + 1);
-	heap_free(s);
+	spot_done(s);
 	return r;
 }
 
@@ -250,8 +279,11 @@ static long cow_open(struct where *w, int flags, unsigned mode)
 {
 	const struct making m = { .flags = flags, .mode = mode };
 	struct spot *s;
-	long r = spot_look(w, &s);
+	long r;
 
+	if (place_is_own(w) && !w->trailing)
+		return real_fs.open(w, flags, mode);
+	r = spot_look(w, &s);
 	if (r)
 		return r;
 	if (s->has_up)
@@ -262,7 +294,7 @@ static long cow_open(struct where *w, int flags, unsigned mode)
 		r = w->trailing ? -EISDIR : opened(w, s, make_new(s, &m));
 	else
 		r = -ENOENT;
-	heap_free(s);
+	spot_done(s);
 	return r;
 }
 
@@ -289,7 +321,7 @@ static long to_tree(struct where *w, enum need need, bool empty)
 		r = cow_copy_up(w->t, s->c, s->rel, empty);
 	if (!r)
 		memcpy(w->path, s->up, strlen(s->up) + 1);
-	heap_free(s);
+	spot_done(s);
 	return r;
 }
 
@@ -352,7 +384,7 @@ static long cow_access(struct where *w, int mode, int flags)
 		r = real_fs.access(w, mode & ~2, flags);
 	if (!r && mode & 2)
 		r = writable(s);
-	heap_free(s);
+	spot_done(s);
 	return r;
 }
 

@@ -14,12 +14,23 @@ struct spot {
 	struct cow *c;
 	bool has_up, has_low;		/* something is there in the tree; below, and not hidden by a directory above it */
 	bool white;			/* a whiteout is */
+	bool placed;			/* the directory that it is in is in the tree */
 	struct stat up_st, low_st;
 	char rel[UM_PATH_MAX], up[UM_PATH_MAX], low[UM_PATH_MAX];
 };
 
-/* *s is new, to be freed with heap_free(); NULL and -errno otherwise. */
+/* *s is new, for spot_done(); NULL and -errno otherwise. */
 long spot_look(struct where *w, struct spot **s);
+void spot_done(struct spot *s);
+
+/* The directories that it lies in are in the tree when this returns 0. */
+long spot_place(struct spot *s);
+
+/* Is it, and what it lies in, in the tree only?  Then a change is nothing but the kernel's call. */
+static inline bool place_is_own(const struct where *w)
+{
+	return w->cow_state == COW_UPPER && !w->cow_below;
+}
 
 /* Anything a guest would see there. */
 static inline bool spot_exists(const struct spot *s)

@@ -86,7 +86,7 @@ static long remove_name(struct spot *s, int flags)
 	if (dir)
 		r = cow_check_empty(s->t, s->c, s->rel, s->has_up, s->has_low);
 	if (!r)
-		r = cow_copy_parents(s->t, s->c, s->rel);
+		r = spot_place(s);
 	if (r)
 		return r;
 	cow_lock(s->t, s->c);
@@ -99,15 +99,38 @@ static long remove_name(struct spot *s, int flags)
 	return r;
 }
 
+/* A directory of the tree alone holds no whiteouts; what the table says of one does no harm to another. */
+static long unlink_own(struct where *w, int flags)
+{
+	long error;
+	struct cow *c = cow_get(w->t, w->cow, &error);
+	struct stat st;
+	long r = 0;
+
+	if (!c)
+		return error;
+	if (!(flags & AT_REMOVEDIR) && __atomic_load_n(&c->state->ncopies, __ATOMIC_RELAXED))
+		r = look(w->path, &st);
+	if (r)
+		return r;
+	r = real_fs.unlink(w, flags);
+	if (!r && !(flags & AT_REMOVEDIR) && c->state->ncopies && st.st_nlink <= 1)
+		vtable_remove(&c->inodes, w->t, st.st_dev, st.st_ino);
+	return r;
+}
+
 long cow_unlink(struct where *w, int flags)
 {
 	struct spot *s;
-	long r = spot_look(w, &s);
+	long r;
 
+	if (place_is_own(w) && !w->trailing)
+		return unlink_own(w, flags);
+	r = spot_look(w, &s);
 	if (r)
 		return r;
 	r = spot_exists(s) ? remove_name(s, flags) : -ENOENT;
-	heap_free(s);
+	spot_done(s);
 	return r;
 }
 
@@ -138,7 +161,7 @@ static long link_spots(struct spot *from, struct spot *to)
 		return -EPERM;
 	r = from->has_up ? 0 : cow_copy_up(from->t, from->c, from->rel, false);
 	if (!r)
-		r = cow_copy_parents(to->t, to->c, to->rel);
+		r = spot_place(to);
 	if (r)
 		return r;
 	if (!to->white)
@@ -158,7 +181,7 @@ static long look_both(struct where *a, struct where *b, struct spot **from, stru
 		return r;
 	r = spot_exists(*from) ? spot_look(b, to) : -ENOENT;
 	if (r)
-		heap_free(*from);
+		spot_done(*from);
 	return r;
 }
 
@@ -170,14 +193,14 @@ static long link_nameless(struct where *a, struct where *b, int flags)
 
 	if (r)
 		return r;
-	r = spot_exists(to) ? -EEXIST : cow_copy_parents(to->t, to->c, to->rel);
+	r = spot_exists(to) ? -EEXIST : spot_place(to);
 	cow_lock(to->t, to->c);
 	if (!r && to->white)
 		r = raw_syscall(__NR_unlinkat, AT_FDCWD, to->up, 0);
 	if (!r)
 		r = raw_syscall(__NR_linkat, a->dfd, a->upath, AT_FDCWD, to->up, flags | AT_SYMLINK_FOLLOW);
 	cow_unlock(to->c);
-	heap_free(to);
+	spot_done(to);
 	return r;
 }
 
@@ -188,6 +211,8 @@ long cow_link(struct where *a, struct where *b, int flags)
 
 	if (!a->cow)
 		return link_nameless(a, b, flags);
+	if (place_is_own(a) && place_is_own(b) && !a->trailing && !b->trailing)
+		return real_fs.link(a, b, flags);
 	r = look_both(a, b, &from, &to);
 	if (r)
 		return r;
@@ -197,8 +222,8 @@ long cow_link(struct where *a, struct where *b, int flags)
 		r = b->trailing ? -ENOENT : link_spots(from, to);
 	if (!r && S_ISLNK(spot_stat(from)->st_mode))
 		view_links_changed(a->t);
-	heap_free(from);
-	heap_free(to);
+	spot_done(from);
+	spot_done(to);
 	return r;
 }
 
@@ -329,7 +354,7 @@ static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 		return 0;	/* two names of one file */
 	r = copy_for_move(from);
 	if (!r)
-		r = cow_copy_parents(to->t, to->c, to->rel);
+		r = spot_place(to);
 	if (r)
 		return r;
 	cow_lock(from->t, from->c);
@@ -340,6 +365,15 @@ static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 	return r;
 }
 
+/* Are there copies, of which the table knows something that a rename could make it have to forget? */
+static bool cow_has_copies(const struct where *w)
+{
+	long error;
+	struct cow *c = cow_get(w->t, w->cow, &error);
+
+	return !c || __atomic_load_n(&c->state->ncopies, __ATOMIC_RELAXED);
+}
+
 long cow_rename(struct where *a, struct where *b, unsigned flags)
 {
 	struct spot *from, *to;
@@ -347,6 +381,8 @@ long cow_rename(struct where *a, struct where *b, unsigned flags)
 
 	if (flags & RENAME_WHITEOUT)
 		return -EINVAL;
+	if (place_is_own(a) && place_is_own(b) && !a->trailing && !b->trailing && !cow_has_copies(a))
+		return real_fs.rename(a, b, flags);
 	r = look_both(a, b, &from, &to);
 	if (r)
 		return r;
@@ -356,7 +392,7 @@ long cow_rename(struct where *a, struct where *b, unsigned flags)
 		r = rename_spots(from, to, flags);
 	if (!r && (S_ISDIR(from->up_st.st_mode) || S_ISLNK(from->up_st.st_mode) || flags & RENAME_EXCHANGE))
 		view_links_changed(a->t);
-	heap_free(from);
-	heap_free(to);
+	spot_done(from);
+	spot_done(to);
 	return r;
 }
