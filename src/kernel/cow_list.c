@@ -302,15 +302,17 @@ bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy
 
 static void list_forget(struct task *t, int fd)
 {
+	struct cow_list *l = NULL;
 	struct dir_hint *h;
 
 	lock_acquire(&t->files->lock);
 	h = hint_at(t, fd, false);
 	if (h) {
-		cow_list_put(h->list);
+		l = h->list;
 		h->list = NULL;
 	}
 	lock_release(&t->files->lock);
+	cow_list_put(l);
 }
 
 bool cow_seek(struct task *t, int fd, int64_t offset, int whence, long *r)

@@ -27,11 +27,13 @@ void hint_free(struct dir_hint *h)
 
 void hint_forget(struct dir_hint *h)
 {
-	cow_list_put(h->list);
-	h->list = NULL;
+	struct cow_list *list = h->list;
+
 	h->bind = 0;
 	__atomic_store_n(&h->plain, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
+	h->list = NULL;		/* first: whoever is killed here has lost memory, and no more */
+	cow_list_put(list);
 }
 
 static const struct dir_hint *hint_peek(const struct task *t, int dfd)
@@ -133,13 +135,15 @@ static uint32_t new_serial(void)
 static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const char *path, size_t len,
 		     bool copied, uint64_t generation)
 {
-	char *copy = heap_strndup(path, len);
+	char *copy = heap_strndup(path, len), *old;
 
 	if (!copy)
 		return;
-	heap_free(h->path);
+	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
+	old = h->path;
 	h->path = copy;
 	h->len = (uint32_t)len;
+	heap_free(old);
 	__atomic_store_n(&h->serial, new_serial(), __ATOMIC_RELEASE);
 	__atomic_store_n(&h->plain, tree_is_plain(t, dfd, path, len, copied) ? generation : 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, generation, __ATOMIC_RELEASE);
