@@ -69,6 +69,8 @@ struct task {
 	long skipped;			/* the result of a call that it has made number -1 of */
 	uint64_t behind;		/* where the guest goes on if the call is not made again */
 	uint32_t trapped;		/* the kernel has told of the begin of this call */
+
+	uint64_t vstat_self;		/* what names us in a lock that processes share (vstat.c) */
 };
 
 #define UM_TASK_SPAN	(128u << 10)
