@@ -54,4 +54,7 @@ long view_print(const struct task *t, int style, char *buf, size_t size);
 /* A guest made or moved a link or directory: stale prefixes must die in every process. */
 void view_links_changed(const struct task *t);
 
+/* The table of virtual attributes is not empty any more (um_world.vstat_used). */
+void view_vstat_used(void);
+
 #endif

@@ -15,7 +15,7 @@
  *	UM_OFF_SERVER(s)	struct um_server, then slots	mapped by clients and by the server
  *
  * One writer: the monitor writes everything here but (a) `links`, a counter that guests only ever
- * increment (they map the header once more for that, and most never do), (b) the words of a server's area whose owner wire/channel.h names,
+ * increment, and `vstat_used` (they map the header once more for that, and most never do), (b) the words of a server's area whose owner wire/channel.h names,
  * and (c) the table of virtual attributes, whose lock says who writes.
  *
  * The file is also what the carriers of virtual files are opened on (an open file description of its
@@ -91,6 +91,7 @@ struct um_world {
 	uint32_t log;		/* 1: guests write diagnostics to the log */
 	uint32_t patch_after;	/* a site is patched at this many traps; 0 = never */
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
+	uint32_t vstat_used;	/* 1: something was once written to the table at UM_OFF_VSTAT, by any guest */
 	uint64_t boot_ns;	/* CLOCK_MONOTONIC at creation: a name for this world, with monitor_pid */
 	char	 umview_path[256];	/* the umview binary: what an exec of fusermount in the view runs */
 	struct um_prepared prepared[UM_PREPARED];

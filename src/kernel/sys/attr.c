@@ -3,6 +3,7 @@
  * Changing attributes: mode, owner, times, size.
  */
 #include "calls.h"
+#include "../fs/ident.h"
 #include <linux/fs.h>
 
 #define AT_FLAGS	(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)
@@ -24,13 +25,35 @@ static struct file *hold_for_change(struct task *t, int fd, long *error)
 
 /* ---- mode and owner --------------------------------------------------------------------------------- */
 
+/* Is this real descriptor one whose attributes may be changed? */
+static bool may_change(int fd)
+{
+	long flags = fd_is_ours(fd) ? -EBADF : raw_syscall(__NR_fcntl, fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_PATH);
+}
+
+static long ident_fchmod(struct task *t, int fd, unsigned mode)
+{
+	struct target g = target_fd(t, fd);
+
+	return may_change(fd) ? ident_chmod(&g, false, mode) : -EBADF;
+}
+
+static long ident_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
+{
+	struct target g = target_fd(t, fd);
+
+	return may_change(fd) ? ident_chown(&g, false, uid, gid) : -EBADF;
+}
+
 long sys_fchmod(struct task *t, int fd, unsigned mode)
 {
 	struct file *f;
 	long r = 0;
 
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fchmod, fd, mode);
+		return has_identity(t) ? ident_fchmod(t, fd, mode) : real_call(t, __NR_fchmod, fd, mode);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -58,7 +81,7 @@ long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 	long r = 0;
 
 	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fchown, fd, uid, gid);
+		return has_identity(t) ? ident_fchown(t, fd, uid, gid) : real_call(t, __NR_fchown, fd, uid, gid);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
