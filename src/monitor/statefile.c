@@ -16,6 +16,7 @@
 #include "log.h"
 
 #define TYPE	0170000u
+#define ALL	(UM_VS_UID | UM_VS_GID | UM_VS_MODE | UM_VS_TYPE | UM_VS_RDEV)
 
 static int table_map(struct world *w, struct vtable *vt)
 {
@@ -73,7 +74,7 @@ int statefile_load(struct world *w, const char *path)
 		if (!take_line(line, &dev, &ino, &v)) {
 			say("--fakeroot-load: %s:%d: this is no line of such a file", path, n);
 			r = -1;
-		} else if (vtable_set(&vt, NULL, dev, ino, &v, v.have)) {
+		} else if (vtable_set(&vt, NULL, dev, ino, &v, ALL)) {
 			say("--fakeroot-load: %s: there is no room for more than %u files", path, UM_VSTAT_RECORDS);
 			r = -1;
 		}

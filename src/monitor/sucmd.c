@@ -93,7 +93,7 @@ static int su_options(struct su *s, int argc, char **argv)
 	int c;
 
 	*s = (struct su){ .user = "root" };
-	while ((c = getopt(argc, argv, "+lmpc:s:")) != -1) {
+	while ((c = getopt(argc, argv, "lmpc:s:")) != -1) {
 		switch (c) {
 		case 'l': s->login = true; break;
 		case 'm': case 'p': s->keep = true; break;
