@@ -66,6 +66,7 @@ long boot_write(const struct boot *b, char *buf, size_t size)
 		put_number(&w, "guard", b->guard);
 	if (b->guard_fd >= 0)
 		put_number(&w, "filters", b->guard_fd);
+	put_text(&w, "cred", b->cred);
 	put_text(&w, "fds", b->fds);
 	put_text(&w, "cwd", b->cwd);
 	put_text(&w, "exe", b->exe);
@@ -133,6 +134,10 @@ static void take(struct boot *b, const char *key, char *value)
 		b->guard = number(value);
 	else if (!strcmp(key, "filters"))
 		b->guard_fd = number(value);
+	else if (!strcmp(key, "ident"))
+		b->ident = value;
+	else if (!strcmp(key, "cred"))
+		b->cred = value;
 	else if (!strcmp(key, "fds"))
 		b->fds = value;
 	else if (!strcmp(key, "cwd"))

@@ -12,6 +12,7 @@
  *  - a thread that a filter kills is killed by the kernel, with the status that belongs to it.
  */
 #include "catch.h"
+#include "filter.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
@@ -48,6 +49,14 @@ long catch_calls(unsigned flags)
 	};
 
 	return install(flags, code, sizeof code / sizeof *code);
+}
+
+long catch_identity(void)
+{
+	struct sock_filter code[UM_IDENTITY_LEN];
+	int n = um_identity_build(code, UM_IDENTITY_LEN, (uint64_t)agent_text_start, (uint64_t)agent_text_end);
+
+	return n < 0 ? n : install(0, code, (unsigned)n);
 }
 
 void catch_death(uint32_t action)

@@ -17,6 +17,7 @@
 #include <linux/mman.h>
 #include <linux/fcntl.h>
 #include "channel.h"
+#include "../kernel/cred.h"
 #include "../kernel/path.h"
 
 struct slot_ref {
@@ -121,12 +122,12 @@ struct um_server *channel_server(struct task *t, uint32_t server, int *error)
 /* ---- the request ---------------------------------------------------------------------------------- */
 
 /* A mount made by the user for himself is his wholly: its server sees root.  Others see who asks. */
-static void request_identity(struct um_request *q, const struct slot_ref *ref)
+static void request_identity(const struct task *t, struct um_request *q, const struct slot_ref *ref)
 {
 	if (ref->server && !(ref->head->mount_flags & UM_MNT_HUMAN))
 		return;
-	q->uid = (uint32_t)raw_syscall(__NR_geteuid);
-	q->gid = (uint32_t)raw_syscall(__NR_getegid);
+	q->uid = t->cred ? t->cred->uid.fs : (uint32_t)raw_syscall(__NR_geteuid);
+	q->gid = t->cred ? t->cred->gid.fs : (uint32_t)raw_syscall(__NR_getegid);
 }
 
 static struct um_slot *request_begin(struct task *t, struct slot_ref *ref, uint32_t op)
@@ -142,7 +143,7 @@ static struct um_slot *request_begin(struct task *t, struct slot_ref *ref, uint3
 	s->req.umask = t->fs ? t->fs->umask : 022;
 	s->req.view = t->view;
 	s->req.epoch = t->epoch;
-	request_identity(&s->req, ref);
+	request_identity(t, &s->req, ref);
 	return s;
 }
 

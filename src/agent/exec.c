@@ -12,18 +12,22 @@
 #include "load.h"
 #include "signal.h"
 #include "../kernel/cow.h"
+#include "../kernel/cred.h"
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
 #include "../kernel/path.h"
+#include "../kernel/fs/ident.h"
 #include "../kernel/fs/remote.h"
 #include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <asm/signal.h>
+#include <asm/statfs.h>
 
 #define SCRIPT_LINE	256		/* the kernel's BINPRM_BUF_SIZE */
 #define SCRIPT_DEPTH	5
 #define FRONT		(2 + 2 * SCRIPT_DEPTH)
 #define X_OK		1
+#define FS_NOSUID	2		/* in statfs.f_flags */
 
 /*
  * What one exec needs, in one mapping that outlives the call (lifestate.exec_buf): this, the new argument
@@ -33,7 +37,7 @@ struct exec_buf {
 	const char *front[FRONT];	/* what stands instead of the guest's argv[0] */
 	int nfront;
 	size_t nargs;			/* of the guest, without argv[0] */
-	char *boot, *execfn, *exe, *fds, *cwd;
+	char *boot, *execfn, *exe, *fds, *cwd, *cred;
 	char *path;			/* of the file being looked at */
 	int hold_fd;			/* keeps the program's mount busy, or -1 */
 	struct elf_head head;		/* of the file being looked at */
@@ -41,7 +45,7 @@ struct exec_buf {
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
-#define STRINGS		(UM_BOOT_MAX + UM_BOOT_MAX / 2 + (4 + SCRIPT_DEPTH) * (UM_PATH_MAX + SCRIPT_LINE + 64))
+#define STRINGS		(UM_BOOT_MAX + UM_BOOT_MAX / 2 + UM_CRED_TEXT + (4 + SCRIPT_DEPTH) * (UM_PATH_MAX + SCRIPT_LINE + 64))
 
 /* A string of length n has been written at b->tip: keep it. */
 static char *keep(struct exec_buf *b, size_t n)
@@ -376,7 +380,7 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	b->end = (char *)b + size;
 	b->nargs = n > 0 ? n - 1 : 0;
 	b->nfront = 1;
-	b->exe = b->fds = b->cwd = NULL;
+	b->exe = b->fds = b->cwd = b->cred = NULL;
 	b->hold_fd = b->guard_fd = -1;
 	b->front[0] = "";
 	if (n > 0) {
@@ -421,6 +425,27 @@ static void name_for_guest(struct task *t, struct exec_buf *b, int dfd, gaddr pa
 
 /* ---- the exec itself ------------------------------------------------------------------------------------ */
 
+/* Who the program will be: set-id bits count, unless the file system or the guest says that they do not.  (Of
+ * what is in a mount prog_fd is a copy, that has none.) */
+static long identity_after(struct task *t, struct exec_buf *b, int prog_fd)
+{
+	struct cred *c = cred_copy(t->cred);
+	struct statfs fs;
+	struct stat st;
+
+	if (!c)
+		return -ENOMEM;
+	bool set_id = !guard_no_new_privs(t) && raw_syscall(__NR_fstatfs, prog_fd, &fs) == 0 &&
+		      !(fs.f_flags & FS_NOSUID) && raw_syscall(__NR_fstat, prog_fd, &st) == 0;
+	if (set_id)
+		ident_show(t, &st);
+	cred_exec(c, set_id ? st.st_mode : 0, set_id ? st.st_uid : 0, set_id ? st.st_gid : 0);
+	cred_write(c, b->tip);
+	b->cred = keep(b, strlen(b->tip));
+	heap_free(c);
+	return 0;
+}
+
 static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int interp_fd)
 {
 	int nf = files_describe(t->files, b->tip, UM_BOOT_MAX / 2);
@@ -432,13 +457,15 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 	b->guard_fd = guard_file(t);
 	if (b->guard_fd < -1)
 		return b->guard_fd;
+	if (t->cred && identity_after(t, b, prog_fd))
+		return -ENOMEM;
 	struct boot boot = {
 		.image_fd = process.image_fd, .world_fd = process.world_fd,
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
 		.umask = t->fs->umask, .ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
 		.prog_fd = prog_fd, .interp_fd = interp_fd, .hold_fd = b->hold_fd,
 		.guard = guard_word(t), .guard_fd = b->guard_fd,
-		.fds = b->fds, .cwd = b->cwd, .exe = b->exe,
+		.cred = b->cred, .fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};
 	b->boot = b->tip;
 	return boot_write(&boot, b->boot, UM_BOOT_MAX);

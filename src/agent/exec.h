@@ -19,6 +19,8 @@ struct boot {
 	int hold_fd;			/* carrier of the program's file: its mount is busy while it is open; -1 none */
 	unsigned guard;			/* kernel/guard.h: guard_word() */
 	int guard_fd;			/* the guest's own filters; -1 none */
+	char *ident;			/* the first image: who it is (cred_login()), or NULL: who the kernel says */
+	char *cred;			/* the others: text of cred_write(), or NULL */
 	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program if it is virtual */
 };
 

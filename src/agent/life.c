@@ -15,6 +15,7 @@
 #include "patch_text.h"
 #include "signal.h"
 #include "../arch/x86_64/offsets.h"
+#include "../kernel/cred.h"
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
 #include "../kernel/path.h"
@@ -98,6 +99,8 @@ static void release(struct task *t)
 	sighand_put(t->sighand);
 	t->life->released = true;
 	guard_release(t);
+	heap_free(t->cred);
+	t->cred = NULL;
 }
 
 static void discard(struct task *nt)
@@ -162,8 +165,9 @@ static struct task *prepare_child(struct task *t, const struct um_clone_args *a,
 	nt->pid = t->pid;
 	nt->debug = t->debug;
 	nt->traced = t->traced;
+	nt->cred = cred_copy(t->cred);
 	guard_inherit(t, nt);
-	if (!share(t, nt, a->flags)) {
+	if ((t->cred && !nt->cred) || !share(t, nt, a->flags)) {
 		discard(nt);
 		return NULL;
 	}

@@ -112,10 +112,12 @@ static uint32_t short_way(int nr)
 {
 	switch (nr) {
 	case __NR_read: case __NR_write: case __NR_pread64: case __NR_pwrite64: case __NR_readv: case __NR_writev:
-	case __NR_fstat: case __NR_lseek: case __NR_fsync: case __NR_fdatasync: case __NR_ftruncate:
+	case __NR_lseek: case __NR_fsync: case __NR_fdatasync: case __NR_ftruncate:
 		return WATCH_FD;
 	case __NR_close: case __NR_fcntl: case __NR_dup:
 		return WATCH_FD_TABLE;
+	case __NR_fstat:
+		return WATCH_FD_OWNER;
 	default:
 		return 0;
 	}

@@ -5,6 +5,7 @@
  * first program of the view.
  */
 #include "agent.h"
+#include "catch.h"
 #include "channel.h"
 #include "exec.h"
 #include "filter.h"
@@ -12,6 +13,7 @@
 #include "load.h"
 #include "patch_text.h"
 #include "signal.h"
+#include "../kernel/cred.h"
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
 #include "../kernel/path.h"
@@ -118,6 +120,27 @@ static void use_gs(struct task *t, struct start_stack *s)
 	text_set_patching(r == 0 && hwcap2 && (hwcap2->value & HWCAP2_FSGSBASE));
 }
 
+static void take_identity(struct task *t, const struct boot *b, struct start_stack *s)
+{
+	t->cred = b->cred ? cred_read(b->cred) : cred_login(b->ident, NULL);
+	if (!t->cred)
+		fail("no identity can be made of what the boot text says", -EINVAL);
+	process.watch |= WATCH_IDENTITY;
+	long r = b->first ? catch_identity() : 0;
+	if (r < 0)
+		fail("this kernel lets no second seccomp filter be installed", r);
+	const uint64_t told[][2] = {
+		{ AT_UID, t->cred->uid.real }, { AT_EUID, t->cred->uid.effective },
+		{ AT_GID, t->cred->gid.real }, { AT_EGID, t->cred->gid.effective }, { AT_SECURE, t->cred->secure },
+	};
+	for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+		struct auxv *a = stack_auxv(s, told[i][0]);
+
+		if (a)
+			a->value = told[i][1];
+	}
+}
+
 _Noreturn void agent_start(uint64_t *sp)
 {
 	struct start_stack s;
@@ -138,6 +161,8 @@ _Noreturn void agent_start(uint64_t *sp)
 		guard_first(t);
 		install_filter();
 	}
+	if (b.ident || b.cred)
+		take_identity(t, &b, &s);
 	if (b.fds)
 		files_restore(t->files, b.fds);
 	if (b.cwd)

@@ -130,6 +130,47 @@ struct cow *cow_get(struct task *t, uint32_t id, long *error)
 	return c;
 }
 
+/* ---- what copies look like ------------------------------------------------------------------------------- */
+
+/* All sessions of the view are open when this returns. */
+static void open_all(struct task *t)
+{
+	static uint64_t opened;
+	uint64_t generation = view_generation(t);
+	uint32_t ids[8];
+	long error;
+
+	if (__atomic_load_n(&opened, __ATOMIC_RELAXED) == generation)
+		return;
+	for (int n = view_cow_ids(ids, 8); n-- > 0;)
+		cow_get(t, ids[n], &error);
+	__atomic_store_n(&opened, generation, __ATOMIC_RELAXED);
+}
+
+void cow_show(const struct task *t, struct stat *st)
+{
+	struct vstat v;
+
+	if (!view_has(UM_MOUNT_COW))
+		return;
+	open_all((struct task *)t);
+	for (struct cow *c = __atomic_load_n(&sessions, __ATOMIC_ACQUIRE); c; c = c->next) {
+		if (c->dev != st->st_dev || !vtable_get(&c->inodes, st->st_dev, st->st_ino, &v))
+			continue;
+		if (v.have & UM_VS_UID)
+			st->st_uid = v.uid;
+		if (v.have & UM_VS_GID)
+			st->st_gid = v.gid;
+		if (v.have & UM_VS_ORIGIN) {
+			st->st_dev = v.origin_dev;
+			st->st_ino = v.origin_ino;
+			if (S_ISDIR(st->st_mode))
+				st->st_nlink = 1;	/* nobody has counted */
+		}
+		return;
+	}
+}
+
 bool cow_is_mount(const struct task *t, uint32_t id)
 {
 	struct mount m;

@@ -33,6 +33,10 @@ struct cow {
 /* The session of this mount; NULL and *error if it cannot be used.  Valid as long as the process lives. */
 struct cow *cow_get(struct task *t, uint32_t id, long *error);
 
+/* What the kernel says of a file becomes what the guest is shown, if it is a copy: the inode and the owner of the original, as
+ * long as nobody has changed that. */
+void cow_show(const struct task *t, struct stat *st);
+
 /* Is the mount with this id a copy-on-write one? */
 bool cow_is_mount(const struct task *t, uint32_t id);
 

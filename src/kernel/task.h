@@ -19,6 +19,7 @@
 struct files;		/* kernel/fd.h: which descriptors are virtual */
 struct fsinfo;		/* kernel/path.h: cwd, root, umask */
 struct sighand;		/* agent/signal.h: dispositions */
+struct cred;		/* kernel/cred.h: an identity */
 
 /* What is the same for all threads (one address space).  Immutable after start unless noted. */
 struct process {
@@ -36,6 +37,7 @@ enum {
 	WATCH_DEBUG = 1 << 24,		/* ... and tell a debugger, whose agent writes this byte (agent/debug.h) */
 	WATCH_CALLS = WATCH_DEBUG | 0xff,
 	WATCH_VIRTUAL = 0x100,		/* some descriptor may be virtual */
+	WATCH_IDENTITY = 0x200,		/* some thread has an identity: what fstat() shows may be virtual */
 	WATCH_HINTS = 0x10000,		/* some have hints (path_base.c) */
 };
 
@@ -59,6 +61,7 @@ struct task {
 	struct sigstate *sig;		/* agent/signal.h: queue, masks, guest's altstack */
 	struct lifestate *life;		/* agent/life.h */
 	struct guard *guard;		/* kernel/guard.h: the guest's own filters */
+	struct cred *cred;		/* NULL: it is who the kernel says; own thread only */
 
 	struct slot_ref *slots;		/* agent/channel.h: our slot at each server used so far */
 	uint32_t nr;			/* system call being served, for restart and trace */

@@ -232,9 +232,8 @@ int view_map_world(void)
 	return 0;
 }
 
-void view_links_changed(const struct task *t)
+static struct um_world *writable_world(void)
 {
-	(void)t;
 	struct um_world *w = __atomic_load_n(&writable, __ATOMIC_ACQUIRE);
 	if (!w) {
 		long at = own_map(4096, PROT_READ | PROT_WRITE, MAP_SHARED, process.world_fd, 0);
@@ -243,7 +242,19 @@ void view_links_changed(const struct task *t)
 		w = (struct um_world *)at;
 		__atomic_store_n(&writable, w, __ATOMIC_RELEASE);	/* mapped twice by two threads: no harm */
 	}
-	__atomic_fetch_add(&w->links, 1, __ATOMIC_ACQ_REL);
+	return w;
+}
+
+void view_links_changed(const struct task *t)
+{
+	(void)t;
+	__atomic_fetch_add(&writable_world()->links, 1, __ATOMIC_ACQ_REL);
+}
+
+void view_vstat_used(void)
+{
+	if (!__atomic_load_n(&process.world->vstat_used, __ATOMIC_RELAXED))
+		__atomic_store_n(&writable_world()->vstat_used, 1, __ATOMIC_RELEASE);
 }
 
 int view_map(uint32_t view)
@@ -354,6 +365,27 @@ static int cow_by_tree_once(const struct reader *r, const char *path, size_t len
 		return copy_string(r, c->path, dir, size) ? -ENOENT : (int)n;
 	}
 	return -ENOENT;
+}
+
+int view_cow_ids(uint32_t *ids, int max)
+{
+	struct reader r;
+
+	for (int tries = 0; tries < MAX_TRIES; tries++) {
+		int n = 0;
+
+		if (!reader_begin(&r))
+			continue;
+		for (uint32_t i = 0; i < r.head->nmounts && n < max; i++) {
+			const struct um_mount *m = mount_at(&r, i);
+
+			if (m && m->kind == UM_MOUNT_COW)
+				ids[n++] = m->id;
+		}
+		if (reader_valid(&r))
+			return n;
+	}
+	return 0;
 }
 
 int view_cow_by_tree(const char *path, size_t len, struct mount *m, char *dir, size_t size)

@@ -54,6 +54,9 @@ uint64_t view_generation(const struct task *t);
 int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t size);
 int view_mount_by_id(const struct task *t, uint32_t mount_id, struct mount *m, char *path, size_t size);
 
+/* The ids of the UM_MOUNT_COW mounts, at most max.  How many. */
+int view_cow_ids(uint32_t *ids, int max);
+
 /* The UM_MOUNT_COW mount in whose tree this real path lies: m, and where it is mounted.  The length of the tree's own path,
  * or -ENOENT. */
 int view_cow_by_tree(const char *path, size_t len, struct mount *m, char *dir, size_t size);
@@ -64,5 +67,8 @@ long view_print(const struct task *t, int style, char *buf, size_t size);
 
 /* A guest made or moved a link or directory: stale prefixes must die in every process. */
 void view_links_changed(const struct task *t);
+
+/* The table of virtual attributes is not empty any more (um_world.vstat_used). */
+void view_vstat_used(void);
 
 #endif

@@ -23,7 +23,12 @@ static int branch_begin(struct life *l)
 
 static void branch_exec(struct life *l, const char *file, char **argv)
 {
-	(void)l;
+	int r = l->identity ? client_identity(l->identity) : 0;
+
+	if (r < 0) {
+		say("cannot change the identity: %s", strerror(-r));
+		_exit(125);
+	}
 	execvp(file, argv);
 	int error = errno;
 	say("%s: %s", file, strerror(error));

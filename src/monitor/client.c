@@ -62,6 +62,11 @@ int client_servants(pid_t *pids, int max)
 	return r < 0 ? (int)r : (int)(r / (long)sizeof(*pids));
 }
 
+int client_identity(const char *text)
+{
+	return (int)um_call(UM_CALL_IDENTITY, (unsigned long)text, 0, 0);
+}
+
 /* ---- mounts --------------------------------------------------------------------------------------- */
 
 /* The records as the agent wrote them, in a buffer that is large enough.  *n: their bytes. */

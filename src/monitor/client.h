@@ -20,6 +20,7 @@ int client_log(const char *line);
 int client_log_tail(char *buf, size_t size);
 int client_servant(uint32_t flags);
 int client_servants(pid_t *pids, int max);
+int client_identity(const char *text);		/* who this thread is from now on: identity.h */
 
 /* One mount of the view, for people. */
 struct client_mount {

@@ -10,6 +10,8 @@
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
+int cmd_su(int argc, char **argv);
+int cmd_sudo(int argc, char **argv);
 int cmd_fusermount(int argc, char **argv);
 int probe(bool json);
 

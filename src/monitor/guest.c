@@ -160,7 +160,7 @@ static int park_all(const struct life *l, const struct parked *p)
 static void own_exec(struct life *l, const char *file, char **argv)
 {
 	struct parked p = parked_numbers(l);
-	char boot[160];
+	char *boot;
 	int argc = 0, r = park_all(l, &p);
 
 	if (r < 0) {
@@ -173,8 +173,9 @@ static void own_exec(struct life *l, const char *file, char **argv)
 	char **args = calloc((size_t)argc + 3, sizeof(*args));
 	if (!args)
 		return;
-	snprintf(boot, sizeof(boot), "um1 first=1 image=%d world=%d view=0 epoch=4294967295 server=0 trace=%d",
-		 p.image, p.world, p.trace);
+	if (asprintf(&boot, "um1 first=1 image=%d world=%d view=0 epoch=4294967295 server=0 trace=%d%s%s", p.image, p.world,
+		     p.trace, l->identity ? " ident=" : "", l->identity ? l->identity : "") < 0)
+		return;
 	args[0] = boot;
 	args[1] = (char *)file;
 	memcpy(args + 2, argv, (size_t)argc * sizeof(*args));

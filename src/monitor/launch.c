@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "identity.h"
 #include "log.h"
 #include "monitor.h"
 #include "procs.h"
@@ -240,6 +241,31 @@ static int prepare_world(struct life *l)
 	return l->image_fd;
 }
 
+/* Who COMMAND will be, and what is known of files. */
+static int prepare_identity(struct life *l, bool inside)
+{
+	const struct options *o = l->o;
+	const char *save = o->table_save;
+
+	if (!o->user)
+		return 0;
+	if (inside && (o->table_load || save)) {
+		say("--fakeroot-load and --fakeroot-save belong to the outermost umview: this one is inside a view");
+		return -1;
+	}
+	l->identity = identity_parse(o->user);
+	if (!l->identity)
+		return -1;
+	if (save) {
+		char *dir = *save == '/' ? strdup("") : get_current_dir_name();
+
+		if (!dir || asprintf(&l->table_save, "%s%s%s", dir, *save == '/' ? "" : "/", save) < 0)
+			return -1;
+		free(dir);
+	}
+	return o->table_load ? statefile_load(&l->m->w, o->table_load) : 0;
+}
+
 static int prepare(struct life *l, bool inside)
 {
 	const struct options *o = l->o;
@@ -257,10 +283,10 @@ static int prepare(struct life *l, bool inside)
 		return -1;
 	if (o->log && (l->log_fd = open_output(o->log_file, "--log")) < 0)
 		return -1;
-	if (inside)
-		return 0;
-	int r = prepare_world(l);
-	return r < 0 ? r : tier_choose(l);
+	int r = inside ? 0 : prepare_world(l);
+	if (r >= 0)
+		r = prepare_identity(l, inside);
+	return r < 0 || inside ? r : tier_choose(l);
 }
 
 int launch(const struct options *o, bool inside)

@@ -25,6 +25,8 @@ static const struct command {
 	{ "mount", cmd_mount },
 	{ "umount", cmd_umount },
 	{ "ls", cmd_ls },
+	{ "su", cmd_su },
+	{ "sudo", cmd_sudo },
 };
 
 static int run_command(int argc, char **argv)
@@ -89,20 +91,32 @@ static int inside_exec(const struct options *o)
 	return error == ENOENT || error == ENOTDIR ? 127 : 126;
 }
 
-static bool is_fusermount(const char *name)
+/* Programs that we are under another name. */
+static const struct command links[] = {
+	{ "fusermount", cmd_fusermount },
+	{ "fusermount3", cmd_fusermount },
+	{ "viewsu", cmd_su },
+	{ "viewsudo", cmd_sudo },
+};
+
+static const struct command *find_link(const char *name)
 {
 	const char *slash = strrchr(name, '/');
 
 	name = slash ? slash + 1 : name;
-	return !strcmp(name, "fusermount") || !strcmp(name, "fusermount3");
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		if (!strcmp(links[i].name, name))
+			return &links[i];
+	return NULL;
 }
 
 int main(int argc, char **argv)
 {
 	static struct options o;	/* never freed: it lives as long as we do */
+	const struct command *link = argc > 0 ? find_link(argv[0]) : NULL;
 
-	if (argc > 0 && is_fusermount(argv[0]))
-		return cmd_fusermount(argc, argv);
+	if (link)
+		return link->run(argc, argv);
 	if (options_parse(&o, argc, argv) < 0) {
 		say("%s", o.error);
 		return 125;

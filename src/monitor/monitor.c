@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "identity.h"
 #include "log.h"
 #include "monitor.h"
 #include "procs.h"
@@ -400,6 +401,8 @@ _Noreturn void life_main(struct life *l)
 			monitor_work(l->m);
 		work(l);
 	}
+	if (l->table_save)
+		statefile_save(&l->m->w, l->table_save);
 	message_send(l->socket, l->failed ? MSG_FAILED : MSG_ENDED, 0, NULL);
 	_exit(0);
 }

@@ -170,6 +170,8 @@ struct life {
 	struct monitor *m;		/* own_view */
 	int view;			/* branch_view: its number */
 	int image_fd, trace_fd, log_fd;	/* -1: none */
+	char *identity;			/* of COMMAND, for an agent (identity.h), or NULL */
+	char *table_save;		/* --fakeroot-save, absolute, or NULL */
 	char self[4096];		/* path of the umview binary */
 
 	pid_t launcher;

@@ -31,6 +31,13 @@ const char options_help[] =
 "  --cow DIR                   changes of DIR are kept aside: DIR itself stays as it is\n"
 "  --upper DIR                 ... in DIR, made when missing; else in a session of its own\n"
 "\n"
+"Who COMMAND believes to be (to everybody else it is you):\n"
+"  --fakeroot                  root; owners, modes and devices that it makes are remembered\n"
+"  --user UID:GID[:GROUPS]     this user, likewise; names or numbers\n"
+"  --fakeroot-load FILE        remember what another view, or fakeroot -s, has saved\n"
+"  --fakeroot-save FILE        save it when the view ends\n"
+"  umview su [USER], umview sudo COMMAND   inside a view: as somebody else\n"
+"\n"
 "COMMAND:\n"
 "  --chroot DIR                start it with DIR as its root directory\n"
 "  --chdir DIR                 start it in DIR (in the view)\n"
@@ -183,6 +190,37 @@ static int opt_chdir(struct parser *p, char **v)
 	return 0;
 }
 
+static int set_user(struct parser *p, const char *user)
+{
+	if (p->o->user)
+		return fail(p->o->error, "--fakeroot and --user: give one of them, once");
+	p->o->user = user;
+	return 0;
+}
+
+static int opt_fakeroot(struct parser *p, char **v)
+{
+	(void)v;
+	return set_user(p, "0:0:0");
+}
+
+static int opt_user(struct parser *p, char **v)
+{
+	return set_user(p, v[0]);
+}
+
+static int opt_load(struct parser *p, char **v)
+{
+	p->o->table_load = v[0];
+	return 0;
+}
+
+static int opt_save(struct parser *p, char **v)
+{
+	p->o->table_save = v[0];
+	return 0;
+}
+
 static int opt_trace(struct parser *p, char **v)
 {
 	p->o->trace = true;
@@ -279,6 +317,10 @@ static const struct option_rule {
 	{ "--upper", 1, "DIR", opt_upper },
 	{ "--chroot", 1, "DIR", opt_chroot },
 	{ "--chdir", 1, "DIR", opt_chdir },
+	{ "--fakeroot", 0, "", opt_fakeroot },
+	{ "--user", 1, "UID:GID[:GROUP,GROUP...]", opt_user },
+	{ "--fakeroot-load", 1, "FILE", opt_load },
+	{ "--fakeroot-save", 1, "FILE", opt_save },
 	{ "--trace", WORD_OPTIONAL, "", opt_trace },
 	{ "--log", WORD_OPTIONAL, "", opt_log },
 	{ "--kill-on-exit", 0, "", opt_kill },
@@ -328,7 +370,7 @@ static int take_option(struct parser *p, int left, char **words)
 
 static const char *const subcommands[] = {
 	"mount", "umount", "ls", "ps", "set", "net", "module", "attach", "diff", "commit", "discard",
-	"try", "trace", "name", "show", "learn", "help",
+	"try", "trace", "name", "show", "learn", "help", "su", "sudo",
 };
 
 static bool is_subcommand(const char *word)
@@ -349,6 +391,8 @@ static int take_command(struct parser *p, int argc, char **argv, bool dashes)
 		return fail(o->error, "--mount-opts comes before --mount or --mount-type; none follows");
 	if (o->action != ACT_RUN)
 		return 0;
+	if ((o->table_load || o->table_save) && !o->user)
+		return fail(o->error, "--fakeroot-load and --fakeroot-save go with --fakeroot or --user");
 	if (o->json)
 		return fail(o->error, "--json belongs to umview ls and to --probe; try umview ls --json");
 	if (dashes || !argc || !is_subcommand(argv[0]))
@@ -357,7 +401,7 @@ static int take_command(struct parser *p, int argc, char **argv, bool dashes)
 		o->action = ACT_HELP;
 		return 0;
 	}
-	if (o->nsteps || o->chdir || o->chroot || o->trace || o->log || o->kill_on_exit || o->tier)
+	if (o->nsteps || o->chdir || o->chroot || o->user || o->trace || o->log || o->kill_on_exit || o->tier)
 		return fail(o->error, "%s is a command of umview and takes no start options; "
 			    "to run a program of that name: umview OPTION... -- %s", argv[0], argv[0]);
 	o->action = ACT_SUBCOMMAND;

@@ -33,6 +33,8 @@ struct options {
 	struct step *steps;		/* allocated */
 	int nsteps;
 	const char *chdir, *chroot;
+	const char *user;		/* --user, or "0:0:0" for --fakeroot; NULL: who we are */
+	const char *table_load, *table_save;	/* --fakeroot-load, --fakeroot-save */
 	bool trace, log;
 	const char *trace_file, *log_file;	/* NULL: stderr */
 	bool kill_on_exit;

@@ -76,6 +76,17 @@ static int world_open_file(struct world *w)
 	return w->head ? 0 : -errno;
 }
 
+static int world_make_vstat(struct world *w)
+{
+	void *p = world_map(w, UM_OFF_VSTAT, 4096);
+
+	if (!p)
+		return -errno;
+	um_vtable_format(p, UM_VSTAT_RECORDS);
+	munmap(p, 4096);
+	return 0;
+}
+
 static void world_name_binary(struct um_world *head)
 {
 	ssize_t n = readlink("/proc/self/exe", head->umview_path, sizeof(head->umview_path) - 1);
@@ -106,7 +117,9 @@ int world_create(struct world *w)
 	w->head->boot_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	w->head->patch_after = 30;
 	world_name_binary(w->head);
-	r = view_open(w, 0, 0, "");
+	r = world_make_vstat(w);
+	if (r == 0)
+		r = view_open(w, 0, 0, "");
 	if (r == 0)
 		r = view_publish(&w->views[0]);
 	if (r < 0)

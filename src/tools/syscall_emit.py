@@ -163,7 +163,8 @@ def passed(row, indent="\t"):
 def body(row):
     if row.kind == "handler":
         args = ", ".join(["t"] + [f"({a.ctype})a[{i}]" for i, a in enumerate(row.args)])
-        return [f"\treturn sys_{row.name}({args});"]
+        plain = ["\tif (!t->cred)", "\t\treturn pass_through(t);"] if row.free else []
+        return plain + [f"\treturn sys_{row.name}({args});"]
     if row.kind == "refuse":
         free = [f"\tif ({' && '.join(condition(test) for test in row.tests)})", "\t\treturn pass_through(t);"]
         return (free if row.tests else []) + [f"\treturn -{row.errno};"]
@@ -242,10 +243,9 @@ def condition(test):
 
 
 def classes(table):
-    names = {"free": "FREE"}
     out = ["static const unsigned char um_classes[UM_NR_MAX + 1] = {"]
     for r in table.dense:
-        kind = "TEST" if r.tests else names.get(r.kind, "SEEN")
+        kind = "TEST" if r.tests else "FREE" if r.free else "SEEN"
         out.append(f"\t[UM_NR_{r.name}] = UM_CLASS_{kind},")
     out += ["};", "", "static inline int um_test_holds(unsigned nr, const uint64_t *a)", "{", "\tswitch (nr) {"]
     for r in table.dense:
@@ -276,7 +276,8 @@ add or change one, and `make` checks it.
 **Way** says how it gets there:
 
 * *free*: the filter lets it through; the agent never sees it, it costs what it costs natively plus
-  about 40 ns. *free if ...*: the same, when the filter finds these arguments.
+  about 40 ns. *free if ...*: the same, when the filter finds these arguments. *unless identity*: not in a view
+  with an identity (`--fakeroot`, `--user`).
 * *handler*: the agent decides whether it touches something virtual, and hands it to the kernel if not.
 * *= call(...)*: the same as that call.
 * *realfd*: handed to the kernel if the descriptor is real; a virtual one gives the errno, or goes to the

@@ -5,6 +5,9 @@ The program, in this order (see docs/design.md, section 8): architecture; x32; a
 ranges of numbers, whose leaves for `free` allow at once (the kernel remembers such numbers and does not
 run the filter for them again, but only if nothing else than architecture and number was looked at); the
 tests on arguments; last the instruction pointer, whose bounds are patched in at run time.
+
+A process with an identity of its own (kernel/cred.h) has one more on top of it, um_identity[], that lets
+through by number all but the calls about users and groups.
 """
 AGENT_HIGH = (0x7E8F, 0x7E9F)    # high halves of the agent's addresses, and 4 GiB below them
 DEBUG_NR = 0x756E               # UM_NR_DEBUG: stops for who traces the process, ENOSYS if nobody does
@@ -37,24 +40,22 @@ HEAD = """\
 
 BUILD = """\
 /*
- * Fills prog with the filter of an agent whose text is [text_start, text_end), within one block of 4 GiB.
+ * Fills prog with the {what} of an agent whose text is [text_start, text_end), within one block of 4 GiB.
  * Returns its length, -ENOSPC if max is too small, or -EINVAL.
  */
-static inline int um_filter_build(struct sock_filter *prog, int max, uint64_t text_start, uint64_t text_end)
+static inline int {name}_build(struct sock_filter *prog, int max, uint64_t text_start, uint64_t text_end)
 {
-	if (max < UM_FILTER_LEN)
+	if (max < {NAME}_LEN)
 		return -ENOSPC;
 	if (text_start >= text_end || text_start >> 32 != text_end >> 32)
 		return -EINVAL;
-	for (int i = 0; i < UM_FILTER_LEN; i++)
-		prog[i] = um_filter[i];
-	prog[UM_FILTER_HIGH].k = (uint32_t)(text_start >> 32);
-	prog[UM_FILTER_START].k = (uint32_t)text_start;
-	prog[UM_FILTER_END].k = (uint32_t)text_end;
-	return UM_FILTER_LEN;
+	for (int i = 0; i < {NAME}_LEN; i++)
+		prog[i] = {name}[i];
+	prog[{NAME}_HIGH].k = (uint32_t)(text_start >> 32);
+	prog[{NAME}_START].k = (uint32_t)text_start;
+	prog[{NAME}_END].k = (uint32_t)text_end;
+	return {NAME}_LEN;
 }
-
-#endif
 """
 
 
@@ -116,18 +117,22 @@ class Program:
 def action_of(row):
     if row.tests:
         return f"test_{row.name}"
-    return "allow" if row.kind == "free" else "ip"
+    return "allow" if row.free else "ip"
 
 
-def ranges(table):
+def identity_action(row):
+    return "ip" if row.identity else "allow"
+
+
+def ranges(table, action_of=action_of, beyond="ip"):
     """[(first number, action)], neighbours of one action joined; beyond the table: ip."""
     actions = {r.nr: action_of(r) for r in table.dense}
     result = []
     for nr in range(table.nr_max + 2):
-        action = actions.get(nr, "ip")
+        action = actions.get(nr, beyond)
         if not result or result[-1][1] != action:
             result.append((nr, action))
-    return result + [(DEBUG_NR, "debug"), (DEBUG_NR + 1, "ip")]
+    return result
 
 
 def tree(p, leaves):
@@ -180,27 +185,7 @@ def emit_test(p, test, fail):
     p.label(good)
 
 
-def program(table):
-    p = Program()
-    p.load("UM_BPF_ARCH")
-    p.jump("JEQ", "AUDIT_ARCH_X86_64", "native", None)
-    p.label("foreign")
-    p.ret("SECCOMP_RET_TRAP")
-    p.label("native")
-    p.load("UM_BPF_NR")
-    p.jump("JGE", f"0x{X32_BIT:x}", None, "tree", "x32")
-    p.ret("SECCOMP_RET_TRAP")
-    p.label("tree")
-    tree(p, ranges(table))
-    for row in table.dense:
-        if row.tests:
-            p.label(f"test_{row.name}")
-            fail = f"fail_{row.name}"
-            for test in row.tests:
-                emit_test(p, test, fail)
-            p.ret("SECCOMP_RET_ALLOW")
-            p.label(fail)
-            p.goto("ip")
+def by_pointer(p):
     p.label("ip")
     p.load("UM_BPF_IP_HIGH", "from the agent?")
     p.label("HIGH")
@@ -213,13 +198,52 @@ def program(table):
     p.ret("SECCOMP_RET_ALLOW")
     p.label("trap")
     p.ret("SECCOMP_RET_TRAP")
+
+
+def identity(table):
+    p = Program()
+    p.load("UM_BPF_NR")
+    tree(p, ranges(table, identity_action, "allow"))
+    by_pointer(p)
     return p
 
 
+def program(table):
+    p = Program()
+    p.load("UM_BPF_ARCH")
+    p.jump("JEQ", "AUDIT_ARCH_X86_64", "native", None)
+    p.label("foreign")
+    p.ret("SECCOMP_RET_TRAP")
+    p.label("native")
+    p.load("UM_BPF_NR")
+    p.jump("JGE", f"0x{X32_BIT:x}", None, "tree", "x32")
+    p.ret("SECCOMP_RET_TRAP")
+    p.label("tree")
+    tree(p, ranges(table) + [(DEBUG_NR, "debug"), (DEBUG_NR + 1, "ip")])
+    for row in table.dense:
+        if row.tests:
+            p.label(f"test_{row.name}")
+            fail = f"fail_{row.name}"
+            for test in row.tests:
+                emit_test(p, test, fail)
+            p.ret("SECCOMP_RET_ALLOW")
+            p.label(fail)
+            p.goto("ip")
+    by_pointer(p)
+    return p
+
+
+def array(p, name, what):
+    upper = name.upper()
+    build = BUILD
+    for key, value in (("what", what), ("name", name), ("NAME", upper)):
+        build = build.replace(f"{{{key}}}", value)
+    out = [f"static const struct sock_filter {name}[] = {{"] + p.lines()
+    out += ["};", "", f"#define {upper}_LEN\t{len(p.code)}"]
+    out += [f"#define {upper}_{label}\t{p.labels[label]}" for label in ("HIGH", "START", "END")]
+    return "\n".join(out) + "\n\n" + build + "\n"
+
+
 def header(table):
-    p = program(table)
-    out = [HEAD, "static const struct sock_filter um_filter[] = {"]
-    out += p.lines()
-    out += ["};", "", f"#define UM_FILTER_LEN\t{len(p.code)}"]
-    out += [f"#define UM_FILTER_{name}\t{p.labels[name]}" for name in ("HIGH", "START", "END")]
-    return "\n".join(out) + "\n\n" + BUILD
+    return (HEAD + "\n" + array(program(table), "um_filter", "filter") +
+            array(identity(table), "um_identity", "filter on top of it for who has an identity,") + "#endif\n")

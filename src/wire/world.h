@@ -10,10 +10,13 @@
  *	UM_OFF_VIEW(v)		struct um_view_slot, then	written by the monitor only,
  *				two rings of snapshots		mapped read-only in guests
  *	UM_OFF_PREPARED		text of common libraries	written by the monitor before it is ready
+ *	UM_OFF_VSTAT		struct um_vtable		virtual attributes of real files (wire/vstat.h):
+ *								mapped and written by guests with an identity
  *	UM_OFF_SERVER(s)	struct um_server, then slots	mapped by clients and by the server
  *
  * One writer: the monitor writes everything here but (a) `links`, a counter that guests only ever
- * increment (they map the header once more for that, and most never do), and (b) the words of a server's area whose owner wire/channel.h names.
+ * increment, and `vstat_used` (they map the header once more for that, and most never do), (b) the words of a server's area whose owner wire/channel.h names,
+ * and (c) the table of virtual attributes, whose lock says who writes.
  *
  * The file is also what the carriers of virtual files are opened on (an open file description of its
  * own, see kernel/file.h): an OFD write lock at offset UM_LOCK(server, handle) lives exactly as long as
@@ -23,6 +26,7 @@
 #define UM_WIRE_WORLD_H
 
 #include <stdint.h>
+#include "vstat.h"
 
 #define UM_WORLD_MAGIC		0x31646c726f774d55ULL	/* "UMworld1" */
 #define UM_WORLD_VERSION	1u
@@ -73,6 +77,9 @@ struct um_prepared {
 	char	 path[128];		/* of the file: for those who look at a process's mappings */
 };
 
+/* Virtual attributes: owners, modes, devices that files of the kernel's are given in a view with an identity. */
+#define UM_OFF_VSTAT		(3ULL << 30)
+
 struct um_world {
 	uint64_t magic;
 	uint32_t version;
@@ -84,6 +91,7 @@ struct um_world {
 	uint32_t log;		/* 1: guests write diagnostics to the log */
 	uint32_t patch_after;	/* a site is patched at this many traps; 0 = never */
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
+	uint32_t vstat_used;	/* 1: something was once written to the table at UM_OFF_VSTAT, by any guest */
 	uint64_t boot_ns;	/* CLOCK_MONOTONIC at creation: a name for this world, with monitor_pid */
 	char	 umview_path[256];	/* the umview binary: what an exec of fusermount in the view runs */
 	struct um_prepared prepared[UM_PREPARED];
@@ -114,7 +122,8 @@ static inline uint32_t um_snapshot_limit(uint32_t k)
 }
 _Static_assert(UM_SMALL_RING + UM_RING * UM_SMALL_SIZE <= UM_LARGE_RING, "wire");
 _Static_assert(UM_OFF_VIEW(UM_VIEWS) <= UM_OFF_PREPARED, "wire");
-_Static_assert(UM_OFF_PREPARED + UM_PREPARED * UM_PREPARED_SPAN <= UM_OFF_SERVERS, "wire");
+_Static_assert(UM_OFF_PREPARED + UM_PREPARED * UM_PREPARED_SPAN <= UM_OFF_VSTAT, "wire");
+_Static_assert(UM_OFF_VSTAT + (256ULL << 20) <= UM_OFF_SERVERS, "wire");	/* um_vtable_size(UM_VSTAT_RECORDS) is 80 MiB */
 
 /*
  * A snapshot: this header, the mounts (by rank), the hash table, the strings.  All offsets are

@@ -78,6 +78,8 @@ MISTAKES = [
     ("a test of what is no argument", MUNMAP, MUNMAP.replace("if addr", "if where"), "`where` is no argument"),
     ("a test the filter cannot make", MUNMAP, MUNMAP.replace("not agent", "looks odd"), "is no test"),
     ("a test of the wrong width", MUNMAP, MUNMAP.replace("size length", "int length"), "needs an argument of 64 bits"),
+    ("else without a test", GETPID, GETPID.replace("free", "free, else handler"), "needs a test"),
+    ("an identity without a handler", GETPID, GETPID.replace("free", "free unless identity, else pass"), "needs a test"),
     ("two arguments of one name", READ, READ.replace("size count)", "size buf)"), "two arguments of one name"),
 ]
 

@@ -54,6 +54,10 @@ static const struct {
 	{ { "umview", "--chdir", "/x", "pwd" }, ACT_RUN, 0, 1, "pwd" },
 	{ { "umview", "--chdir", "/x", "--inside-exec", "--", "ls" }, ACT_INSIDE_EXEC, 0, 1, "ls" },
 	{ { "umview", "-" }, ACT_RUN, 0, 1, "-" },
+	{ { "umview", "--fakeroot", "id" }, ACT_RUN, 0, 1, "id" },
+	{ { "umview", "--user", "1:2:3,4", "--fakeroot-save=f", "id" }, ACT_RUN, 0, 1, "id" },
+	{ { "umview", "su", "-c", "id" }, ACT_SUBCOMMAND, 0, 3, "su" },
+	{ { "umview", "--fakeroot", "--", "su" }, ACT_RUN, 0, 1, "su" },
 };
 
 static void test_good(void)
@@ -90,6 +94,8 @@ static const struct {
 	{ { "umview", "--patch-after", "many" }, "--patch-after: many: a number from 0 (never) to 1000000" },
 	{ { "umview", "--trace", "ls" }, "ls is a command of umview and takes no start options; to run a program "
 					 "of that name: umview OPTION... -- ls" },
+	{ { "umview", "--fakeroot", "--user", "1:1" }, "--fakeroot and --user: give one of them, once" },
+	{ { "umview", "--fakeroot-save", "f" }, "--fakeroot-load and --fakeroot-save go with --fakeroot or --user" },
 	{ { "umview", "--json", "sh" }, "--json belongs to umview ls and to --probe; try umview ls --json" },
 };
 

@@ -11,6 +11,7 @@ static void round_trip(void)
 		.first = true, .image_fd = 1023, .world_fd = 1022, .view = 7, .epoch = UINT32_MAX, .server = 1,
 		.umask = 0277, .ignored = 1ull << 63 | 5, .sigsys_blocked = true, .prog_fd = 3, .interp_fd = -1, .hold_fd = 1001,
 		.guard = 5, .guard_fd = 9,
+		.ident = "0:0:0", .cred = "1,2,3",
 		.fds = "4:2:17:x", .cwd = "/a b/100%\n\tend", .exe = "/usr/bin/with space=and equal",
 	}, b;
 
@@ -31,6 +32,8 @@ static void round_trip(void)
 	is_int(b.hold_fd, 1001, "what keeps the mount busy");
 	is_int(b.guard, 5, "what there is of filters");
 	is_int(b.guard_fd, 9, "the filters");
+	is_str(b.cred, a.cred, "an identity");
+	ok(!b.ident, "who the first was said to be does not matter any more");
 	is_str(b.fds, a.fds, "descriptors");
 	is_str(b.cwd, a.cwd, "a directory with blanks, percent, newline");
 	is_str(b.exe, a.exe, "a program with a blank and an equals sign");

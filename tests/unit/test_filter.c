@@ -4,6 +4,7 @@
  * and instruction pointers, against the table's classes as C (classes.h).
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -224,6 +225,31 @@ static void test_build(void)
 	ok(UM_FILTER_LEN <= 4096, "short enough for the kernel");
 }
 
+/* The filter for who has an identity: it sees the calls about users and groups, and prctl, by number alone. */
+static void test_identity(void)
+{
+	struct sock_filter plain[4096];
+	int n = length, looked, bad = 0, seen = 0;
+
+	memcpy(plain, prog, sizeof(plain));
+	length = um_identity_build(prog, 4096, START, END);
+	for (int nr = 0; nr < 1000; nr++) {
+		struct seccomp_data d = { .arch = AUDIT_ARCH_X86_64, .nr = nr, .instruction_pointer = 0x401000 };
+		bool ids = (nr >= UM_NR_setreuid && nr <= UM_NR_getresgid) || nr == UM_NR_getuid ||
+			   (nr >= UM_NR_getgid && nr <= UM_NR_getegid) || nr == UM_NR_setfsuid || nr == UM_NR_setfsgid ||
+			   nr == UM_NR_capget || nr == UM_NR_capset || nr == UM_NR_prctl;
+		int action = run(&d, &looked);
+
+		bad += action != (ids ? TRAP : ALLOW) || (!ids && looked);
+		seen += ids;
+		d.instruction_pointer = START + 8;
+		bad += run(&d, &looked) != ALLOW;
+	}
+	is_int(bad, 0, "with an identity %d calls are seen, the others are free by number", seen);
+	memcpy(prog, plain, sizeof(plain));
+	length = n;
+}
+
 /* The kernel itself must take it; what is free must go on to work. */
 static void test_kernel(void)
 {
@@ -261,6 +287,7 @@ int main(void)
 	plan(0);
 	length = um_filter_build(prog, 4096, START, END);
 	test_build();
+	test_identity();
 	test_tests();
 	test_numbers();
 	test_strange();

@@ -23,8 +23,9 @@
 
 /* struct process */
 #define PROCESS_WATCH		32
-#define WATCH_FD		0x100ffff	/* any reason at all, and virtual descriptors */
-#define WATCH_FD_TABLE		0x101ffff	/* and descriptors with hints */
+#define WATCH_FD		0x100fdff	/* any reason at all, and virtual descriptors */
+#define WATCH_FD_TABLE		0x101fdff	/* and descriptors with hints */
+#define WATCH_FD_OWNER		0x100ffff	/* ... and identities */
 
 /* a task's region: saved vector state, agent's stack, task, alternate signal stack.  The task stands right
  * above the stack's top, so that a short call touches one page.  All but the first two count from the task. */

@@ -81,6 +81,7 @@ long spot_look(struct where *w, struct spot **out)
 	if (!s)
 		return c ? -ENOMEM : error;
 	s->t = w->t;
+	s->w = w;
 	s->c = c;
 	error = spot_fill(w, s);
 	if (!error && w->trailing && spot_exists(s) && !S_ISDIR(spot_stat(s)->st_mode))
@@ -121,17 +122,33 @@ struct making {
 	const char *text;
 };
 
-static long make_at(struct task *t, const struct making *m, const char *path)
+void spot_at(struct spot *s, const char *path)
 {
+	struct where *w = s->w;
+
+	memcpy(w->path, path, strlen(path) + 1);
+	w->len = strlen(path);
+	w->dfd = AT_FDCWD;
+	w->upath = (gaddr)w->path;
+	w->fast = false;
+}
+
+static long make_at(struct spot *s, const struct making *m, const char *path)
+{
+	struct where *w = s->w;
+
+	spot_at(s, path);
 	switch (m->type) {
 	case 0:
-		return kernel_call(t, __NR_openat, AT_FDCWD, path, m->flags | O_CREAT, m->mode);
+		w->bind = w->cow;
+		w->bound = (uint32_t)strlen(s->c->tree);
+		return real_fs.open(w, m->flags | O_CREAT, m->mode);
 	case S_IFDIR:
-		return kernel_call(t, __NR_mkdirat, AT_FDCWD, path, m->mode);
+		return real_fs.mkdir(w, m->mode);
 	case S_IFLNK:
-		return kernel_call(t, __NR_symlinkat, m->text, AT_FDCWD, path);
+		return real_fs.symlink(w, m->text);
 	default:
-		return kernel_call(t, __NR_mknodat, AT_FDCWD, path, m->mode, m->dev);
+		return real_fs.mknod(w, m->mode, m->dev);
 	}
 }
 
@@ -143,7 +160,7 @@ static long make_instead(struct spot *s, const struct making *m)
 	long r = work ? cow_work_path(s->t, s->c, work) : -ENOMEM, e = 0;
 
 	if (!r)
-		r = make_at(s->t, m, work);
+		r = make_at(s, m, work);
 	if (r < 0) {
 		heap_free(work);
 		return r;
@@ -172,10 +189,10 @@ static long make_new(struct spot *s, const struct making *m)
 		if (!look(s->up, &st) && cow_is_whiteout(AT_FDCWD, s->up, &st))
 			r = make_instead(s, m);
 		else
-			r = make_at(s->t, m, s->up);
+			r = make_at(s, m, s->up);
 		cow_unlock(s->c);
 	} else {
-		r = make_at(s->t, m, s->up);
+		r = make_at(s, m, s->up);
 		if (r >= 0 && m->type == S_IFDIR)
 			cow_set_opaque(s->t, s->c, s->up);
 	}
@@ -243,24 +260,19 @@ long cow_prepare(struct where *w)
 
 /* ---- open ------------------------------------------------------------------------------------------------- */
 
-/* A descriptor of something in the tree: the kernel knows it by another path than the view. */
-static long opened(struct where *w, const struct spot *s, long fd)
+/* It is in the tree now. */
+static long open_copied(struct spot *s, int flags, unsigned mode)
 {
-	if (fd >= 0) {
-		w->bind = w->cow;
-		w->bound = (uint32_t)strlen(s->c->tree);
-		where_opened(w, (int)fd);
-	}
-	return fd;
-}
+	struct where *w = s->w;
 
-static long open_copied(struct where *w, struct spot *s, int flags, unsigned mode)
-{
-	return opened(w, s, kernel_call(w->t, __NR_openat, AT_FDCWD, s->up, flags, mode));
+	spot_at(s, s->up);
+	w->bind = w->cow;	/* the kernel knows it by another path than the view */
+	w->bound = (uint32_t)strlen(s->c->tree);
+	return real_fs.open(w, flags, mode);
 }
 
 /* It is there, and only below. */
-static long open_below(struct where *w, struct spot *s, int flags, unsigned mode)
+static long open_below(struct spot *s, int flags, unsigned mode)
 {
 	unsigned type = s->low_st.st_mode & S_IFMT;
 	bool tmpfile = (flags & O_TMPFILE) == O_TMPFILE;
@@ -268,11 +280,11 @@ static long open_below(struct where *w, struct spot *s, int flags, unsigned mode
 
 	if (!(type == S_IFDIR && tmpfile) && (type != S_IFREG || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) ||
 					      flags & O_DIRECTORY))
-		return kernel_call(w->t, __NR_openat, AT_FDCWD, s->low, flags, mode);
+		return kernel_call(s->t, __NR_openat, AT_FDCWD, s->low, flags, mode);
 	r = type == S_IFDIR ? 0 : writable(s);
 	if (!r)
-		r = cow_copy_up(w->t, s->c, s->rel, flags & O_TRUNC);
-	return r ? r : open_copied(w, s, flags, mode);
+		r = cow_copy_up(s->t, s->c, s->rel, flags & O_TRUNC);
+	return r ? r : open_copied(s, flags, mode);
 }
 
 static long cow_open(struct where *w, int flags, unsigned mode)
@@ -287,11 +299,11 @@ static long cow_open(struct where *w, int flags, unsigned mode)
 	if (r)
 		return r;
 	if (s->has_up)
-		r = open_copied(w, s, flags, mode);
+		r = open_copied(s, flags, mode);
 	else if (spot_exists(s))
-		r = open_below(w, s, flags, mode);
+		r = open_below(s, flags, mode);
 	else if (flags & O_CREAT && (flags & O_TMPFILE) != O_TMPFILE)
-		r = w->trailing ? -EISDIR : opened(w, s, make_new(s, &m));
+		r = w->trailing ? -EISDIR : make_new(s, &m);
 	else
 		r = -ENOENT;
 	spot_done(s);
@@ -320,7 +332,7 @@ static long to_tree(struct where *w, enum need need, bool empty)
 	if (!r && !s->has_up)
 		r = cow_copy_up(w->t, s->c, s->rel, empty);
 	if (!r)
-		memcpy(w->path, s->up, strlen(s->up) + 1);
+		spot_at(s, s->up);
 	spot_done(s);
 	return r;
 }

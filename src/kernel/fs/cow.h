@@ -11,6 +11,7 @@
 /* A place in a session, as it is when an operation looks at it. */
 struct spot {
 	struct task *t;
+	struct where *w;
 	struct cow *c;
 	bool has_up, has_low;		/* something is there in the tree; below, and not hidden by a directory above it */
 	bool white;			/* a whiteout is */
@@ -31,6 +32,9 @@ static inline bool place_is_own(const struct where *w)
 {
 	return w->cow_state == COW_UPPER && !w->cow_below;
 }
+
+/* The operation of real_fs that follows is to be about this path. */
+void spot_at(struct spot *s, const char *path);
 
 /* Anything a guest would see there. */
 static inline bool spot_exists(const struct spot *s)

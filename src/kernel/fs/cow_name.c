@@ -6,6 +6,7 @@
  * moved (EXDEV, as with overlayfs that may not redirect): mv(1) and its kin copy it then.
  */
 #include "cow.h"
+#include "ident.h"
 #include "real.h"
 #include <linux/fs.h>
 
@@ -78,7 +79,8 @@ static long remove_locked(struct spot *s, int flags)
 
 static long remove_name(struct spot *s, int flags)
 {
-	bool dir = S_ISDIR(spot_stat(s)->st_mode);
+	bool dir = S_ISDIR(spot_stat(s)->st_mode), forget;
+	struct stat st;
 	long r = 0;
 
 	if (dir != !!(flags & AT_REMOVEDIR))
@@ -89,11 +91,15 @@ static long remove_name(struct spot *s, int flags)
 		r = spot_place(s);
 	if (r)
 		return r;
+	spot_at(s, s->up);
+	forget = s->has_up && ident_will_go(s->w, &st);
 	cow_lock(s->t, s->c);
 	r = remove_locked(s, flags);
 	if (!r && s->has_up)
 		spot_forget(s, &s->up_st);
 	cow_unlock(s->c);
+	if (!r && forget)
+		ident_gone(s->t, &st);
 	if (!r && (dir || S_ISLNK(spot_stat(s)->st_mode)))
 		view_links_changed(s->t);
 	return r;
@@ -341,8 +347,9 @@ static long exchange_spots(struct spot *a, struct spot *b)
 
 static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 {
-	bool dir = S_ISDIR(spot_stat(from)->st_mode);
+	bool dir = S_ISDIR(spot_stat(from)->st_mode), forget;
 	long r = rename_verdict(from, to, flags);
+	struct stat st;
 
 	if (r || !strcmp(from->rel, to->rel))
 		return r;
@@ -357,11 +364,15 @@ static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 		r = spot_place(to);
 	if (r)
 		return r;
+	spot_at(to, to->up);
+	forget = to->has_up && ident_will_go(to->w, &st);
 	cow_lock(from->t, from->c);
 	r = move_locked(from, to);
 	if (!r && to->has_up)
 		spot_forget(to, &to->up_st);
 	cow_unlock(from->c);
+	if (!r && forget)
+		ident_gone(to->t, &st);
 	return r;
 }
 

@@ -4,9 +4,10 @@
  *
  * Our handlers of SIGSYS, SIGSEGV and SIGBUS are not the guest's: what it does with these three, the agent
  * knows (without asking, it handles none of them).  Everything else about signals is the kernel's already.  So it
- * is with seccomp and no_new_privs: kernel/guard.h.
+ * is with seccomp and no_new_privs (kernel/guard.h), and with users, groups and capabilities (kernel/cred.h).
  */
 #include "proc.h"
+#include "../cred.h"
 #include "../guard.h"
 #include "../../agent/signal.h"
 #include "../../arch/x86_64/offsets.h"
@@ -106,17 +107,17 @@ static bool guest_seccomp(const struct made *m, struct seccomp *s)
 }
 
 /*
- * Seccomp, and Seccomp_filters since Linux 5.9.  One filter in the kernel is ours, more as soon as the guest has some
+ * Seccomp, and Seccomp_filters since Linux 5.9.  One filter in the kernel is ours, with an identity two, more as soon as the guest has some
  * of its own, which are not there: then it knows better.
  */
-static void seccomp_lines(struct made *m, const char *mode, const struct seccomp *guest)
+static void seccomp_lines(struct made *m, const char *mode, const struct seccomp *guest, long ours)
 {
 	long was = text_number(&mode), filters = 1;
 	const char *value = NULL, *line = made_line(m);
 
 	if (line && (value = value_of(line, "Seccomp_filters")))
 		filters = text_number(&value);
-	filters = guest && guest->caught ? (long)guest->filters : filters > 1 ? filters - 1 : 0;
+	filters = guest && guest->caught ? (long)guest->filters : filters > ours ? filters - ours : 0;
 	if (guest)
 		was = (long)guest->mode;
 	else if (!filters)
@@ -128,9 +129,63 @@ static void seccomp_lines(struct made *m, const char *mode, const struct seccomp
 		made_copy(m, line);
 }
 
+/* ---- users and groups: of a thread with an identity -------------------------------------------------------- */
+
+/* What that thread believes to be, or NULL; to be freed. */
+static struct cred *guest_cred(const struct made *m)
+{
+	struct cred head, *c;
+	struct task t;
+
+	if (!find_task(m, &t) || !t.cred || !peer_read(m->hit.pid, t.cred, &head, sizeof head) || head.ngroups > UM_NGROUPS)
+		return NULL;
+	c = heap_alloc(sizeof head + head.ngroups * sizeof *head.groups);
+	if (!c || peer_read(m->hit.pid, t.cred, c, sizeof head + head.ngroups * sizeof *head.groups))
+		return c;
+	heap_free(c);
+	return NULL;
+}
+
+static void ids_line(struct made *m, const char *key, const struct cred_ids *i)
+{
+	made_format(m, "%s:\t%u\t%u\t%u\t%u\n", key, i->real, i->effective, i->saved, i->fs);
+}
+
+static void groups_line(struct made *m, const struct cred *c)
+{
+	made_format(m, "Groups:\t");
+	for (uint32_t i = 0; i < c->ngroups; i++)
+		made_format(m, "%u ", c->groups[i]);
+	made_put(m, c->ngroups ? "\n" : " \n", c->ngroups ? 1 : 2);
+}
+
+static bool cred_line(struct made *m, const char *line, const struct cred *c)
+{
+	const struct { const char *key; uint64_t set; } caps[] = {
+		{ "CapInh", c->inheritable }, { "CapPrm", c->permitted }, { "CapEff", c->effective },
+		{ "CapBnd", c->bounding }, { "CapAmb", c->ambient },
+	};
+
+	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
+		if (value_of(line, caps[i].key)) {
+			made_format(m, "%s:\t%016lx\n", caps[i].key, caps[i].set);
+			return true;
+		}
+	if (value_of(line, "Uid"))
+		ids_line(m, "Uid", &c->uid);
+	else if (value_of(line, "Gid"))
+		ids_line(m, "Gid", &c->gid);
+	else if (value_of(line, "Groups"))
+		groups_line(m, c);
+	else
+		return false;
+	return true;
+}
+
 void made_status(struct made *m)
 {
 	struct masks g = guest_masks(m);
+	struct cred *c = guest_cred(m);
 	struct seccomp s;
 	bool known = guest_seccomp(m, &s);
 
@@ -138,12 +193,13 @@ void made_status(struct made *m)
 		const char *mode = m->begins ? value_of(line, "Seccomp") : NULL;
 
 		if (mode)
-			seccomp_lines(m, mode, known ? &s : NULL);
+			seccomp_lines(m, mode, known ? &s : NULL, c ? 2 : 1);
 		else if (known && m->begins && value_of(line, "NoNewPrivs"))
 			made_format(m, "NoNewPrivs:\t%d\n", s.no_new_privs);
-		else if (!m->begins || !signal_line(m, line, &g))
+		else if (!m->begins || !(signal_line(m, line, &g) || (c && cred_line(m, line, c))))
 			made_copy(m, line);
 	}
+	heap_free(c);
 }
 
 /* ---- stat ------------------------------------------------------------------------------------------------- */

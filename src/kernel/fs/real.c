@@ -13,6 +13,7 @@
  * or link, a second name of a link do that; new directories and everything about files do not, since a
  * remembered prefix consists of directories only and says nothing about names that were not there.
  */
+#include "ident.h"
 #include "real.h"
 #include "sysnr.h"
 #include <linux/fs.h>
@@ -27,6 +28,12 @@ static int at_flags(const struct where *w)
 {
 	return (w->fast || w->flags & WHERE_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) |
 	       (w->flags & WHERE_EMPTY ? AT_EMPTY_PATH : 0);
+}
+
+/* The same for who has an identity. */
+static struct target target(const struct where *w)
+{
+	return (struct target){ w->t, w->dfd, w->upath, at_flags(w) };
 }
 
 long real_check_link(struct where *w)
@@ -46,9 +53,13 @@ long real_check_link(struct where *w)
 
 static long real_stat(struct where *w, gaddr buf)
 {
+	struct target g = target(w);
 	unsigned mode;
-	long r = kernel_call(w->t, __NR_newfstatat, w->dfd, w->upath, buf, at_flags(w));
+	long r;
 
+	if (shows_other(w->t))
+		return ident_stat(&g, must_follow(w), buf);
+	r = kernel_call(w->t, __NR_newfstatat, w->dfd, w->upath, buf, at_flags(w));
 	if (r || !must_follow(w))
 		return r;
 	if (copy_from_guest(w->t, &mode, buf + offsetof(struct stat, st_mode), sizeof mode))
@@ -58,9 +69,12 @@ static long real_stat(struct where *w, gaddr buf)
 
 static long real_statx(struct where *w, int flags, unsigned mask, gaddr buf)
 {
+	struct target g = target(w);
 	uint16_t mode;
 	long r;
 
+	if (shows_other(w->t))
+		return ident_statx(&g, must_follow(w), flags, mask, buf);
 	if (must_follow(w))
 		mask |= STATX_TYPE;
 	r = kernel_call(w->t, __NR_statx, w->dfd, w->upath, flags | at_flags(w), mask, buf);
@@ -93,8 +107,11 @@ static long real_access(struct where *w, int mode, int flags)
 /* fchmodat2 came with Linux 6.6; on a link it says EOPNOTSUPP. */
 static long real_chmod(struct where *w, unsigned mode, int flags)
 {
+	struct target g = target(w);
 	long r;
 
+	if (has_identity(w->t))
+		return ident_chmod(&g, must_follow(w), mode);
 	if (!at_flags(w))
 		return kernel_call(w->t, __NR_fchmodat, w->dfd, w->upath, mode);
 	r = kernel_call(w->t, UM_NR_fchmodat2, w->dfd, w->upath, mode, flags | at_flags(w));
@@ -110,8 +127,12 @@ static long real_chmod(struct where *w, unsigned mode, int flags)
 
 static long real_chown(struct where *w, unsigned uid, unsigned gid)
 {
-	long r = real_check_link(w);
+	struct target g = target(w);
+	long r;
 
+	if (has_identity(w->t))
+		return ident_chown(&g, must_follow(w), uid, gid);
+	r = real_check_link(w);
 	return r ? r : kernel_call(w->t, __NR_fchownat, w->dfd, w->upath, uid, gid, at_flags(w));
 }
 
@@ -171,7 +192,7 @@ static long open_at(struct where *w, int flags, unsigned mode)
 
 static long real_open(struct where *w, int flags, unsigned mode)
 {
-	long fd = open_at(w, flags, mode);
+	long fd = has_identity(w->t) ? ident_open(w, flags, mode, open_at) : open_at(w, flags, mode);
 
 	if (fd >= 0 && (w->bind || (w->below_plain && flags & O_DIRECTORY)))
 		where_opened(w, (int)fd);
@@ -187,12 +208,12 @@ static long real_readlink(struct where *w, gaddr buf, size_t size)
 
 static long real_mkdir(struct where *w, unsigned mode)
 {
-	return kernel_call(w->t, __NR_mkdirat, w->dfd, w->upath, mode);
+	return has_identity(w->t) ? ident_mkdir(w, mode) : kernel_call(w->t, __NR_mkdirat, w->dfd, w->upath, mode);
 }
 
 static long real_mknod(struct where *w, unsigned mode, unsigned dev)
 {
-	return kernel_call(w->t, __NR_mknodat, w->dfd, w->upath, mode, dev);
+	return has_identity(w->t) ? ident_mknod(w, mode, dev) : kernel_call(w->t, __NR_mknodat, w->dfd, w->upath, mode, dev);
 }
 
 /*
@@ -214,9 +235,17 @@ static bool holds_mounts(struct where *w)
 
 static long real_unlink(struct where *w, int flags)
 {
+	struct stat st;
+	bool forget;
+	long r;
+
 	if (flags & AT_REMOVEDIR && holds_mounts(w))
 		return -ENOTEMPTY;
-	return kernel_call(w->t, __NR_unlinkat, w->dfd, w->upath, flags);
+	forget = ident_will_go(w, &st);
+	r = kernel_call(w->t, __NR_unlinkat, w->dfd, w->upath, flags);
+	if (!r && forget)
+		ident_gone(w->t, &st);
+	return r;
 }
 
 static long real_symlink(struct where *w, const char *target)
@@ -225,6 +254,8 @@ static long real_symlink(struct where *w, const char *target)
 
 	if (!r)
 		view_links_changed(w->t);
+	if (!r && has_identity(w->t))
+		ident_symlinked(w);
 	return r;
 }
 
@@ -251,13 +282,18 @@ static long real_link(struct where *from, struct where *to, int flags)
 
 static long real_rename(struct where *from, struct where *to, unsigned flags)
 {
+	struct stat st;
+	bool forget;
 	long r;
 
 	if (holds_mounts(from) || holds_mounts(to))
 		return -EBUSY;
+	forget = !(flags & RENAME_EXCHANGE) && ident_will_go(to, &st);
 	r = kernel_call(from->t, __NR_renameat2, from->dfd, from->upath, to->dfd, to->upath, flags);
 	if (r)
 		return r;
+	if (forget && !ident_stays(to, &st))
+		ident_gone(to->t, &st);
 	if (moves_prefixes(to, true) || (flags & RENAME_EXCHANGE && moves_prefixes(from, true)))
 		view_links_changed(from->t);
 	return 0;

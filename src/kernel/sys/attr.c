@@ -3,6 +3,7 @@
  * Changing attributes: mode, owner, times, size.
  */
 #include "calls.h"
+#include "../fs/ident.h"
 #include <linux/fs.h>
 
 #define AT_FLAGS	(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)
@@ -24,6 +25,28 @@ static struct file *hold_for_change(struct task *t, int fd, long *error)
 
 /* ---- mode and owner --------------------------------------------------------------------------------- */
 
+/* Is this real descriptor one whose attributes may be changed? */
+static bool may_change(int fd)
+{
+	long flags = fd_is_ours(fd) ? -EBADF : raw_syscall(__NR_fcntl, fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_PATH);
+}
+
+static long ident_fchmod(struct task *t, int fd, unsigned mode)
+{
+	struct target g = target_fd(t, fd);
+
+	return may_change(fd) ? ident_chmod(&g, false, mode) : -EBADF;
+}
+
+static long ident_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
+{
+	struct target g = target_fd(t, fd);
+
+	return may_change(fd) ? ident_chown(&g, false, uid, gid) : -EBADF;
+}
+
 long sys_fchmod(struct task *t, int fd, unsigned mode)
 {
 	struct where w;
@@ -32,7 +55,7 @@ long sys_fchmod(struct task *t, int fd, unsigned mode)
 
 	if (!fd_is_virtual(t, fd))
 		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chmod, EPERM, mode, 0)) :
-			r ? r : real_call(t, __NR_fchmod, fd, mode);
+			r ? r : has_identity(t) ? ident_fchmod(t, fd, mode) : real_call(t, __NR_fchmod, fd, mode);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -62,7 +85,7 @@ long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 
 	if (!fd_is_virtual(t, fd))
 		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chown, EPERM, uid, gid)) :
-			r ? r : real_call(t, __NR_fchown, fd, uid, gid);
+			r ? r : has_identity(t) ? ident_fchown(t, fd, uid, gid) : real_call(t, __NR_fchown, fd, uid, gid);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;

@@ -5,6 +5,7 @@
  */
 #include "calls.h"
 #include "../cow.h"
+#include "../fs/ident.h"
 #include "../fs/proc.h"
 #include "../fs/real.h"
 #include <linux/close_range.h>
@@ -46,7 +47,7 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 	struct where w;
 	long r = where_begin(&w, t, dfd, name, open_where((unsigned)flags));
 
-	if (!r && where_is_last(&w, name) && !w.below_plain)
+	if (!r && where_is_last(&w, name) && !w.below_plain && !has_identity(t))
 		return pass_last(t);
 	if (r < 0)
 		return no_path((unsigned)flags, r);

@@ -6,6 +6,7 @@
 #include "handlers.h"
 #include "../../agent/life.h"
 #include "../../agent/signal.h"
+#include "../cred.h"
 #include "../fd.h"
 #include "../path.h"
 #include "seccomp.h"
@@ -82,6 +83,8 @@ long sys_unshare(struct task *t, unsigned long flags)
 
 long sys_prctl(struct task *t, int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
+	long r;
+
 	switch (option) {
 	case PR_GET_SECCOMP:			/* ours does not count */
 		return guard_mode(t);
@@ -93,7 +96,8 @@ long sys_prctl(struct task *t, int option, unsigned long a, unsigned long b, uns
 	case PR_SET_SYSCALL_USER_DISPATCH:
 		return prctl_dispatch(t, a, b, c, d);
 	default:
-		return pass_through(t);
+		r = t->cred ? cred_prctl(t->cred, option, a, b, c, d) : -ENOSYS;
+		return r == -ENOSYS ? pass_through(t) : r;
 	}
 }
 

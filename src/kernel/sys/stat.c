@@ -3,14 +3,24 @@
  * stat, statx, statfs and access.
  */
 #include "calls.h"
+#include "../fs/ident.h"
 
 #define STAT_FLAGS	(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
+
+static long ident_fstat(struct task *t, int fd, gaddr st)
+{
+	struct target g = target_fd(t, fd);
+
+	return fd_is_ours(fd) ? -EBADF : ident_stat(&g, false, st);
+}
 
 long sys_fstat(struct task *t, int fd, gaddr st)
 {
 	struct file *f;
 	long r;
 
+	if (!fd_is_virtual(t, fd) && shows_other(t))
+		return ident_fstat(t, fd, st);
 	if (!fd_is_virtual(t, fd))
 		return t->nr == __NR_fstat ? real_last(t, __NR_fstat, fd, st) : real_call(t, __NR_fstat, fd, st);
 	f = fd_hold(t, fd);
@@ -30,10 +40,10 @@ long sys_newfstatat(struct task *t, int dfd, gaddr name, gaddr st, int flags)
 	if (flags & ~STAT_FLAGS)
 		return -EINVAL;
 	if (names_fd(t, dfd, name, flags))
-		return fd_is_virtual(t, dfd) ? sys_fstat(t, dfd, st) :
+		return fd_is_virtual(t, dfd) || shows_other(t) ? sys_fstat(t, dfd, st) :
 			real_last(t, __NR_newfstatat, dfd, name, st, flags);	/* stat, lstat name no descriptor */
 	r = where_begin(&w, t, dfd, name, where_flags(flags));
-	if (!r && where_is_last(&w, name))
+	if (!r && where_is_last(&w, name) && !shows_other(t))
 		return pass_last(t);
 	while (where_next(&w, &r))
 		r = place_call(&w, stat, EACCES, st);
@@ -52,6 +62,13 @@ static long fd_statx(struct task *t, int fd, gaddr st)
 	return r;
 }
 
+static long ident_fd_statx(struct task *t, int fd, int flags, unsigned mask, gaddr st)
+{
+	struct target g = target_fd(t, fd);
+
+	return fd_is_ours(fd) ? -EBADF : ident_statx(&g, false, flags & AT_STATX_SYNC_TYPE, mask, st);
+}
+
 long sys_statx(struct task *t, int dfd, gaddr name, int flags, unsigned mask, gaddr st)
 {
 	struct where w;
@@ -61,6 +78,7 @@ long sys_statx(struct task *t, int dfd, gaddr name, int flags, unsigned mask, ga
 		return -EINVAL;
 	if (names_fd(t, dfd, name, flags))
 		return fd_is_virtual(t, dfd) ? fd_statx(t, dfd, st) :
+			shows_other(t) ? ident_fd_statx(t, dfd, flags, mask, st) :
 			real_call(t, __NR_statx, dfd, name, flags, mask, st);
 	r = where_begin(&w, t, dfd, name, where_flags(flags));
 	while (where_next(&w, &r))

@@ -6,8 +6,10 @@
  * programs that use it are umview's own commands (src/monitor/client.c), but any guest may: everything is
  * checked, and nothing in it gives more rights than the guest has.
  */
+#include "../cred.h"
 #include "../task.h"
 #include "../view.h"
+#include "../../agent/catch.h"
 #include "../../agent/channel.h"
 #include "../../agent/heap.h"
 #include "handlers.h"
@@ -260,6 +262,29 @@ static long call_servant(struct task *t, uint32_t flags, gaddr buf, unsigned lon
 	return call_for_data(t, UM_CTL_SERVANT, flags, 0, 0);
 }
 
+/* Anybody may be anybody here: to the kernel he remains who he is. */
+static long call_identity(struct task *t, gaddr text)
+{
+	char line[UM_CRED_TEXT];
+	long r = string_from_guest(t, line, text, sizeof line);
+	struct cred *c, *old = t->cred;
+
+	if (r < 0)
+		return r;
+	c = cred_login(line, old);
+	if (!c)
+		return -EINVAL;
+	r = old ? 0 : catch_identity();
+	if (r < 0) {
+		heap_free(c);
+		return r;
+	}
+	__atomic_fetch_or(&process.watch, WATCH_IDENTITY, __ATOMIC_RELAXED);
+	t->cred = c;
+	heap_free(old);
+	return 0;
+}
+
 long sys_um_call(struct task *t, unsigned long op, unsigned long a, unsigned long b, unsigned long c)
 {
 	switch (op) {
@@ -270,6 +295,7 @@ long sys_um_call(struct task *t, unsigned long op, unsigned long a, unsigned lon
 	case UM_CALL_SERVER_LOG:	return call_for_data(t, UM_CTL_LOG_READ, 0, a, b);
 	case UM_CALL_SERVANT:		return call_servant(t, a, b, c);
 	case UM_CALL_MOUNTS:		return call_mounts(t, a, b);
+	case UM_CALL_IDENTITY:		return call_identity(t, a);
 	default:			return -ENOSYS;
 	}
 }
