@@ -17,6 +17,7 @@
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
 #include "../kernel/path.h"
+#include "../kernel/view.h"
 #include <linux/auxvec.h>
 #include <linux/fcntl.h>
 #include <linux/filter.h>
@@ -163,6 +164,8 @@ _Noreturn void agent_start(uint64_t *sp)
 	}
 	if (b.ident || b.cred)
 		take_identity(t, &b, &s);
+	if (view_has(UM_MOUNT_COW))
+		process.watch |= WATCH_IDENTITY;
 	if (b.fds)
 		files_restore(t->files, b.fds);
 	if (b.cwd)

@@ -39,6 +39,8 @@ int walk_enter_cow(struct walk *k, const struct mount *m)
 		.cow_pure = k->pure, .cow_cut = k->len, .cow_known = true,
 	};
 	k->pure = k->anchored = false;
+	if (!(process.watch & WATCH_IDENTITY))		/* fstat() has to show what copies are copies of */
+		__atomic_fetch_or(&process.watch, WATCH_IDENTITY, __ATOMIC_ACQ_REL);
 	return walk_behind(k, m);
 }
 

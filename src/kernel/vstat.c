@@ -46,16 +46,6 @@ static uint32_t bucket_of(const struct vtable *vt, uint64_t dev, uint64_t ino)
 	return (uint32_t)(h >> 32) & (vt->buckets - 1);
 }
 
-void vtable_format(void *base, uint32_t records)
-{
-	struct um_vtable *head = base;
-
-	head->capacity = records;
-	head->buckets = records;
-	head->records_at = (uint32_t)um_vtable_records_at(records);
-	__atomic_store_n(&head->magic, UM_VSTAT_MAGIC, __ATOMIC_RELEASE);
-}
-
 int vtable_attach(struct vtable *vt, void *base, uint64_t size)
 {
 	const struct um_vtable *head = base;

@@ -16,10 +16,7 @@ struct vtable {
 	uint32_t capacity, buckets;	/* checked once: the table itself is not believed afterwards */
 };
 
-/* Makes an empty table of so many records (a power of two) out of um_vtable_size() zero bytes. */
-void vtable_format(void *base, uint32_t records);
-
-/* Uses the table that is mapped at base, size bytes of it.  0, or -EINVAL if it is none. */
+/* Uses the table (um_vtable_format() has made it) that is mapped at base, size bytes of it.  0, or -EINVAL if it is none. */
 int vtable_attach(struct vtable *vt, void *base, uint64_t size);
 
 /* Was there ever anything in it? */

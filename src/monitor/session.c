@@ -137,9 +137,7 @@ static int make_inodes(const struct making *m)
 
 	if (!t)
 		return -1;
-	t->capacity = t->buckets = UM_VSTAT_RECORDS;
-	t->records_at = (uint32_t)um_vtable_records_at(UM_VSTAT_RECORDS);
-	t->magic = UM_VSTAT_MAGIC;
+	um_vtable_format(t, UM_VSTAT_RECORDS);
 	munmap(t, size);
 	return 0;
 }

@@ -76,6 +76,17 @@ static inline uint64_t um_vtable_size(uint32_t records)
 	return (um_vtable_records_at(records) + (uint64_t)records * sizeof(struct um_vstat_record) + 4095) & ~4095ULL;
 }
 
+/* Makes an empty table of so many records out of um_vtable_size() zero bytes. */
+static inline void um_vtable_format(void *base, uint32_t records)
+{
+	struct um_vtable *head = (struct um_vtable *)base;
+
+	head->capacity = records;
+	head->buckets = records;
+	head->records_at = (uint32_t)um_vtable_records_at(records);
+	__atomic_store_n(&head->magic, UM_VSTAT_MAGIC, __ATOMIC_RELEASE);
+}
+
 _Static_assert(sizeof(struct vstat) == 48, "wire");
 _Static_assert(sizeof(struct um_vstat_record) == 72, "wire");
 _Static_assert(sizeof(struct um_vtable) == 56, "wire");
