@@ -41,6 +41,13 @@ struct tracee {
 	struct user_regs regs;	/* the kernel's, in this stop */
 };
 
+/* Is ptrace the kernel's?  Where every call traps, a call that was stopped on its way would be waited for in vain
+ * (docs/limits.md). */
+static inline bool ptrace_is_plain(void)
+{
+	return !process.world->patch_after || process.world->plain_ptrace;
+}
+
 /* The record of a thread that we may trace.  tracee_new() makes a new one. */
 struct tracee *tracee_find(int tid);
 struct tracee *tracee_new(int tid, uint32_t options);

@@ -350,7 +350,7 @@ bool tracee_stopped(int tid, int *status)
 	struct tracee *c = tracee_find(tid);
 	struct user_regs regs;
 
-	if (tracee_ptrace(PTRACE_GETREGS, tid, 0, (unsigned long)&regs) < 0)
+	if (ptrace_is_plain() || tracee_ptrace(PTRACE_GETREGS, tid, 0, (unsigned long)&regs) < 0)
 		return true;			/* not ours */
 	if (!c && !(c = adopt(tid)))
 		return true;

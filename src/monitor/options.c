@@ -164,6 +164,13 @@ static int opt_patch_after(struct parser *p, char **v)
 	return 0;
 }
 
+static int opt_plain_ptrace(struct parser *p, char **v)
+{
+	(void)v;
+	p->o->plain_ptrace = true;
+	return 0;
+}
+
 static int opt_tier(struct parser *p, char **v)
 {
 	int tier = tier_by_name(v[0]);
@@ -226,6 +233,7 @@ static const struct option_rule {
 	{ "--log", WORD_OPTIONAL, "", opt_log },
 	{ "--kill-on-exit", 0, "", opt_kill },
 	{ "--patch-after", 1, "N", opt_patch_after },
+	{ "--plain-ptrace", 0, "", opt_plain_ptrace },
 	{ "--tier", 1, "patch or trap", opt_tier },
 	{ "--json", 0, "", opt_json },
 	{ "--probe", 0, "", opt_probe },

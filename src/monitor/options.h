@@ -37,6 +37,7 @@ struct options {
 	const char *trace_file, *log_file;	/* NULL: stderr */
 	bool kill_on_exit;
 	unsigned patch_after;
+	bool plain_ptrace;
 	enum tier tier;			/* TIER_NONE: not named */
 	bool json;
 	int argc;			/* COMMAND, or the subcommand with its arguments; may be 0 */

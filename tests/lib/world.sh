@@ -21,6 +21,7 @@ world=$1
 program=$(realpath "$2")
 pattern=${3-}
 name=$(basename "$program")
+read -ra options < <(sed -n 's/^ \* GUEST_OPTIONS: //p' "$here/../guest/$name.c")
 PATH=$PATH:/usr/sbin:/sbin
 . "$here/leak.sh"
 
@@ -49,10 +50,10 @@ run() {		# run OUTPUT COMMAND...: the program's TAP; its status
 in_world() {
 	case $world in
 	view)
-		run "$dir/out" "$UMVIEW" -- "$program" "$dir/view" ;;
+		run "$dir/out" "$UMVIEW" "${options[@]}" -- "$program" "$dir/view" ;;
 	mount)
 		make_image "$dir/image"
-		GUEST_FS=fuse run "$dir/out" "$UMVIEW" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
+		GUEST_FS=fuse run "$dir/out" "$UMVIEW" "${options[@]}" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
 	kfuse)
 		make_image "$dir/image"
 		fuse2fs -o fakeroot "$dir/image" "$dir/mnt" || return

@@ -290,8 +290,7 @@ long sys_ptrace(struct task *t, long request, int tid, unsigned long addr, unsig
 	struct tracee *c;
 	long r;
 
-	/* Where every call traps, a call that was stopped on its way would be waited for in vain: docs/limits.md. */
-	if (!process.world->patch_after)
+	if (ptrace_is_plain())
 		return pass_through(t);
 	switch (request) {
 	case PTRACE_TRACEME:
