@@ -396,6 +396,124 @@ TEST(attach, "PTRACE_ATTACH to a process that waits in read; detach; it goes on;
 	EXITED(status, 3);
 }
 
+/* A call at a site of no known shape, and one that is soon patched, for ever; ends if a register is not kept. */
+extern char busy_begin[], busy_stop[];
+
+static __attribute__((noinline, noclone)) void busy(void)
+{
+	__asm__ volatile("mov %%r15, %%r14\n"
+			 "busy_begin:\n"
+			 "	mov $110, %%eax\n"		/* getppid */
+			 "	nop\n"
+			 "	syscall\n"
+			 "	mov $110, %%eax\n"
+			 "	syscall\n"
+			 "	cmp %%r15, %%r14\n"
+			 "	je busy_begin\n"
+			 "busy_stop:\n" ::: "rax", "rcx", "r11", "r14", "r15", "memory", "cc");
+	_exit(1);
+}
+
+static int wrong_place(pid_t pid)
+{
+	struct user_regs_struct u = registers(pid);
+
+	return u.rip < (unsigned long)busy_begin || u.rip > (unsigned long)busy_stop;
+}
+
+TEST(stop_anywhere, "stopped at any instant, a process is at an instruction of its own")
+{
+	NEEDS_PATCHING();
+	pid_t pid = traced(busy, 0);
+	int end = 0, wrong = 0, status;
+
+	OK(ptrace(PTRACE_CONT, pid, 0, 0));
+	usleep(10000);
+	for (int i = 0; i < 200; i++) {
+		usleep((useconds_t)(i % 7) * 10);
+		OK(kill(pid, SIGSTOP));
+		REQUIRE(waitpid(pid, &status, __WALL) == pid);
+		EQ(status >> 8, SIGSTOP);
+		wrong += wrong_place(pid);
+		OK(ptrace(PTRACE_CONT, pid, 0, 0));
+	}
+	EQ(wrong, 0);
+	OK(ptrace(PTRACE_KILL, pid, 0, 0));
+	REQUIRE(waitpid(pid, &end, __WALL) == pid);
+}
+
+TEST(interrupt_anywhere, "so with PTRACE_INTERRUPT")
+{
+	NEEDS_PATCHING();
+	pid_t pid = MUST(fork());
+	int wrong = 0, status;
+
+	if (!pid)
+		busy();
+	OK(ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_EXITKILL));
+	usleep(10000);
+	for (int i = 0; i < 200; i++) {
+		siginfo_t si;
+
+		usleep((useconds_t)(i % 7) * 10);
+		OK(ptrace(PTRACE_INTERRUPT, pid, 0, 0));
+		REQUIRE(waitpid(pid, &status, __WALL) == pid);
+		EQ(status >> 8, EVENT(PTRACE_EVENT_STOP));
+		OK(ptrace(PTRACE_GETSIGINFO, pid, 0, &si));
+		EQ(si.si_code, EVENT(PTRACE_EVENT_STOP));
+		wrong += wrong_place(pid);
+		OK(ptrace(PTRACE_CONT, pid, 0, 0));
+	}
+	EQ(wrong, 0);
+	OK(kill(pid, SIGKILL));
+	REQUIRE(waitpid(pid, &status, __WALL) == pid);
+}
+
+static volatile int tellings;
+
+static void on_told(int sig, siginfo_t *si, void *context)
+{
+	(void)sig, (void)context;
+	tellings += si->si_code == SI_QUEUE && si->si_value.sival_int == tellings;
+}
+
+static void busy_told(void)
+{
+	struct sigaction act = { .sa_sigaction = on_told, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGUSR1, &act, NULL);
+	busy();
+}
+
+TEST(signal_anywhere, "a signal that is passed on loses nothing, wherever it came")
+{
+	NEEDS_PATCHING();
+	pid_t pid = traced(busy_told, 0);
+	int wrong = 0, status;
+
+	OK(ptrace(PTRACE_CONT, pid, 0, 0));
+	usleep(20000);
+	for (int i = 0; i < 200; i++) {
+		siginfo_t si;
+
+		usleep((useconds_t)(i % 7) * 10);
+		OK(sigqueue(pid, SIGUSR1, (union sigval){ .sival_int = i }));
+		REQUIRE(waitpid(pid, &status, __WALL) == pid);
+		EQ(status >> 8, SIGUSR1);
+		OK(ptrace(PTRACE_GETSIGINFO, pid, 0, &si));
+		EQ(si.si_value.sival_int, i);
+		wrong += wrong_place(pid);
+		OK(ptrace(PTRACE_CONT, pid, 0, SIGUSR1));
+	}
+	EQ(wrong, 0);
+	usleep(20000);
+	OK(kill(pid, SIGSTOP));
+	REQUIRE(waitpid(pid, &status, __WALL) == pid);
+	EQ(ptrace(PTRACE_PEEKDATA, pid, &tellings, 0) & 0xffffffff, 200);
+	OK(kill(pid, SIGKILL));
+	REQUIRE(waitpid(pid, &status, __WALL) == pid);
+}
+
 /* ---- signals ------------------------------------------------------------------------------------------- */
 
 static volatile int handled;

@@ -196,6 +196,8 @@ static long signal_info(struct task *t, struct tracee *c, gaddr to)
 {
 	struct kernel_siginfo info = { .signo = SIGTRAP, .code = SIGTRAP };
 
+	if (c->moved)
+		return copy_to_guest(t, to, &c->info, sizeof(c->info));
 	if (!c->event && !c->early)
 		return pass_through(t);
 	if (c->event == DEBUG_LOADED)
