@@ -230,8 +230,9 @@ static bool end_event(struct tracee *c, int *status)
 static bool agent_event(struct tracee *c, int *status)
 {
 	const bool told = c->options & PTRACE_O_TRACEEXEC;
+	const enum tracee_place place = tracee_place(c);
 
-	if (tracee_place(c) != IN_AGENT)	/* the guest itself used the number: ENOSYS */
+	if (place != IN_AGENT && place != IN_ENTRY)	/* the guest itself used the number: ENOSYS */
 		return hide(c, 0);
 	c->event = (enum debug_event)c->regs.rdi;
 	if (c->event == DEBUG_LOADED)

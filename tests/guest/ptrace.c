@@ -414,18 +414,21 @@ static __attribute__((noinline, noclone)) void busy(void)
 	_exit(1);
 }
 
-static int wrong_place(pid_t pid)
+/* Once it has been there it must be there each time. */
+static int wrong_place(pid_t pid, int *seen)
 {
 	struct user_regs_struct u = registers(pid);
+	const int there = u.rip >= (unsigned long)busy_begin && u.rip <= (unsigned long)busy_stop;
 
-	return u.rip < (unsigned long)busy_begin || u.rip > (unsigned long)busy_stop;
+	*seen |= there;
+	return *seen && !there;
 }
 
 TEST(stop_anywhere, "stopped at any instant, a process is at an instruction of its own")
 {
 	NEEDS_PATCHING();
 	pid_t pid = traced(busy, 0);
-	int end = 0, wrong = 0, status;
+	int end = 0, wrong = 0, seen = 0, status;
 
 	OK(ptrace(PTRACE_CONT, pid, 0, 0));
 	usleep(10000);
@@ -434,10 +437,11 @@ TEST(stop_anywhere, "stopped at any instant, a process is at an instruction of i
 		OK(kill(pid, SIGSTOP));
 		REQUIRE(waitpid(pid, &status, __WALL) == pid);
 		EQ(status >> 8, SIGSTOP);
-		wrong += wrong_place(pid);
+		wrong += wrong_place(pid, &seen);
 		OK(ptrace(PTRACE_CONT, pid, 0, 0));
 	}
 	EQ(wrong, 0);
+	TRUE(seen);
 	OK(ptrace(PTRACE_KILL, pid, 0, 0));
 	REQUIRE(waitpid(pid, &end, __WALL) == pid);
 }
@@ -446,7 +450,7 @@ TEST(interrupt_anywhere, "so with PTRACE_INTERRUPT")
 {
 	NEEDS_PATCHING();
 	pid_t pid = MUST(fork());
-	int wrong = 0, status;
+	int wrong = 0, seen = 0, status;
 
 	if (!pid)
 		busy();
@@ -461,10 +465,11 @@ TEST(interrupt_anywhere, "so with PTRACE_INTERRUPT")
 		EQ(status >> 8, EVENT(PTRACE_EVENT_STOP));
 		OK(ptrace(PTRACE_GETSIGINFO, pid, 0, &si));
 		EQ(si.si_code, EVENT(PTRACE_EVENT_STOP));
-		wrong += wrong_place(pid);
+		wrong += wrong_place(pid, &seen);
 		OK(ptrace(PTRACE_CONT, pid, 0, 0));
 	}
 	EQ(wrong, 0);
+	TRUE(seen);
 	OK(kill(pid, SIGKILL));
 	REQUIRE(waitpid(pid, &status, __WALL) == pid);
 }
@@ -482,6 +487,7 @@ static void busy_told(void)
 	struct sigaction act = { .sa_sigaction = on_told, .sa_flags = SA_SIGINFO };
 
 	sigaction(SIGUSR1, &act, NULL);
+	raise(SIGSTOP);
 	busy();
 }
 
@@ -489,10 +495,11 @@ TEST(signal_anywhere, "a signal that is passed on loses nothing, wherever it cam
 {
 	NEEDS_PATCHING();
 	pid_t pid = traced(busy_told, 0);
-	int wrong = 0, status;
+	int end = 0, wrong = 0, seen = 0, status;
+	long count = 0;
 
+	EQ(next(pid, PTRACE_CONT, 0, &end), SIGSTOP);
 	OK(ptrace(PTRACE_CONT, pid, 0, 0));
-	usleep(20000);
 	for (int i = 0; i < 200; i++) {
 		siginfo_t si;
 
@@ -502,14 +509,19 @@ TEST(signal_anywhere, "a signal that is passed on loses nothing, wherever it cam
 		EQ(status >> 8, SIGUSR1);
 		OK(ptrace(PTRACE_GETSIGINFO, pid, 0, &si));
 		EQ(si.si_value.sival_int, i);
-		wrong += wrong_place(pid);
+		wrong += wrong_place(pid, &seen);
 		OK(ptrace(PTRACE_CONT, pid, 0, SIGUSR1));
 	}
 	EQ(wrong, 0);
-	usleep(20000);
-	OK(kill(pid, SIGSTOP));
-	REQUIRE(waitpid(pid, &status, __WALL) == pid);
-	EQ(ptrace(PTRACE_PEEKDATA, pid, &tellings, 0) & 0xffffffff, 200);
+	TRUE(seen);
+	for (int i = 0; i < 1000 && count != 200; i++) {
+		usleep(1000);
+		OK(kill(pid, SIGSTOP));
+		REQUIRE(waitpid(pid, &status, __WALL) == pid);
+		count = ptrace(PTRACE_PEEKDATA, pid, &tellings, 0) & 0xffffffff;
+		OK(ptrace(PTRACE_CONT, pid, 0, 0));
+	}
+	EQ(count, 200);
 	OK(kill(pid, SIGKILL));
 	REQUIRE(waitpid(pid, &status, __WALL) == pid);
 }
@@ -542,6 +554,33 @@ TEST(signals_changed, "a signal is passed on, swallowed, or becomes another one"
 		EQ(si.si_pid, pid);
 		EQ(next(pid, PTRACE_CONT, instead[i], &end), -1);
 		EXITED(end, instead[i]);
+	}
+}
+
+static void on_fault(int sig) { _exit(sig); }
+
+static void faulting(void)
+{
+	signal(SIGSEGV, on_fault);
+	*(volatile int *)16 = 1;
+}
+
+TEST(step_into_handler, "a step with a signal ends at the first instruction of its handler")
+{
+	NEEDS_PATCHING();
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = traced(i ? faulting : signal_self, 0);
+		const int sig = i ? SIGSEGV : SIGUSR1;
+		int end = 0;
+
+		EQ(next(pid, PTRACE_CONT, 0, &end), sig);
+		EQ(next(pid, PTRACE_SINGLESTEP, sig, &end), SIGTRAP);
+		struct user_regs_struct u = registers(pid);
+		EQ(u.rip, (unsigned long)(i ? on_fault : on_usr));
+		EQ(u.rdi, sig);
+		EQ(next(pid, PTRACE_SINGLESTEP, 0, &end), SIGTRAP);
+		TRUE(registers(pid).rip - u.rip <= 15);
+		run_out(pid, sig);
 	}
 }
 
