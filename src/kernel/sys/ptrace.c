@@ -9,6 +9,7 @@
 #include "handlers.h"
 #include "../tracee.h"
 #include "../fs/proc.h"
+#include "../../agent/life.h"
 #include <linux/audit.h>
 #include <linux/elf.h>
 #include <asm/ptrace-abi.h>
@@ -29,12 +30,19 @@ static struct tracee *stopped(int tid, long *error)
 
 /* ---- becoming a debugger ------------------------------------------------------------------------------ */
 
-/* The parent must know how to hide our stops: it is a guest, too. */
+/*
+ * The parent must know how to hide our stops: it is a guest, too.  As long as it is suspended by vfork it cannot, and the
+ * next call that traps would never end: so that begins with the exec, before which nothing natively stops either.
+ */
 static long traceme(struct task *t)
 {
 	if (!proc_in_view((int)raw_syscall(__NR_getppid))) {
 		agent_log("PTRACE_TRACEME: the parent is no process of the view");
 		return -EPERM;
+	}
+	if (t->life->vfork) {
+		t->life->traceme = true;
+		return 0;
 	}
 	return pass_through(t);
 }
@@ -292,9 +300,6 @@ long sys_ptrace(struct task *t, long request, int tid, unsigned long addr, unsig
 	struct tracee *c;
 	long r;
 
-	/* Where every call traps, a call that was stopped on its way would be waited for in vain: docs/limits.md. */
-	if (!process.world->patch_after)
-		return pass_through(t);
 	switch (request) {
 	case PTRACE_TRACEME:
 		return traceme(t);
