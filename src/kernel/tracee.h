@@ -57,11 +57,12 @@ struct tracee *tracee_next_queued(int pid);
 /* A wait has found tid stopped: shall the caller see it?  *status may be changed. */
 bool tracee_stopped(int tid, int *status);
 
-/* A stop on the way is owed: false, the thread goes on.  true: it must be shown where it is.  The thread goes on on that
- * way.  Is the present stop one of that way's, and *shown, as the owed one?  (tracee_way.c) */
+/* Stops on the way (tracee_way.c).  One that is owed: false, the thread goes on; true: it must be shown where it is.  The
+ * thread goes on on its way.  Is the present stop one of the way's, and *shown, as the owed one?  No way any more. */
 bool tracee_owe(struct tracee *c, int status, const struct kernel_siginfo *info);
 long tracee_way_on(struct tracee *c, int sig);
 bool tracee_way(struct tracee *c, int *status, bool *shown);
+void tracee_way_end(struct tracee *c);
 
 /* PTRACE_* options of the kernel's that we need besides the debugger's. */
 #define TRACEE_OPTIONS	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP)

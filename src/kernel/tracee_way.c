@@ -24,6 +24,13 @@ static void unblock_trap(struct tracee *c)
 	c->masked = mask != c->mask && tracee_ptrace(PTRACE_SETSIGMASK, c->tid, 8, (unsigned long)&mask) == 0;
 }
 
+void tracee_way_end(struct tracee *c)
+{
+	if (c->masked)
+		tracee_ptrace(PTRACE_SETSIGMASK, c->tid, 8, (unsigned long)&c->mask);
+	c->masked = false;
+}
+
 long tracee_way_on(struct tracee *c, int sig)
 {
 	const bool step = !tracee_in_handler(c);
@@ -75,9 +82,7 @@ bool tracee_way(struct tracee *c, int *status, bool *shown)
 		tracee_way_on(c, 0);
 		return true;
 	}
-	if (c->masked)
-		tracee_ptrace(PTRACE_SETSIGMASK, c->tid, 8, (unsigned long)&c->mask);
-	c->masked = false;
+	tracee_way_end(c);
 	if (*status >> 8 == SIGTRAP && !(c->owed >> 16))	/* so that it can be passed on */
 		tracee_ptrace(PTRACE_SETSIGINFO, c->tid, 0, (unsigned long)&c->info);
 	c->moved = *shown = true;

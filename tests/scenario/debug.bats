@@ -213,6 +213,29 @@ attached() {	# attached WHAT COMMAND: natively and in a view, what the command a
 	grep -q 'Breakpoint 1, add (a=1, b=2)' view.txt
 }
 
+@test "what is no guest of the view is debugged as everywhere; what is one of a branch, as a guest" {
+	need strace
+	[ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null || echo 0)" = 0 ] || skip "Yama forbids to attach"
+	samples
+	mkfifo fifo
+	./sample wait <fifo >out 2>&1 &
+	p=$!
+	exec 8>fifo
+	until_true test -e ready
+	umview -- strace -o trace -p "$p" 2>attaching &
+	s=$!
+	until_true grep -q attached attaching
+	sleep 0.3
+	echo x >&8
+	wait "$p" || true
+	wait "$s"
+	grep -q '^read(0, "x", 1) *= 1$' trace
+	grep -q '^exit_group(3)' trace
+	umview -- strace -f -e trace=execve,exit_group -o trace umview -- ./sample child >out || [ $? = 3 ]
+	[ "$(grep -c '^[0-9]* *execve(.*= 0$' trace)" = 3 ]
+	grep -q '^[0-9]* *execve("/bin/true", .*= 0$' trace
+}
+
 @test "gdb outside, with the agent's symbols, finds a guest's frames" {
 	need gdb
 	agent=$(dirname "$UMVIEW")/um-agent

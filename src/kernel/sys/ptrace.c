@@ -92,6 +92,7 @@ static long detach(struct task *t, struct tracee *c)
 
 	if (c->guest)
 		tracee_tell(c, 0, 0);
+	tracee_way_end(c);
 	r = pass_through(t);
 	if (r == 0)
 		tracee_gone(tid);
