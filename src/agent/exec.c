@@ -17,6 +17,7 @@
 #include "../kernel/fs/remote.h"
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/ptrace.h>
 #include <asm/signal.h>
 
 #define SCRIPT_LINE	256		/* the kernel's BINPRM_BUF_SIZE */
@@ -463,6 +464,8 @@ static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr 
 	if (b->guard_fd >= 0)
 		raw_syscall(__NR_fcntl, b->guard_fd, F_SETFD, 0);
 	signal_before_exec(t);
+	if (t->life->traceme)
+		raw_syscall(__NR_ptrace, PTRACE_TRACEME);
 	r = raw_syscall(__NR_execveat, process.image_fd, "", b->argv, envp, AT_EMPTY_PATH);
 	signal_after_failed_exec(t);
 	keep_open(e->fd, false);

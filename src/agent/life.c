@@ -227,7 +227,7 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 {
 	t->tid = raw_syscall(__NR_gettid);
 	t->pid = process.pid = raw_syscall(__NR_getpid);
-	t->life->own_process = false;
+	t->life->own_process = t->life->vfork = false;
 	if (process.watch & WATCH_GUARD)
 		guard_forked(t);
 	t->regs.rax = 0;
