@@ -50,10 +50,11 @@ class Item:
         self.image_argv = image_argv    # what to run instead in the world "image"
         self.lacks = lacks              # what must be installed first
 
-    def stamp(self):
+    def stamp(self, world):
         """Changes when the item does: earlier results are then no longer of interest."""
-        files = [pathlib.Path(a) for a in self.argv if a.startswith(str(HERE))]
-        return hashlib.sha256(repr([self.argv, [f.read_text() for f in files]]).encode()).hexdigest()
+        argv = self.image_argv if world == "image" and self.image_argv else self.argv
+        files = [pathlib.Path(a) for a in argv if a.startswith(str(HERE))]
+        return hashlib.sha256(repr([argv, [f.read_text() for f in files]]).encode()).hexdigest()
 
 
 class Suite:
@@ -158,7 +159,7 @@ class State:
         base = self.place(world) / f"{suite.name}-{item.name}"
         kept_in = base.with_name(base.name + ".json")
         base.parent.mkdir(exist_ok=True)
-        key = item.stamp() + ("" if world == "native" else self.build)
+        key = item.stamp(world) + ("" if world == "native" else self.build)
         try:
             kept = json.loads(kept_in.read_text())
         except (OSError, ValueError):
