@@ -18,7 +18,7 @@ def tests(function, *directories):
 # coreutils has a thousand tests; in pieces a run that is stopped goes on where it was.
 FILES = "cp mv rm ln install mkdir rmdir touch chmod chown chgrp readlink".split()
 COREUTILS = {"misc": tests("filter", "misc"), "files": tests("filter", *FILES), "rest": tests("filter-out", "misc", *FILES),
-             "gnulib": ["SUBDIRS=gnulib-tests"]}
+             "gnulib": ["-C", "gnulib-tests"]}
 
 
 def missing():
