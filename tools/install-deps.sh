@@ -17,6 +17,7 @@ libfuse-dev libfuse3-dev
 sshfs archivemount zip
 man-db procps busybox-static dash sqlite3 strace gdb file golang-go default-jre-headless nodejs
 libpython3.11-testsuite stress-ng'
+# chromium is large: `make check` uses it where it is, only `make conform` installs it.
 conform='e2fsprogs fuse2fs libpython3.11-testsuite stress-ng chromium nodejs golang-go default-jdk-headless perl git
 xz-utils bzip2 gettext libpcre2-dev dejagnu'
 bench='procps proot strace hyperfine git perl e2fsprogs fuse2fs'
