@@ -149,7 +149,7 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 		*hold = -1;
 	while (where_next(&w, &r)) {
 		bool remote = w.fs == &remote_fs;
-		r = remote ? open_remote(&w, hold) : w.fs == &real_fs ? open_real(&w) : -EACCES;
+		r = remote ? open_remote(&w, hold) : w.fuse_device ? -EACCES : open_real(&w);
 		if (r >= 0 && (remote || w.bind) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
 			*virtual_path = 0;
 	}
