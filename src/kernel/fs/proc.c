@@ -41,12 +41,12 @@ static bool is(struct name c, const char *what)
 	return c.n == strlen(what) && !memcmp(c.s, what, c.n);
 }
 
-/* A decimal number, or -1. */
+/* A decimal number as the kernel takes it, or -1. */
 static int number(struct name c)
 {
 	int v = 0;
 
-	if (!c.n || c.n > 9)
+	if (!c.n || c.n > 9 || (c.n > 1 && *c.s == '0'))
 		return -1;
 	for (size_t i = 0; i < c.n; i++) {
 		if (c.s[i] < '0' || c.s[i] > '9')
