@@ -149,7 +149,7 @@ static void remap(char *map)
 {
 	static const size_t sizes[] = { MAP_BYTES, MAP_BYTES, 4096, 8192, 0, MAP_BYTES + 1 };
 	static const int flags[] = { MREMAP_MAYMOVE, MREMAP_MAYMOVE | MREMAP_FIXED, 0, MREMAP_FIXED, 8, MREMAP_MAYMOVE | 4 /* DONTUNMAP */ };
-	size_t from = PICK_OF(sizes), to = PICK_OF(sizes);
+	size_t from = PICK_OF(sizes) & ~1ul, to = PICK_OF(sizes);	/* nothing behind it is touched */
 	int flag = PICK_OF(flags);
 	char *place = mmap(NULL, 2 * MAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	long r = syscall(SYS_mremap, map, from, to, flag, place);
@@ -166,6 +166,8 @@ static void remap(char *map)
 		if ((char *)r != place)
 			munmap((char *)r, (to + 4095) & ~4095ul);
 		mmap(map, MAP_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	} else if (r != -1 && to > MAP_BYTES) {
+		munmap(map + MAP_BYTES, 4096);
 	} else if (r != -1 && to < from) {
 		mmap(map, MAP_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	}

@@ -46,6 +46,7 @@ static void circumstances(enum circumstance c, unsigned more)
 
 	switch (c) {
 	case FEW_FDS:
+		few_descriptors = true;
 		limit_to(RLIMIT_NOFILE, 3 + more % 20);
 		break;
 	case SMALL_FILES:

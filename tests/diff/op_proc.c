@@ -16,10 +16,11 @@ static const char *self(void)
 static void say_lines(const char *path, const char *const *words)
 {
 	char text[512];
-	FILE *f = fopen(path, "re");
+	FILE *f = few_descriptors ? NULL : fopen(path, "re");
 
 	if (!f) {
-		result(-1);
+		if (!few_descriptors)
+			result(-1);
 		return;
 	}
 	while (fgets(text, sizeof text, f))
@@ -63,6 +64,8 @@ static void op_procstat(void)
 	FILE *f;
 	int at;
 
+	if (few_descriptors)
+		return;
 	sprintf(text, "/proc/%s/stat", self());
 	f = fopen(text, "re");
 	if (!f || !fgets(text, sizeof text, f)) {

@@ -42,7 +42,7 @@ UMVIEW = os.path.abspath(os.environ.get("UMVIEW", os.path.join(BUILD, "umview"))
 PROGRAMS = os.path.join(BUILD, "tests/diff")
 ROOT = os.geteuid() == 0
 PADDING = "/".join("123456789abcde")        # more directories above the tree than any path can climb
-TIMEOUT = 20
+TIMEOUT = 120
 
 APART = "a cwd is not shared without memory, nor are descriptors of virtual files: docs/limits.md"
 CHROOT = "no chroot where something is mounted: docs/limits.md"
