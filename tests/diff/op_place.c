@@ -210,8 +210,67 @@ static void op_spawn(void)
 	posix_spawn_file_actions_destroy(&actions);
 }
 
+/* ---- exec with arguments that are wrong, or too many ---------------------------------------------------------- */
+
+#define MUCH	(140 * 1024)		/* more than one string may have */
+
+static long exec_oddly(unsigned how, const char *path, char *much)
+{
+	char *good[] = { "odd", NULL }, *bad[] = { "odd", (char *)16, NULL }, *one_big[] = { "odd", much, NULL };
+	char *none[] = { NULL }, *empty[] = { "", "", NULL };
+
+	switch (how) {
+	case 0: return syscall(SYS_execve, path, NULL, NULL);
+	case 1: return syscall(SYS_execve, path, (char *)16, good);
+	case 2: return syscall(SYS_execve, path, good, (char *)16);
+	case 3: return syscall(SYS_execve, path, bad, NULL);
+	case 4: return syscall(SYS_execve, path, good, bad);
+	case 5: return syscall(SYS_execve, path, one_big, NULL);
+	case 6: return syscall(SYS_execve, path, good, one_big);
+	case 7: return syscall(SYS_execve, path, none, none);
+	case 8: return syscall(SYS_execve, path, empty, empty);
+	case 9: return syscall(SYS_execveat, AT_FDCWD, path, good, good, 0x10000 /* AT_EXECVE_CHECK */);
+	case 10: return syscall(SYS_execveat, AT_FDCWD, path, good, good, 0x8000);
+	case 11: return syscall(SYS_execveat, -5, path, good, good, AT_EMPTY_PATH);
+	default: return syscall(SYS_execve, (char *)16, good, good);
+	}
+}
+
+static void op_execodd(void)
+{
+	static const char *const programs[] = { "x", "s0", "s2", "a", "nowhere", "f0", "s1", "f0/x", "sx" };
+	unsigned how = pick(13);
+	const char *program = PICK_OF(programs);
+	char path[PATH_MAX + 16], *much;
+	int status;
+	pid_t pid;
+
+	snprintf(path, sizeof path, "%s/%s", root, program);
+	say("%u %s", how, program);
+	if (program_busy(path)) {
+		say(" busy");
+		return;
+	}
+	much = malloc(MUCH + 1);
+	memset(much, 'm', MUCH);
+	much[MUCH] = 0;
+	flush_line();
+	pid = fork();
+	if (!pid) {
+		say("  it");
+		result(exec_oddly(how, path, much));
+		flush_line();
+		_exit(99);
+	}
+	free(much);
+	say("  back:");
+	if (waitpid(pid, &status, 0) == pid)
+		say(WIFSIGNALED(status) ? " killed" : " status %#x", (unsigned)status);
+}
+
 const struct op ops_place[] = {
 	{ "apart", op_apart, 10, 0 },
 	{ "spawn", op_spawn, 6, 0 },
+	{ "execodd", op_execodd, 4, 0 },
 	{ 0 }
 };
