@@ -64,6 +64,10 @@ int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n);
 int copy_to_guest(struct task *t, gaddr dst, const void *src, size_t n);
 int copy_to_guest_blocked(gaddr dst, const void *src, size_t n);	/* while we have all signals blocked */
 
+/* A structure that may have grown: we know n bytes of it, the guest has size.  What we do not know must be zero (E2BIG),
+ * what it does not know becomes zero.  Or -EFAULT. */
+int copy_struct_from_guest(struct task *t, void *dst, size_t n, gaddr src, size_t size);
+
 /* Copies a string with its NUL.  Returns its length (without NUL), -EFAULT, or -ENAMETOOLONG if there
  * is no NUL within size bytes. */
 long string_from_guest(struct task *t, char *dst, gaddr src, size_t size);

@@ -24,6 +24,9 @@
 #define SCRIPT_DEPTH	5
 #define FRONT		(2 + 2 * SCRIPT_DEPTH)
 #define X_OK		1
+#ifndef AT_EXECVE_CHECK
+#define AT_EXECVE_CHECK	0x10000
+#endif
 
 /*
  * What one exec needs, in one mapping that outlives the call (lifestate.exec_buf): this, the new argument
@@ -38,6 +41,7 @@ struct exec_buf {
 	int hold_fd;			/* keeps the program's mount busy, or -1 */
 	struct elf_head head;		/* of the file being looked at */
 	int guard_fd;			/* the guest's own filters, or -1 */
+	bool opened;			/* what the guest names could be opened: then its arguments are to be looked at */
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
@@ -150,7 +154,7 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 		*hold = -1;
 	while (where_next(&w, &r)) {
 		bool remote = w.fs == &remote_fs;
-		r = remote ? open_remote(&w, hold) : w.fs == &real_fs ? open_real(&w) : -EACCES;
+		r = remote ? open_remote(&w, hold) : w.fuse_device ? -EACCES : open_real(&w);
 		if (r >= 0 && (remote || w.bind) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
 			*virtual_path = 0;
 	}
@@ -259,6 +263,7 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 		long fd = open_program(t, dfd, path, flags, b->exe, &b->hold_fd);
 		if (fd < 0)
 			return fd;
+		b->opened = true;
 		elf_read_head(&b->head, fd);
 		if (b->head.size >= 2 && b->head.data[0] == '#' && b->head.data[1] == '!') {
 			char *next, *line = (char *)b->head.data;
@@ -316,20 +321,6 @@ static long open_interp(struct task *t, struct exec_buf *b, const struct elf_fil
 
 /* ---- the vectors ---------------------------------------------------------------------------------------- */
 
-/* Entries of a vector before its NULL. */
-static long count_vector(struct task *t, gaddr v)
-{
-	uint64_t p;
-
-	for (long n = 0; v; n++) {
-		if (copy_from_guest(t, &p, v + 8 * n, 8))
-			return -EFAULT;
-		if (!p)
-			return n;
-	}
-	return 0;
-}
-
 /*
  * Most execs fit into a buffer of the image that need not be mapped; one thread at a time has it.  (A
  * vfork child that has executed something gives it back by its parent, in exec_buf_free.)
@@ -362,7 +353,7 @@ void exec_after_fork(void)
 
 static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 {
-	long n = count_vector(t, argv);
+	long n = exec_count(t, argv);
 	if (n < 0)
 		return n;
 	size_t fixed = sizeof(struct exec_buf) + (n + FRONT + 4) * 8, size = fixed + STRINGS;
@@ -378,6 +369,7 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	b->nfront = 1;
 	b->exe = b->fds = b->cwd = NULL;
 	b->hold_fd = b->guard_fd = -1;
+	b->opened = false;
 	b->front[0] = "";
 	if (n > 0) {
 		uint64_t first;
@@ -473,23 +465,34 @@ static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr 
 	return r;
 }
 
+static unsigned where_flags(int flags)
+{
+	return (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0) | (flags & AT_SYMLINK_NOFOLLOW ? WHERE_NOFOLLOW : 0);
+}
+
+/* The program cannot be executed: r, unless its arguments cannot be read. */
+static long not_executed(struct task *t, const struct exec_buf *b, gaddr argv, gaddr envp, long r)
+{
+	long e = b->opened ? exec_check_args(t, argv, envp) : 0;
+
+	return e ? e : r;
+}
+
 static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, gaddr argv, gaddr envp,
 		      int flags)
 {
 	struct elf_file e;
-	unsigned where = (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0) |
-			 (flags & AT_SYMLINK_NOFOLLOW ? WHERE_NOFOLLOW : 0);
 
 	name_for_guest(t, b, dfd, path);
 	if (is_fusermount(b->path) && process.world->umview_path[0]) {
 		dfd = AT_FDCWD;
 		path = (gaddr)process.world->umview_path;
 	}
-	long r = find_program(t, dfd, path, where, b, &e);
+	long r = find_program(t, dfd, path, where_flags(flags), b, &e);
 	if (r < 0)
-		return r;
+		return not_executed(t, b, argv, envp, r);
 	long interp_fd = open_interp(t, b, &e);
-	r = interp_fd < -1 ? interp_fd : execute_image(t, b, argv, envp, &e, interp_fd);
+	r = interp_fd < -1 ? not_executed(t, b, argv, envp, interp_fd) : execute_image(t, b, argv, envp, &e, interp_fd);
 	if (interp_fd >= 0)
 		raw_syscall(__NR_close, interp_fd);
 	raw_syscall(__NR_close, e.fd);
@@ -511,15 +514,37 @@ static long bad_flags(struct task *t, gaddr path, int flags)
 	return n || flags & AT_EMPTY_PATH ? -EINVAL : -ENOENT;
 }
 
+/* Does the kernel know AT_EXECVE_CHECK (since Linux 6.14)?  Our own image passes. */
+static bool kernel_checks(void)
+{
+	return raw_syscall(__NR_execveat, process.image_fd, "", NULL, NULL, AT_EMPTY_PATH | AT_EXECVE_CHECK) == 0;
+}
+
+/* Only what the kernel looks at before it knows what the program is: 0 if all is well with that. */
+static long check_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags)
+{
+	char where[UM_PATH_MAX];
+	long r = open_program(t, dfd, path, where_flags(flags), where, NULL);
+
+	if (r < 0)
+		return r;
+	raw_syscall(__NR_close, r);
+	return exec_check_args(t, argv, envp);
+}
+
 long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags)
 {
 	struct exec_buf *b = NULL;
 
+	if (flags & AT_EXECVE_CHECK && kernel_checks() && !(flags & ~(AT_EXECVE_CHECK | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)))
+		return check_program(t, dfd, path, argv, envp, flags);
 	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return bad_flags(t, path, flags);
 	long r = new_buf(t, argv, &b);
 	if (r == 0)
 		r = exec_with(t, b, dfd, path, argv, envp, flags);
+	else if (r == -EFAULT)
+		r = check_program(t, dfd, path, argv, envp, flags);
 	exec_buf_free(t);
 	return r;
 }

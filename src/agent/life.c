@@ -268,7 +268,7 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size)
 	long r;
 
 	if (a->flags & CLONE_NEWNS)
-		return -EPERM;
+		return a->flags & CLONE_FS ? -EINVAL : -EPERM;
 	if ((a->flags & CLONE_CLEAR_SIGHAND) && (a->flags & CLONE_SIGHAND))
 		return -EINVAL;
 	/* The table of virtual descriptors is ours, in memory: without shared memory it cannot be shared. */

@@ -266,6 +266,16 @@ static long put_size(struct task *t, struct file *f, unsigned cmd, gaddr arg)
 		copy_to_guest(t, arg, &size, sizeof size);
 }
 
+/* No virtual file sends signals. */
+static long set_async(struct task *t, gaddr arg)
+{
+	int on;
+
+	if (copy_from_guest(t, &on, arg, sizeof on))
+		return -EFAULT;
+	return on ? -ENOTTY : 0;
+}
+
 /* What the kernel does for every file; the rest would be the server's, and is not offered yet. */
 static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, gaddr arg)
 {
@@ -276,6 +286,8 @@ static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, 
 	case FIONCLEX:
 	case FIONBIO:
 		return kernel_call(t, __NR_ioctl, fd, cmd, arg);
+	case FIOASYNC:
+		return set_async(t, arg);
 	case FIONREAD:
 		return S_ISREG(f->mode) ? bytes_left(t, f, arg) : -ENOTTY;
 	case FIOQSIZE:

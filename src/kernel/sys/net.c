@@ -155,6 +155,20 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 	return r;
 }
 
+/*
+ * The name leads nowhere: r.  But what is wrong with fd comes first, and who sends over anything but datagrams need not
+ * be told: 0, the kernel does not look at the name then.
+ */
+static long address_error(int fd, long r, bool sends)
+{
+	int type, size = sizeof type;
+	long e = raw_syscall(__NR_getsockopt, fd, 1 /* SOL_SOCKET */, 3 /* SO_TYPE */, &type, &size);
+
+	if (e)
+		return e;
+	return sends && type != 2 /* SOCK_DGRAM */ ? 0 : r;
+}
+
 static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int length)
 {
 	struct unix_address a;
@@ -163,12 +177,8 @@ static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int l
 	if (fd_is_ours(fd))
 		return -EBADF;
 	r = address_resolve(t, addr, length, &a, nr == __NR_bind ? fd : -1);
-	if (r < 0) {
-		int type, size = sizeof type;
-		long e = raw_syscall(__NR_getsockopt, fd, 1 /* SOL_SOCKET */, 3 /* SO_TYPE */, &type, &size);
-
-		return e ? e : r;		/* what is wrong with fd comes first */
-	}
+	if (r < 0)
+		return address_error(fd, r, false);
 	if (a.bound)
 		return r;
 	if (r)
@@ -198,6 +208,8 @@ long sys_sendto(struct task *t, int fd, gaddr buf, size_t count, unsigned flags,
 		return -EBADF;
 	r = address_resolve(t, addr, length, &a, -1);
 	if (r < 0)
+		r = address_error(fd, r, true);
+	if (r < 0)
 		return r;
 	if (r)
 		r = kernel_call(t, __NR_sendto, fd, buf, count, flags, &a.sun, a.len);
@@ -218,8 +230,10 @@ long sys_sendmsg(struct task *t, int fd, gaddr msg, unsigned flags)
 	if (fd_is_ours(fd))
 		return -EBADF;
 	if (copy_from_guest(t, &h, msg, sizeof h))
-		return -EFAULT;
+		return address_error(fd, -EFAULT, false);
 	r = address_resolve(t, h.name, h.namelen, &a, -1);
+	if (r < 0)
+		r = address_error(fd, r, true);
 	if (r < 0)
 		return r;
 	if (!r)
