@@ -115,6 +115,32 @@ enum proc_what proc_fd_kind(int pid, int fd)
 	return peer_hint(pid, fd, &h) ? PROC_BOUND : PROC_MAGIC;
 }
 
+/* What fdinfo says of a pidfd, in one of its lines; 0: it is none, or its process is no more. */
+static long pid_of_pidfd(int pidfd)
+{
+	char path[48], text[512];
+	const char *at = text;
+
+	text_format(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	if (proc_read_file(path, text, sizeof(text)) <= 0)
+		return 0;
+	while ((at = strchr(at, '\n')))
+		if (!strncmp(++at, "Pid:\t", 5)) {
+			at += 5;
+			return text_number(&at);
+		}
+	return 0;
+}
+
+bool proc_pidfd_hides(int pidfd, int fd)
+{
+	long pid = pid_of_pidfd(pidfd);
+
+	if (pid <= 0)
+		return false;
+	return pid == process.pid ? fd_is_ours(fd) : proc_fd_kind((int)pid, fd) == PROC_HIDDEN;
+}
+
 /* ---- another process's cwd -------------------------------------------------------------------------------- */
 
 static bool peer_fsinfo(int pid, int tid, struct fsinfo *fs)
