@@ -9,7 +9,10 @@
  *
  *	fd:server:handle:kind:mount:mode:open_flags:flags:node/2^32:node%2^32,
  *
- * an 'x' in front of fd: exec closes this one, its server is to be told.
+ * an 'x' in front of fd: exec closes this one, its server is to be told.  Then the real ones that were reached through
+ * bind mounts, as far as there is room:
+ *
+ *	bfd:bind:bound,
  */
 #include <linux/fcntl.h>
 #include "fd.h"
@@ -351,6 +354,26 @@ static size_t describe(char *buf, size_t size, int fd, const struct file *f, boo
 	return (size_t)n < size ? (size_t)n : 0;
 }
 
+static size_t describe_bound(struct files *fs, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	for (int fd = 0; fd < fs->nhints; fd++) {
+		const struct dir_hint *h = fs->hints[fd];
+		long flags = h && h->bind ? raw_syscall(__NR_fcntl, fd, F_GETFD) : -1;
+		size_t n;
+
+		if (flags < 0 || flags & FD_CLOEXEC)
+			continue;
+		n = (size_t)text_format(buf + len, size - len, "b%d:%u:%u,", fd, h->bind, h->bound);
+		if (n >= size - len)
+			break;
+		len += n;
+	}
+	buf[len] = 0;
+	return len;
+}
+
 int files_describe(struct files *fs, char *buf, size_t size)
 {
 	size_t len = 0;
@@ -370,21 +393,21 @@ int files_describe(struct files *fs, char *buf, size_t size)
 			return -ENOSPC;
 		len += n;
 	}
-	return (int)len;
+	return (int)(len + describe_bound(fs, buf + len, size - len));
 }
 
 enum { ITEM_FD, ITEM_SERVER, ITEM_HANDLE, ITEM_KIND, ITEM_MOUNT, ITEM_MODE, ITEM_OPEN, ITEM_FLAGS, ITEM_HI, ITEM_LO,
        ITEM_FIELDS };
 
 /* Reads the fields of one item and the comma; false when that is not what is there. */
-static bool parse(const char **s, long *field)
+static bool parse(const char **s, long *field, int fields)
 {
-	for (int i = 0; i < ITEM_FIELDS; i++) {
+	for (int i = 0; i < fields; i++) {
 		field[i] = text_number(s);
-		if (field[i] < 0 || *(*s)++ != (i == ITEM_FIELDS - 1 ? ',' : ':'))
+		if (field[i] < 0 || *(*s)++ != (i == fields - 1 ? ',' : ':'))
 			return false;
 	}
-	return true;
+	return field[ITEM_FD] <= 1 << 20;
 }
 
 /* Descriptors that were duplicates are duplicates again. */
@@ -430,17 +453,31 @@ static void note_gone(struct files *fs, const long *field)
 	fs->gone[fs->ngone++][1] = (uint32_t)field[ITEM_HANDLE];
 }
 
+static int restore_bound(struct files *fs, const char *text)
+{
+	long field[3];
+
+	while (*text == 'b') {
+		text++;
+		if (!parse(&text, field, 3))
+			return -EINVAL;
+		if (!hints_add(fs, (int)field[0], (uint32_t)field[1], (uint32_t)field[2]))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int files_restore(struct files *fs, const char *text)
 {
 	long field[ITEM_FIELDS];
 
-	while (*text && *text != ' ') {
+	while (*text && *text != ' ' && *text != 'b') {
 		bool closed = *text == 'x';
 		struct file *f, *old;
 		int r;
 
 		text += closed;
-		if (!parse(&text, field) || field[ITEM_KIND] > FILE_FUSE_DEVICE || field[ITEM_FD] > 1 << 20)
+		if (!parse(&text, field, ITEM_FIELDS) || field[ITEM_KIND] > FILE_FUSE_DEVICE)
 			return -EINVAL;
 		if (closed) {
 			note_gone(fs, field);
@@ -454,7 +491,7 @@ int files_restore(struct files *fs, const char *text)
 			return r;
 		file_put(old);
 	}
-	return 0;
+	return restore_bound(fs, text);
 }
 
 void files_after_exec(struct task *t)

@@ -242,9 +242,41 @@ TEST(given, "files and directories that another process sends, or that are taken
 	}
 }
 
+/* From d out of the mount, which is two levels above the test's directory, and back in. */
+static const char *out_and_in(void)
+{
+	static char way[PATH_MAX + 16];
+	int names = 0;
+	char *p = here + strlen(here);
+
+	while (p > here && names < 3)
+		names += *--p == '/';
+	snprintf(way, sizeof(way), "../../../../%s/f", p + 1);
+	return way;
+}
+
+TEST(around, "out of the mount and back in, from a directory's descriptor and from the cwd")
+{
+	int d;
+
+	start();
+	d = MUST(open("d", O_PATH));
+	LEADS(openat(d, out_and_in(), O_RDONLY));
+	LEADS(openat(dup(d), out_and_in(), O_RDONLY));
+	OK(chdir("d"));
+	LEADS(open(out_and_in(), O_RDONLY));
+	if (fork() == 0) {
+		LEADS(openat(d, out_and_in(), O_RDONLY));
+		LEADS(open(out_and_in(), O_RDONLY));
+		_exit(guest_bad != 0);
+	}
+	EXITED(({ int s; OK(wait(&s)); s; }), 0);
+}
+
 HELPER(inherited)
 {
-	REQUIRE(argc == 3);
+	REQUIRE(argc == 4);
+	LEADS(openat(atoi(argv[2]), argv[3], O_RDONLY));
 	LEADS(openat(atoi(argv[0]), argv[1], O_RDONLY));
 	LEADS(openat(atoi(argv[2]), "../f", O_RDONLY));
 	LEADS(opened("/proc/self/fd/%s/f", argv[2]));
@@ -262,7 +294,7 @@ TEST(inherited, "directories that are open over exec")
 	snprintf(rel, sizeof(rel), "%s/f", here);
 	if (fork() == 0) {
 		OK(chdir("/"));
-		execl(guest_self, "x", "--helper", "inherited", root, rel + 1, dir, NULL);
+		execl(guest_self, "x", "--helper", "inherited", root, rel + 1, dir, out_and_in(), NULL);
 		_exit(90);
 	}
 	OK(wait(&status));

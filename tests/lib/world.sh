@@ -52,11 +52,11 @@ in_world() {
 	view)
 		run "$dir/out" "$UMVIEW" -- "$program" "$dir/view" ;;
 	bind)
-		mkdir -p "$dir/real/s" "$dir/mnt/s"
+		mkdir -p "$dir/other/place/s" "$dir/mnt/s"
 		for below in f d out g h s; do	# what a way around the mount would find
 			echo beneath >"$dir/mnt/s/$below"
 		done
-		GUEST_FS=bind run "$dir/out" "$UMVIEW" --bind "$dir/real" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
+		GUEST_FS=bind run "$dir/out" "$UMVIEW" --bind "$dir/other/place" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
 	mount)
 		make_image "$dir/image"
 		GUEST_FS=fuse run "$dir/out" "$UMVIEW" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
