@@ -265,3 +265,23 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 		os.waitpid(p, 0); assert os.read(fd, 4) == b"from"; os.lseek(fd, 0, 0); assert os.read(os.dup(fd), 5) == b"hello"; assert os.read(fd, 1) == b" "'
 	SH
 }
+
+@test "MNT-16 500 binds at the start: one process makes them; an image between them, a bad one is named" {
+	need fuse2fs
+	ext4 img
+	mkdir src
+	echo here >src/f
+	many=()
+	for i in $(seq 500); do
+		mkdir "p$i"
+		many+=(--bind src "p$i")
+	done
+	umview --log=log "${many[@]}" --mount img mnt --bind mnt/docs p500 --bind mnt p1 -- sh -ec '
+		for i in $(seq 2 499); do read -r word <p$i/f; [ "$word" = here ]; done
+		cat p1/hello; tail -1 p500/numbers; umview ls | wc -l' >out
+	[ "$(cat out)" = "$(printf 'hello from the image\n20000\n504')" ]
+	[ "$(sed -n 's/.*: bind on view 0, by process //p' log | sort | uniq -c | awk '{ print $1 }' | sort -n | xargs)" = '2 500' ]
+	run umview --bind src p1 --bind none p2 --bind src p3 -- echo started
+	[ "$status" = 125 ]
+	[ "$output" = 'umview: mount: none: No such file or directory' ]
+}
