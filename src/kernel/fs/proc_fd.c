@@ -216,10 +216,14 @@ static long file_text(struct task *t, const struct proc_hit *h, char *buf, size_
 	if (!f)
 		return -ENOENT;
 	n = file_path(t, f, buf, size);
-	if (n == -ENOENT)
-		n = text_format(buf, size, "%s (deleted)", f->path ? f->path : "/");
+	if (n == -ENOENT) {
+		n = file_path_removed(t, f, buf, size);
+		if (n < 0)
+			n = text_format(buf, size, "/");
+		n += text_format(buf + n, size - (size_t)n, " (deleted)");
+	}
 	file_put(f);
-	return n;
+	return n < (long)size ? n : -ENAMETOOLONG;
 }
 
 long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t size)
