@@ -77,8 +77,8 @@ static long open_real(struct where *w)
 	long fd, r;
 
 	if ((w->flags & WHERE_EMPTY) && !*(const char *)w->upath) {
-		char link[32];
-		text_format(link, sizeof link, w->dfd == AT_FDCWD ? "." : "/proc/self/fd/%d", w->dfd);
+		char link[40];
+		text_format(link, sizeof link, w->dfd == AT_FDCWD ? "." : "/proc/thread-self/fd/%d", w->dfd);
 		fd = raw_syscall(__NR_openat, AT_FDCWD, link, flags & ~O_NOFOLLOW, 0);
 		if (fd == -ENOENT)
 			fd = -EBADF;

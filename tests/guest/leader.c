@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Processes whose first thread has ended while others live on: /proc/self is a zombie then.
+ * Threads that are not what /proc/self shows: the first thread has ended while others live on, or a thread has a
+ * table of descriptors of its own.
  * GUEST_WORLDS: native view mount bind
  */
 #include "guest.h"
 #include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -35,11 +37,11 @@ static void *other(void *arg)
 }
 
 /* Runs fn in the second thread of a child, after its first has ended. */
-static void without_leader(void (*fn)(void))
+static int status_without_leader(void (*fn)(void))
 {
 	pid_t pid = fork();
 	pthread_t t;
-	int status;
+	int status = -1;
 
 	if (pid == 0) {
 		guest_bad = 0;
@@ -50,7 +52,12 @@ static void without_leader(void (*fn)(void))
 		pthread_exit(NULL);
 	}
 	OK(waitpid(pid, &status, 0));
-	EXITED(status, 0);
+	return status;
+}
+
+static void without_leader(void (*fn)(void))
+{
+	EXITED(status_without_leader(fn), 0);
 }
 
 static void use_files(void)
@@ -241,4 +248,110 @@ static void use_proc(void)
 TEST(proc, "what /proc shows by thread, and of the zombie")
 {
 	without_leader(use_proc);
+}
+
+/* ---- by descriptors ---------------------------------------------------------------------------------- */
+
+static void use_descriptors(void)
+{
+	char name[64], dir[64];
+	int fd, up;
+	struct dirent *e;
+	DIR *d;
+
+	put("f", "text");
+	for (int i = 0; i < 20; i++)		/* numbers that the first thread does not have */
+		fd = MUST(open("f", O_RDONLY));
+	char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	REQUIRE(p != MAP_FAILED);
+	TRUE(memcmp(p, "text", 4) == 0);
+	snprintf(name, sizeof(name), "/proc/thread-self/fd/%d", fd);
+	STR(get(name), "text");
+	up = MUST(open("..", O_PATH));
+	snprintf(dir, sizeof(dir), "/proc/thread-self/fd/%d", up);
+	TRUE(access(dir, F_OK) == 0);
+	d = opendir("/proc/thread-self/fd");
+	REQUIRE(d);
+	while ((e = readdir(d))) {
+		int n = atoi(e->d_name);
+
+		if (e->d_name[0] != '.' && fcntl(n, F_GETFD) < 0)
+			FAIL("%d is listed", n);
+	}
+	closedir(d);
+}
+
+TEST(descriptors, "mappings, and /proc/thread-self/fd, without a first thread")
+{
+	without_leader(use_descriptors);
+}
+
+HELPER(seven)
+{
+	return 7;
+}
+
+static void use_program(void)
+{
+	int fd = MUST(open(guest_self, O_RDONLY | O_CLOEXEC)), high = MUST(fcntl(fd, F_DUPFD_CLOEXEC, 50));
+
+	syscall(SYS_execveat, high, "", (char *[]){ "x", "--helper", "seven", NULL }, environ, AT_EMPTY_PATH);
+	FAIL("execveat: %s", strerrorname_np(errno));
+}
+
+TEST(program_by_descriptor, "execveat of a descriptor, without a first thread")
+{
+	EXITED(status_without_leader(use_program), 7);
+}
+
+/* A directory whose path does not fit into a socket's address. */
+static void use_long_path(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = "s" };
+	int s = MUST(socket(AF_UNIX, SOCK_STREAM, 0)), c = MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+	char name[101];
+
+	memset(name, 'd', 100);
+	name[100] = 0;
+	for (int i = 0; i < 2; i++) {
+		OK(mkdir(name, 0755));
+		OK(chdir(name));
+	}
+	for (int i = 0; i < 20; i++)
+		MUST(open(".", O_RDONLY));
+	OK(bind(s, (void *)&sun, sizeof(sun)));
+	OK(listen(s, 1));
+	OK(connect(c, (void *)&sun, sizeof(sun)));
+	OK(chdir("../.."));
+}
+
+TEST(long_path, "a UNIX socket in a directory with a long path, without a first thread")
+{
+	without_leader(use_long_path);
+}
+
+static void *with_own_table(void *fn)
+{
+	MUST(unshare(CLONE_FILES));
+	((void (*)(void))fn)();
+	return NULL;
+}
+
+static void in_own_table(void (*fn)(void))
+{
+	pthread_t t;
+
+	REQUIRE(pthread_create(&t, NULL, with_own_table, (void *)fn) == 0);
+	pthread_join(t, NULL);
+}
+
+TEST(own_table, "the same in a thread with a table of its own")
+{
+	in_own_table(use_descriptors);
+	in_own_table(use_long_path);
+	if (fork() == 0) {
+		in_own_table(use_program);
+		_exit(90);
+	}
+	EXITED(({ int s; OK(wait(&s)); s; }), 7);
 }

@@ -121,7 +121,7 @@ static long pid_of_pidfd(int pidfd)
 	char path[48], text[512];
 	const char *at = text;
 
-	text_format(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	text_format(path, sizeof(path), "/proc/thread-self/fdinfo/%d", pidfd);
 	if (proc_read_file(path, text, sizeof(text)) <= 0)
 		return 0;
 	while ((at = strchr(at, '\n')))
@@ -328,7 +328,7 @@ static int listed_process(const struct task *t, int fd)
 	const char *at = path + 6, *last;
 	long n, pid;
 
-	text_format(name, sizeof(name), "/proc/self/fd/%d", fd);
+	text_format(name, sizeof(name), "/proc/thread-self/fd/%d", fd);
 	n = raw_syscall(__NR_readlinkat, AT_FDCWD, name, path, sizeof(path) - 1);
 	if (n <= 6 || strncmp(path, "/proc/", 6))
 		return NO_LIST;

@@ -54,7 +54,10 @@ static void address_done(struct unix_address *a)
 	a->dir_fd = -1;
 }
 
-/* A path that does not fit into an address is reached through a descriptor of its directory. */
+/*
+ * A path that does not fit into an address is reached through a descriptor of its directory.  Our thread's: only
+ * where there is no room for that name the process's, whose first thread has the same table nearly always.
+ */
 static long address_shorten(struct unix_address *a, char *path)
 {
 	char *base = strrchr(path, '/');
@@ -68,7 +71,9 @@ static long address_shorten(struct unix_address *a, char *path)
 	if (fd < 0)
 		return fd;
 	a->dir_fd = (int)fd;
-	n = text_format(a->sun.sun_path, sizeof a->sun.sun_path, "/proc/self/fd/%d/%s", (int)fd, base);
+	n = text_format(a->sun.sun_path, sizeof a->sun.sun_path, "/proc/thread-self/fd/%d/%s", (int)fd, base);
+	if (n >= (int)sizeof a->sun.sun_path)
+		n = text_format(a->sun.sun_path, sizeof a->sun.sun_path, "/proc/self/fd/%d/%s", (int)fd, base);
 	return n < (int)sizeof a->sun.sun_path ? 0 : -ENAMETOOLONG;
 }
 
