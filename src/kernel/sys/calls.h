@@ -71,4 +71,7 @@ static inline bool names_fd(struct task *t, int fd, gaddr path, int at)
 /* Closes a virtual descriptor: the carrier, the server, the entry.  close(2)'s result. */
 long close_virtual(struct task *t, int fd);
 
+/* As the kernel's copy_struct_from_user().  That `given` is at least what the first kernel had is the caller's to test. */
+long fetch_struct(struct task *t, void *to, size_t size, gaddr from, size_t given);
+
 #endif

@@ -54,30 +54,6 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 
 /* ---- openat2 ---------------------------------------------------------------------------------------- */
 
-/* As the kernel's copy_struct_from_user: what a newer caller adds must be zero. */
-static long fetch_how(struct task *t, struct open_how *how, gaddr from, size_t size)
-{
-	uint8_t extra[64];
-
-	if (size < sizeof *how)
-		return -EINVAL;
-	if (size > 4096)
-		return -E2BIG;
-	if (copy_from_guest(t, how, from, sizeof *how))
-		return -EFAULT;
-	for (size_t at = sizeof *how; at < size; ) {
-		size_t n = size - at < sizeof extra ? size - at : sizeof extra;
-
-		if (copy_from_guest(t, extra, from + at, n))
-			return -EFAULT;
-		for (size_t i = 0; i < n; i++)
-			if (extra[i])
-				return -E2BIG;
-		at += n;
-	}
-	return 0;
-}
-
 static long check_how(const struct open_how *how)
 {
 	bool makes = how->flags & O_CREAT || (how->flags & O_TMPFILE) == O_TMPFILE;
@@ -237,7 +213,7 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 {
 	struct open_how how;
 	struct where w;
-	long r = fetch_how(t, &how, how_at, size);
+	long r = size < sizeof how ? -EINVAL : fetch_struct(t, &how, sizeof how, how_at, size);
 
 	if (!r)
 		r = check_how(&how);

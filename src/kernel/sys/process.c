@@ -3,7 +3,7 @@
  * clone, clone3, fork, vfork, exit, exit_group; prctl and arch_prctl where they concern us.
  * The work is in agent/life.c.
  */
-#include "handlers.h"
+#include "calls.h"
 #include "../../agent/life.h"
 #include "../../agent/signal.h"
 #include "../fd.h"
@@ -13,6 +13,8 @@
 #include <linux/sched.h>
 #include <linux/prctl.h>
 #include <asm/prctl.h>
+
+#define SHSTK_ENABLE	0x5001	/* ARCH_SHSTK_ENABLE, since Linux 6.6 */
 
 long sys_clone(struct task *t, unsigned long flags, gaddr stack, gaddr ptid, gaddr ctid, unsigned long tls)
 {
@@ -37,14 +39,11 @@ long sys_vfork(struct task *t)
 
 long sys_clone3(struct task *t, gaddr args, size_t size)
 {
-	struct um_clone_args a = { 0 };
+	struct um_clone_args a;
+	long r = size < UM_CLONE_ARGS_MIN ? -EINVAL : fetch_struct(t, &a, sizeof a, args, size);
 
-	if (size < UM_CLONE_ARGS_MIN)
-		return -EINVAL;
-	if (size > sizeof a)		/* newer fields than we know */
-		return -E2BIG;
-	if (copy_from_guest(t, &a, args, size))
-		return -EFAULT;
+	if (r)
+		return r;
 	if (!a.stack != !a.stack_size)
 		return -EINVAL;
 	return life_clone(t, &a, size);
@@ -100,7 +99,6 @@ long sys_prctl(struct task *t, int option, unsigned long a, unsigned long b, uns
 long sys_arch_prctl(struct task *t, int code, unsigned long addr)
 {
 	/* A guest that sets gs loses the patched sites' fast way, not its correctness (entry.S). */
-	(void)code;
 	(void)addr;
-	return pass_through(t);
+	return code == SHSTK_ENABLE ? -EOPNOTSUPP : pass_through(t);
 }
