@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What an exec keeps and what it resets: signals, mask, timers, threads, ids, limits, names.
- * GUEST_WORLDS: view
+ * GUEST_WORLDS: view mount
  */
 #include "guest.h"
 #include <pthread.h>

@@ -9,7 +9,9 @@
 #include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <ucontext.h>
@@ -422,6 +424,46 @@ TEST(queues, "mq_notify: a message has come")
 	EQ(seen[0].si_code, SI_MESGQ);
 	EQ(seen[0].si_value.sival_int, 9);
 	EQ(seen[0].si_pid, getpid());
+}
+
+TEST(by_descriptor, "signalfd tells all of queued ones, in order, also to a child and through epoll")
+{
+	struct signalfd_siginfo si[12];
+	struct epoll_event ev = { .events = EPOLLIN };
+	sigset_t set;
+	int fd, ep = MUST(epoll_create1(0)), status;
+
+	sigemptyset(&set);
+	for (int i = 0; i < 3; i++)
+		sigaddset(&set, SIGRTMIN + i);
+	sigaddset(&set, SIGCHLD);
+	OK(sigprocmask(SIG_BLOCK, &set, NULL));
+	fd = MUST(signalfd(-1, &set, SFD_NONBLOCK));
+	OK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+	EQ(epoll_wait(ep, &ev, 1, 0), 0);
+	for (int i = 0; i < 9; i++) {
+		OK(sigqueue(getpid(), SIGRTMIN + i % 3, (union sigval){ .sival_int = i }));
+		STR(get("none"), "(ENOENT)");
+	}
+	EQ(epoll_wait(ep, &ev, 1, 1000), 1);
+	if (fork() == 0) {		/* which has none of these */
+		FAILS(read(fd, si, sizeof(si)), EAGAIN);
+		_exit(guest_bad ? 1 : 5);
+	}
+	OK(waitpid(-1, &status, 0));
+	EXITED(status, 5);
+	EQ(read(fd, si, sizeof(si)), 10 * (long)sizeof(*si));
+	EQ(si[0].ssi_signo, SIGCHLD);
+	EQ(si[0].ssi_code, CLD_EXITED);
+	EQ(si[0].ssi_status, 5);
+	for (int i = 0; i < 9; i++) {
+		EQ(si[1 + i].ssi_signo, SIGRTMIN + i / 3);
+		EQ(si[1 + i].ssi_code, SI_QUEUE);
+		EQ(si[1 + i].ssi_int, i % 3 * 3 + i / 3);
+		EQ(si[1 + i].ssi_pid, getpid());
+		EQ(si[1 + i].ssi_uid, getuid());
+	}
+	EQ(epoll_wait(ep, &ev, 1, 0), 0);
 }
 
 /* ---- waits --------------------------------------------------------------------------------------------- */
