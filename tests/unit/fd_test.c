@@ -257,7 +257,14 @@ static void test_exec_bound(void)
 	is_int(files_restore(task.files, text), 0, "behind bind mounts");
 	is_int(files_describe(task.files, again, sizeof(again)), (int)strlen(want), "described again");
 	is_str(again, want, "without what exec closes");
-	is_int(files_describe(task.files, again, 4), 0, "left out if there is no room");
+	is_int(files_describe(task.files, again, 4), -ENOSPC, "no room");
+	int carried = files_carry(task.files);
+	struct files *before = task.files;
+	task.files = files_new();
+	is_int(files_carried(task.files, carried), 0, "carried by a descriptor");
+	is_int(files_describe(task.files, again, sizeof(again)), (int)strlen(want), "and the same");
+	is_str(again, want, "as before");
+	files_put(before);
 	is_int(files_restore(task.files, "b3:7:x,"), -EINVAL, "junk is refused");
 	files_put(task.files);
 	task.files = old;
