@@ -285,3 +285,31 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 	[ "$status" = 125 ]
 	[ "$output" = 'umview: mount: none: No such file or directory' ]
 }
+
+@test "MNT-17 an image over the root: its programs run, nothing beneath is seen, and it ends" {
+	need fuse2fs busybox
+	file -bL "$(command -v busybox)" | grep -q 'statically linked' || skip "no static busybox"
+	mkdir -p root/bin root/proc root/etc
+	cp -L "$(command -v busybox)" root/bin/busybox
+	for name in sh ls cat; do ln -s busybox "root/bin/$name"; done
+	echo inside >root/etc/hello
+	ext4 img 32M root
+	umview --mount img / -- /bin/sh -c 'ls /; ls /..; cat /etc/hello; test ! -e /etc/passwd; echo $?' >out
+	[ "$(cat out)" = "$(printf 'bin\netc\nlost+found\nproc\n%.0s' 1 2; printf 'inside\n0')" ]
+	umview --bind "$W/root" / -- /bin/sh -c 'cat /etc/hello; ls /' >out
+	[ "$(cat out)" = "$(printf 'inside\nbin\netc\nproc')" ]
+	clean img
+}
+
+@test "MNT-18 names that begin like the mount point's, or end like it, are other places" {
+	mkdir -p src/sub mnt mntx mn 'mnt x' a/mnt mnt.d "mnt$(printf '\t')"
+	echo src >src/f
+	for d in mnt mntx mn 'mnt x' a/mnt mnt.d; do echo "$d" >"$d/f"; done
+	umview --bind src mnt -- sh -ec '
+		for d in mntx mn "mnt x" a/mnt mnt.d; do [ "$(cat "$d/f" "$PWD/$d/f")" = "$d
+$d" ]; done
+		for d in mnt mnt/ ./mnt/. mnt/sub/.. mntx/../mnt mnt//; do [ "$(cat "$d/f")" = src ]; done
+		cd mnt; [ "$(cat ../mntx/f)" = mntx ]; [ "$(cat ../mnt/f)" = src ]
+		mv ../mntx ../mnty; [ "$(cat ../mnty/f)" = mntx ]; [ "$(cat f)" = src ]'
+	[ "$(cat mnt/f mnty/f)" = "$(printf 'mnt\nmntx')" ]
+}

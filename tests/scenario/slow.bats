@@ -3,7 +3,7 @@
 # A guest waits for a server that takes its time: what signals do to it meanwhile.
 load common
 
-# A FUSE program whose every read takes 1.5 seconds, and a program that reads once and counts its signals.
+# A FUSE program whose every read takes 1.5 seconds, or $DELAY microseconds, and a program that reads once and counts its signals.
 slow_server() {
 	need gcc pkg-config
 	pkg-config --exists fuse3 || skip "no libfuse 3 to build with"
@@ -12,6 +12,7 @@ slow_server() {
 		#define _GNU_SOURCE
 		#include <fuse.h>
 		#include <errno.h>
+		#include <stdlib.h>
 		#include <string.h>
 		#include <unistd.h>
 		static int attr(const char *p, struct stat *st, struct fuse_file_info *fi)
@@ -27,7 +28,7 @@ slow_server() {
 		static int rd(const char *p, char *b, size_t n, off_t at, struct fuse_file_info *fi)
 		{
 			(void)p; (void)fi; (void)n;
-			usleep(1500000);
+			usleep(getenv("DELAY") ? atoi(getenv("DELAY")) : 1500000);
 			memcpy(b, "text\n", 5);
 			return at ? 0 : 5;
 		}
@@ -93,14 +94,14 @@ slow_server() {
 	slow_server
 	in_view -- <<-'SH'
 		. ./lib.sh
-		./server mnt
+		DELAY=6000000 ./server mnt
 		for sig in KILL TERM; do
 			start
 			a=$(ms)
 			kill -$sig $p
 			s=0; wait $p || s=$?
 			[ $s -gt 128 ]
-			[ $(($(ms) - a)) -lt 1000 ]
+			[ $(($(ms) - a)) -lt 4000 ]
 			[ ! -s out ]
 		done
 		umview umount mnt
@@ -124,5 +125,26 @@ slow_server() {
 		[ "$(cat out)" = "5 text
 		, signals: no" ]
 		umview umount mnt
+	SH
+}
+
+@test "SLOW-04 meanwhile others are served: other mounts, and the same one" {
+	need fuse2fs
+	slow_server
+	ext4 img
+	mkdir other
+	in_view -- <<-'SH'
+		. ./lib.sh
+		umview mount img other
+		DELAY=6000000 ./server mnt
+		start
+		for i in 1 2 3; do
+			[ "$(cat other/hello)" = 'hello from the image' ]
+			[ "$(stat -c %s mnt/slow)" = 5 ]
+		done
+		[ ! -s out ]
+		wait $p
+		umview umount mnt
+		umview umount other
 	SH
 }
