@@ -132,6 +132,10 @@ void agent_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Writes to a descriptor of ours.  As write(2), but no signal comes of what goes wrong. */
 long own_write(int fd, const void *data, size_t n);
 
+/* A call that makes a memory file of ours larger: the guest's limit on the size of files does not count, unless it is a hard
+ * one (-EFBIG). */
+long own_file_call(long nr, long fd, long a, long b, long c);
+
 /* An inner contradiction: says so on the log and on stderr, and ends the process with SIGKILL. */
 _Noreturn void agent_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

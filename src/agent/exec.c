@@ -42,6 +42,7 @@ struct exec_buf {
 	struct elf_head head;		/* of the file being looked at */
 	int guard_fd;			/* the guest's own filters, or -1 */
 	bool opened;			/* what the guest names could be opened: then its arguments are to be looked at */
+	int fds_fd;			/* the table of descriptors if it is long, or -1 */
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
@@ -82,8 +83,8 @@ static long open_real(struct where *w)
 	long fd, r;
 
 	if ((w->flags & WHERE_EMPTY) && !*(const char *)w->upath) {
-		char link[32];
-		text_format(link, sizeof link, w->dfd == AT_FDCWD ? "." : "/proc/self/fd/%d", w->dfd);
+		char link[40];
+		text_format(link, sizeof link, w->dfd == AT_FDCWD ? "." : "/proc/thread-self/fd/%d", w->dfd);
 		fd = raw_syscall(__NR_openat, AT_FDCWD, link, flags & ~O_NOFOLLOW, 0);
 		if (fd == -ENOENT)
 			fd = -EBADF;
@@ -368,7 +369,7 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	b->nargs = n > 0 ? n - 1 : 0;
 	b->nfront = 1;
 	b->exe = b->fds = b->cwd = NULL;
-	b->hold_fd = b->guard_fd = -1;
+	b->hold_fd = b->guard_fd = b->fds_fd = -1;
 	b->opened = false;
 	b->front[0] = "";
 	if (n > 0) {
@@ -413,14 +414,27 @@ static void name_for_guest(struct task *t, struct exec_buf *b, int dfd, gaddr pa
 
 /* ---- the exec itself ------------------------------------------------------------------------------------ */
 
+static long describe_files(struct task *t, struct exec_buf *b)
+{
+	int n = files_describe(t->files, b->tip, UM_BOOT_MAX / 2);
+
+	if (n >= 0) {
+		b->fds = keep(b, n);
+		return 0;
+	}
+	n = n == -ENOSPC ? files_carry(t->files) : n;
+	b->fds_fd = n < 0 ? -1 : n;
+	return n < 0 ? n : 0;
+}
+
 static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int interp_fd)
 {
-	int nf = files_describe(t->files, b->tip, UM_BOOT_MAX / 2);
-	b->fds = nf >= 0 ? keep(b, nf) : NULL;
-	int nc = nf >= 0 ? fsinfo_describe(t->fs, b->tip, UM_PATH_MAX + 64) : nf;
+	long r = describe_files(t, b);
+	int nc = r < 0 ? (int)r : fsinfo_describe(t->fs, b->tip, UM_PATH_MAX + 64);
+
 	b->cwd = nc >= 0 ? keep(b, nc) : NULL;
 	if (nc < 0)
-		return -E2BIG;
+		return nc == -ENOSPC ? -E2BIG : nc;
 	b->guard_fd = guard_file(t);
 	if (b->guard_fd < -1)
 		return b->guard_fd;
@@ -429,7 +443,7 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
 		.umask = t->fs->umask, .ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
 		.prog_fd = prog_fd, .interp_fd = interp_fd, .hold_fd = b->hold_fd,
-		.guard = guard_word(t), .guard_fd = b->guard_fd,
+		.guard = guard_word(t), .guard_fd = b->guard_fd, .fds_fd = b->fds_fd,
 		.fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};
 	b->boot = b->tip;
@@ -455,6 +469,8 @@ static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr 
 	keep_open(interp_fd, true);
 	if (b->guard_fd >= 0)
 		raw_syscall(__NR_fcntl, b->guard_fd, F_SETFD, 0);
+	if (b->fds_fd >= 0)
+		raw_syscall(__NR_fcntl, b->fds_fd, F_SETFD, 0);
 	signal_before_exec(t);
 	if (t->life->traceme)
 		raw_syscall(__NR_ptrace, PTRACE_TRACEME);
@@ -498,6 +514,8 @@ static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, g
 	raw_syscall(__NR_close, e.fd);
 	if (b->guard_fd >= 0)
 		raw_syscall(__NR_close, b->guard_fd);
+	if (b->fds_fd >= 0)
+		raw_syscall(__NR_close, b->fds_fd);
 	drop_hold(b);
 	elf_close(&e);
 	return r;

@@ -138,6 +138,8 @@ _Noreturn void agent_start(uint64_t *sp)
 		guard_first(t);
 		install_filter();
 	}
+	if (b.fds_fd >= 0 && files_carried(t->files, b.fds_fd) < 0)
+		fail("the table of descriptors got lost", -EINVAL);
 	if (b.fds)
 		files_restore(t->files, b.fds);
 	if (b.cwd)

@@ -31,6 +31,7 @@ struct dir_hint {
 void hint_free(struct dir_hint *h);
 void hint_forget(struct dir_hint *h);
 bool hints_copy(struct files *to, const struct files *from);
+bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound);
 
 /* Arrays that readers use without a lock: an outgrown one stays valid as long as its successor (fd.c). */
 void **slots_grow(void **old, size_t had, size_t want);

@@ -329,6 +329,15 @@ static int bind_mount(const struct mount_options *o)
 	return fail("%s on %s: %s", o->src, o->dst, strerror(errno));
 }
 
+int make_binds(const struct step *steps, int n)
+{
+	int r = 0;
+
+	for (int i = 0; !r && i < n; i++)
+		r = bind_mount(&(struct mount_options){ .src = steps[i].src, .dst = steps[i].dst });
+	return r;
+}
+
 int cmd_mount(int argc, char **argv)
 {
 	struct mount_options o;

@@ -216,6 +216,13 @@ static int opt_inside_exec(struct parser *p, char **v)
 	return 0;
 }
 
+static int opt_inside_binds(struct parser *p, char **v)
+{
+	(void)v;
+	p->o->action = ACT_INSIDE_BINDS;
+	return 0;
+}
+
 #define WORD_OPTIONAL	-1	/* --name or --name=VALUE */
 
 static const struct option_rule {
@@ -242,6 +249,7 @@ static const struct option_rule {
 	{ "--help", 0, "", opt_help },
 	{ "-h", 0, "", opt_help },
 	{ "--inside-exec", 0, "", opt_inside_exec },
+	{ "--inside-binds", 0, "", opt_inside_binds },
 };
 
 static const struct option_rule *rule_find(const char *word, size_t len)

@@ -94,7 +94,8 @@ enum um_op {
 	UM_OP_SETXATTR,		/* [w] or handle; path2 = name, then size bytes of value; xattr flags in mode */
 	UM_OP_LISTXATTR,	/* [w] or handle; size -> data, size */
 	UM_OP_REMOVEXATTR,	/* [w] or handle; path2 = name */
-	UM_OP_PATHOF,		/* handle or base -> data: path from the root of the mount, "/" = root; ENOENT if unlinked */
+	UM_OP_PATHOF,		/* handle or base -> data: path from the root of the mount, "/" = root; unlinked: ENOENT, or
+				   with mode = 1 the path it had */
 	UM_OP_IOCTL,		/* handle ... (ENOTTY until issue 4) */
 	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
 				   struct flock; tgid owns it -> GET: data: struct um_lock */

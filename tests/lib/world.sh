@@ -8,6 +8,7 @@
 # WORLD	native	as any program; what it says there is the truth
 #	view	in an empty view
 #	mount	in a view, its scratch directory in an ext4 image mounted there
+#	bind	in a view, its scratch directory behind a bind mount; beneath that are other things of the same names
 #	kfuse	the same image under the kernel's FUSE (root only): what `mount` is to be compared with
 #
 # UMVIEW=build/umview   the umview to test
@@ -51,6 +52,12 @@ in_world() {
 	case $world in
 	view)
 		run "$dir/out" "$UMVIEW" "${options[@]}" -- "$program" "$dir/view" ;;
+	bind)
+		mkdir -p "$dir/other/place/s" "$dir/mnt/s"
+		for below in f d out g h s; do	# what a way around the mount would find
+			echo beneath >"$dir/mnt/s/$below"
+		done
+		GUEST_FS=bind run "$dir/out" "$UMVIEW" "${options[@]}" --bind "$dir/other/place" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
 	mount)
 		make_image "$dir/image"
 		GUEST_FS=fuse run "$dir/out" "$UMVIEW" "${options[@]}" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;

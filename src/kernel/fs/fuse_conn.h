@@ -78,6 +78,7 @@ struct fuse_node {
 	uint32_t pins;			/* handles, jobs, and names in this directory */
 	uint32_t nopen;			/* handles */
 	struct fuse_name *names;	/* those that lead here; none: unlinked */
+	char *was;			/* open, and without a name: the path that it had last, or NULL */
 	struct fuse_attr attr;		/* valid until attr_until; the type bits of mode always */
 	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
 	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */

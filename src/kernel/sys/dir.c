@@ -4,6 +4,7 @@
  */
 #include "calls.h"
 #include "../fs/proc.h"
+#include "../path_walk.h"
 #include <asm/statfs.h>
 #include <linux/magic.h>
 
@@ -147,6 +148,15 @@ long sys_fchdir(struct task *t, int fd)
 	return r;
 }
 
+/* The kernel says where it is now, or that it has been removed. */
+static long cwd_behind_bind(struct task *t, char *path, size_t size)
+{
+	uint32_t bound, bind = base_bind(t, AT_FDCWD, &bound);
+	long n = raw_syscall(__NR_getcwd, path, size);
+
+	return n <= 0 ? n : path_through_bind(t, bind, bound, path, (size_t)n - 1, size);
+}
+
 long sys_getcwd(struct task *t, gaddr buf, size_t size)
 {
 	char path[UM_PATH_MAX];
@@ -154,7 +164,7 @@ long sys_getcwd(struct task *t, gaddr buf, size_t size)
 
 	if (!t->fs->cwd && !t->fs->cwd_bind)
 		return kernel_call(t, __NR_getcwd, buf, size);
-	len = path_of_cwd(t, path, sizeof path);
+	len = t->fs->cwd ? path_of_cwd(t, path, sizeof path) : cwd_behind_bind(t, path, sizeof path);
 	if (len < 0)
 		return len;
 	if ((size_t)len + 1 > size)

@@ -170,6 +170,22 @@ static long opened_how(struct where *w, long fd, const struct open_how *how)
 }
 
 /*
+ * Behind a bind mount of ours the kernel cannot test these: it knows the other end.  What lies below it may be
+ * many mounts, so whether the path crosses one stays open.
+ */
+static long bound_how(struct where *w, int dfd, const struct open_how *how)
+{
+	struct open_how own = *how;
+
+	if (how->resolve & RESOLVE_NO_XDEV || (how->resolve & BELOW && !is_below(w, dfd)))
+		return -EXDEV;
+	if (how->resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) && w->links)
+		return -ELOOP;
+	own.resolve &= RESOLVE_NO_SYMLINKS | RESOLVE_CACHED;
+	return opened_how(w, real_openat2(w, &own), how);
+}
+
+/*
  * And where it does not.  A path that the resolver has rewritten hides from the kernel what must be
  * tested, so the guest's own goes to it then; the resolver's result was real without a bind mount, hence both
  * mean the same file.
@@ -185,7 +201,9 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 		return -ELOOP;
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
 		return opened_how(w, real_openat2(w, how), how);
-	if (w->bind || (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/')))
+	if (w->bind)
+		return bound_how(w, dfd, how);
+	if (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/'))
 		return -EXDEV;
 	r = real_check_link(w);
 	return r ? r : kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how);

@@ -3,7 +3,7 @@
  * clone, clone3, fork, vfork, exit, exit_group; prctl and arch_prctl where they concern us.
  * The work is in agent/life.c.
  */
-#include "handlers.h"
+#include "calls.h"
 #include "../../agent/life.h"
 #include "../../agent/signal.h"
 #include "../fd.h"
@@ -13,6 +13,8 @@
 #include <linux/sched.h>
 #include <linux/prctl.h>
 #include <asm/prctl.h>
+
+#define SHSTK_ENABLE	0x5001	/* ARCH_SHSTK_ENABLE, since Linux 6.6 */
 
 long sys_clone(struct task *t, unsigned long flags, gaddr stack, gaddr ptid, gaddr ctid, unsigned long tls)
 {
@@ -106,6 +108,8 @@ long sys_arch_prctl(struct task *t, int code, unsigned long addr)
 	unsigned long base;
 	long r;
 
+	if (code == SHSTK_ENABLE)
+		return -EOPNOTSUPP;
 	if (code == ARCH_SET_GS && !addr)
 		return raw_syscall(__NR_arch_prctl, code, t);
 	if (code != ARCH_GET_GS)
