@@ -60,7 +60,7 @@ struct um_server {
 	uint32_t proto_minor;
 	uint32_t nhandles;	/* server: open handles (for EBUSY and the leak check) */
 	uint32_t keeper;	/* monitor: the process below which the server was started (UM_CALL_SERVANT), or 0 */
-	uint32_t reserved;
+	uint32_t shadow;	/* monitor: 1 + its descriptor of the directory for UM_OP_WATCH, 0 = not asked for yet */
 	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
 };
 _Static_assert(sizeof(struct um_server) <= 4096, "wire");
@@ -99,6 +99,7 @@ enum um_op {
 	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
 				   struct flock; tgid owns it -> GET: data: struct um_lock */
 	UM_OP_STANDIN,		/* [w] a socket; path2 = a real one that stands for it, or "" -> as UM_OPEN_STANDIN */
+	UM_OP_WATCH,		/* [w] -> data: path of what inotify is to watch instead, from um_server.shadow */
 
 	/* the monitor, server number 0 */
 	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */
@@ -110,6 +111,7 @@ enum um_op {
 	UM_CTL_LOG,		/* data = one line for the log */
 	UM_CTL_LOG_READ,	/* -> data, size: the last lines of the log */
 	UM_CTL_SERVANT,		/* mode = UM_SERVANT_*: the caller and what it starts serve, they are no guests */
+	UM_CTL_SHADOW,		/* handle = server number: um_server.shadow is set */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */

@@ -190,10 +190,12 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 		return -EISDIR;
 	fuse_handles_reap(j, p->node);
 	err = fuse_call_plain(j, opcode, p->dir->nodeid, p->name, p->len + 1);
-	if (!err)
+	if (!err) {
 		name_gone(j, p);
-	else if (err == -EINTR || err == -ENOENT)	/* it may be gone: ask again */
+		fuse_shadow_gone(j->c, p);
+	} else if (err == -EINTR || err == -ENOENT) {	/* it may be gone: ask again */
 		fuse_name_drop_at(j->c, p->dir, p->name, p->len);
+	}
 	return err;
 }
 
@@ -323,6 +325,7 @@ static int rename(struct fuse_job *j, struct fuse_place *from, struct fuse_place
 		err = rename_send(j, from, to, flags);
 	if (!err) {
 		rename_names(j, from, to, flags & RENAME_EXCHANGE);
+		fuse_shadow_moved(j->c, from, to, flags & RENAME_EXCHANGE);
 		if (to->node)
 			fuse_standin_unlinked(j->c, to->node);
 	} else if (err == -EINTR || err == -ENOENT) {

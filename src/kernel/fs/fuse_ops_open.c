@@ -319,6 +319,8 @@ int fuse_op_open(struct fuse_job *j)
 		err = open_tmpfile(j, &p, flags);
 	else
 		err = open_existing(j, &p, flags);
+	if (!err && !(flags & O_PATH))
+		fuse_shadow_opened(j->c, j->rep.handle, &p, flags & O_TRUNC && !j->rep.created);
 	if (creates)
 		fuse_change_end(j, &p);
 	else
@@ -352,6 +354,7 @@ int fuse_op_closed(struct fuse_job *j)
 		fuse_handle_put(j, h);
 		return err;
 	}
+	fuse_shadow_closed(j->c, h);
 	fuse_job_answer(j);
 	fuse_release(j, h);
 	return err;
