@@ -393,7 +393,8 @@ void fuse_shadow_did(struct fuse_conn *c, const struct fuse_handle *h, const str
 		     const struct fuse_place *p, uint32_t event);
 void fuse_shadow_set(struct fuse_conn *c, const struct fuse_handle *h, const struct fuse_node *n,
 		     const struct fuse_place *p, uint32_t valid);	/* SETATTR */
-void fuse_shadow_made(struct fuse_conn *c, const struct fuse_place *p, struct fuse_node *n);
+void fuse_shadow_made(struct fuse_conn *c, const struct fuse_place *p, const struct fuse_node *n);
+void fuse_shadow_linked(struct fuse_conn *c, const struct fuse_node *old, const struct fuse_place *p);
 void fuse_shadow_gone(struct fuse_conn *c, const struct fuse_place *p);
 void fuse_shadow_moved(struct fuse_conn *c, const struct fuse_place *from, const struct fuse_place *to, bool exchange);
 void fuse_shadow_opened(struct fuse_conn *c, uint32_t handle, const struct fuse_place *p, bool truncated);

@@ -266,7 +266,10 @@ static int open_new(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
 	err = fuse_created(j, p, &out.entry, S_IFREG, version, &n);
 	if (err == -ENOMEM)
 		return give_back(j, out.entry.nodeid, &out.open);
-	return err ? err : open_created(j, n, &out.open);
+	if (err)
+		return err;
+	fuse_shadow_made(j->c, p, n);
+	return open_created(j, n, &out.open);
 }
 
 /* O_TMPFILE: a file without a name in the directory p. */

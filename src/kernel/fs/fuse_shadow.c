@@ -353,33 +353,36 @@ void fuse_shadow_set(struct fuse_conn *c, const struct fuse_handle *h, const str
 
 /* ---- names ------------------------------------------------------------------------------------------------ */
 
-/* A watched file has a further name. */
-static void linked(struct fuse_conn *c, const struct fuse_place *p, const struct fuse_node *n)
-{
-	const struct fuse_name *e = n->names;
-
-	while (e && (!e->parent->shadow || (e->parent == p->dir && e->len == p->len && !memcmp(e->name, p->name, p->len))))
-		e = e->sibling;
-	if (!e || fuse_shadow_dir(c, p->dir))
-		return;
-	const char *from = path_in(c, 0, e->parent, e->name, e->len), *to = path_of_place(c, 1, p);
-	if (from && to)
-		call(c, __NR_linkat, from, c->shadow->root, to, 0);
-}
-
-void fuse_shadow_made(struct fuse_conn *c, const struct fuse_place *p, struct fuse_node *n)
+void fuse_shadow_made(struct fuse_conn *c, const struct fuse_place *p, const struct fuse_node *n)
 {
 	const char *path;
 
+	if (!c->shadow || p->dir->shadow != SHADOW_FULL)
+		return;
+	path = path_of_place(c, 0, p);
+	if (path)
+		make(c, path, fuse_node_is(n, S_IFDIR));
+}
+
+/* Many servers say that this is another node. */
+void fuse_shadow_linked(struct fuse_conn *c, const struct fuse_node *old, const struct fuse_place *p)
+{
+	const struct fuse_name *e = old->names;
+	const char *from, *to;
+
 	if (!c->shadow)
 		return;
-	if (n->shadow && !fuse_node_is(n, S_IFDIR)) {
-		linked(c, p, n);
-	} else if (p->dir->shadow == SHADOW_FULL) {
-		path = path_of_place(c, 0, p);
-		if (path)
-			make(c, path, fuse_node_is(n, S_IFDIR));
+	while (e && (!e->parent->shadow || (e->parent == p->dir && e->len == p->len && !memcmp(e->name, p->name, p->len))))
+		e = e->sibling;
+	if (!e || !is_there(c, path_in(c, 0, e->parent, e->name, e->len)) ||
+	    (p->dir->shadow != SHADOW_FULL && (!old->shadow || fuse_shadow_dir(c, p->dir)))) {
+		fuse_shadow_made(c, p, p->node);
+		return;
 	}
+	from = path_in(c, 0, e->parent, e->name, e->len);
+	to = path_of_place(c, 1, p);
+	if (from && to)
+		call(c, __NR_linkat, from, c->shadow->root, to, 0);
 }
 
 /* What others than guests have removed may still be in it. */

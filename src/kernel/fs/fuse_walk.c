@@ -295,7 +295,6 @@ int fuse_created(struct fuse_job *j, struct fuse_place *p, const struct fuse_ent
 	if (!n)
 		return -ENOMEM;
 	fuse_name_set(c, p->dir, p->name, p->len, n, fuse_until(j->now, e->entry_valid, e->entry_valid_nsec));
-	fuse_shadow_made(c, p, n);
 	*out = n;
 	return 0;
 }
