@@ -99,7 +99,8 @@ enum um_op {
 	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
 				   struct flock; tgid owns it -> GET: data: struct um_lock */
 	UM_OP_STANDIN,		/* [w] a socket; path2 = a real one that stands for it, or "" -> as UM_OPEN_STANDIN */
-	UM_OP_WATCH,		/* [w] -> data: path of what inotify is to watch instead, from um_server.shadow */
+	UM_OP_WATCH,		/* [w] mode = 1 if UM_WATCH_LOCK is not held -> data: path of what inotify is to watch
+				   instead, from um_server.shadow */
 
 	/* the monitor, server number 0 */
 	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */
@@ -164,6 +165,12 @@ struct um_lock {		/* what is in the way; the fields of struct flock */
 	uint32_t type;		/* F_UNLCK: nothing is */
 	int32_t  pid;
 };
+
+/*
+ * An inotify that watches files of a server holds a read lock there (OFD), on its own description.  All of these are of
+ * one inode of the kernel's, so the server can ask by any other anonymous file whether there is one left.
+ */
+#define UM_WATCH_LOCK(monitor, server)	((1ULL << 62) | (uint64_t)(monitor) << 16 | (server))
 
 enum um_walk_status { UM_WALK_DONE, UM_WALK_LINK };
 

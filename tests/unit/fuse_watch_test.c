@@ -10,6 +10,16 @@
 static int inotify, top;
 static char top_path[64];
 
+/* One that tells that it lives. */
+static int new_inotify(void)
+{
+	struct flock lk = { .l_type = F_RDLCK, .l_start = (long)UM_WATCH_LOCK(getpid(), 1), .l_len = 1 };
+	int fd = (int)raw_syscall(__NR_inotify_init1, O_NONBLOCK | O_CLOEXEC);
+
+	is_int(raw_syscall(__NR_fcntl, fd, F_OFD_SETLK, &lk), 0, "an inotify");
+	return fd;
+}
+
 static int watch(const char *path)
 {
 	char at[512];
@@ -56,7 +66,7 @@ static void begin(void)
 	snprintf(top_path, sizeof top_path, "/tmp/fuse_watch_test-%d", getpid());
 	raw_syscall(__NR_mkdir, top_path, 0700);
 	top = (int)raw_syscall(__NR_open, top_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	inotify = (int)raw_syscall(__NR_inotify_init1, O_NONBLOCK | O_CLOEXEC);
+	inotify = new_inotify();
 	fill();
 	is_int(rig_pump(), -EAGAIN, "nothing to read after INIT");
 }
@@ -121,6 +131,31 @@ static void test_behind(void)
 	end("behind");
 }
 
+/* Who watched is gone: nothing is kept. */
+static void test_over(void)
+{
+	long f;
+
+	begin();
+	rig.shm->shadow = (uint32_t)top + 1;
+	rig_new(rig_new(rig_find(rig_find(1, "dir"), "sub"), "deep", S_IFDIR | 0755), "deeper", S_IFDIR | 0755);
+	is_int(watch("dir"), 1, "a directory");
+	is_int(watch("dir/sub/deep"), 2, "one below");
+	f = rig_open("dir/inner", O_RDONLY, 0);
+	fuse_handles_sweep(rig.c, false);
+	ok(rig.c->shadow, "it is kept");
+	close(inotify);
+	fuse_handles_sweep(rig.c, false);
+	ok(!rig.c->shadow, "until the inotify is closed");
+	is_int(raw_syscall(__NR_faccessat, top, "r", 0), -ENOENT, "all is removed");
+	is_int(rig_close(f), 0, "a file that was open is closed");
+	inotify = new_inotify();
+	is_int(watch("dir"), 1, "another one can begin");
+	is_int(rig_do(UM_OP_UNLINK, "dir/inner"), 0, "unlink");
+	is_str(events(), "1:200:inner", "is told");
+	end("over");
+}
+
 static void test_names(void)
 {
 	char name[32];
@@ -145,6 +180,7 @@ int main(void)
 	plan(0);
 	test_events();
 	test_behind();
+	test_over();
 	test_names();
 	return done();
 }

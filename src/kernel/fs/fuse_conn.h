@@ -380,8 +380,10 @@ enum fuse_shadow_state {	/* of a node; all but the first pin it */
 };
 
 struct fuse_place;
-int fuse_shadow_begin(struct fuse_conn *c);	/* something is going to be watched */
+int fuse_shadow_begin(struct fuse_conn *c, bool for_ever);	/* something is going to be watched */
+void fuse_shadow_end(struct fuse_conn *c);	/* ... all of that is in place, or has failed */
 void fuse_shadow_free(struct fuse_conn *c);
+void fuse_shadow_sweep(struct fuse_conn *c);	/* nobody may be watching any more */
 int fuse_shadow_dir(struct fuse_conn *c, struct fuse_node *dir);	/* it has a shadow now */
 int fuse_shadow_name(struct fuse_conn *c, struct fuse_node *dir, const char *name, size_t len, bool is_dir);
 void fuse_shadow_keep(struct fuse_node *n, enum fuse_shadow_state state);

@@ -168,6 +168,7 @@ void fuse_handles_sweep(struct fuse_conn *c, bool all)
 	if (c->dead && !c->janitor)
 		c->janitor = fuse_job_start(c, janitor) == 0;
 	fuse_locks_sweep(c);
+	fuse_shadow_sweep(c);
 	fuse_run_ready(c);
 }
 

@@ -2,18 +2,19 @@
 /*
  * Shadows: the real files by which the kernel's inotify tells of changes in a mounted file system.
  *
- * inotify watches real files only.  So for what guests watch here there is a tree of real files of the same names, on a
- * file system of its own (monitor/shadow.c): their watches are put on these (UM_OP_WATCH), and what has been done to a
- * file of the mount is done to its shadow too, before the guest that did it is answered.  Masks, names, cookies, merging
- * and the end of a watch are thereby the kernel's.
+ * inotify watches real files only.  So for what guests watch here there is a tree of real files of the same names, on
+ * a file system of its own (monitor/shadow.c): their watches are put on these (UM_OP_WATCH), and what has been done to
+ * a file of the mount is done to its shadow too, before the guest that did it is answered.  Masks, names, cookies,
+ * merging and the end of a watch are thereby the kernel's.
  *
  * The tree holds what is watched and the directories on the way there.  A watched directory has all its names, one on
- * the way only some.  A shadow is found by path, which comes from the names of fuse_node.c; nodes with a state of their own
- * are pinned, so that these stay known.  Events of open files go through a descriptor per handle, of which there are not
- * too many: they are taken from the server's own number.
+ * the way only some.  A shadow is found by path, which comes from the names of fuse_node.c; nodes with a state of
+ * their own are pinned, so that these stay known.  When the last inotify that watched something here is gone, all of
+ * it is removed.  Events of open files go through a descriptor per handle, of which there are not too many: they are
+ * taken from the server's own number.
  *
- * A shadow has one byte, a hole, so that reading it reads something.  Who waits nowhere can use one buffer: nothing here
- * gives the processor away.  Errors are not the guest's, whose call has succeeded: what cannot be done here is not told.
+ * A shadow has one byte, a hole, so that reading it reads something.  Nothing here gives the processor away, so one
+ * buffer is enough for all.  Errors are not the guest's, whose call has succeeded: what cannot be done here is not told.
  */
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
@@ -32,6 +33,8 @@
 struct fuse_shadow {
 	int root;				/* the directory in which ROOT is */
 	uint32_t descriptors;			/* of handles */
+	uint32_t beginning;			/* watches that are being prepared */
+	bool for_ever;				/* somebody watches who could not lock */
 	char path[2][FUSE_PATH_ROOM + FUSE_NAME_LIMIT + 2];
 };
 
@@ -129,15 +132,13 @@ static int make(struct fuse_conn *c, const char *path, bool is_dir)
 	return r == -EEXIST ? 0 : (int)r;
 }
 
-int fuse_shadow_begin(struct fuse_conn *c)
+static int shadow_new(struct fuse_conn *c)
 {
 	uint32_t theirs = __atomic_load_n(&c->shm->shadow, __ATOMIC_ACQUIRE);
 	struct fuse_shadow *s;
 	char path[40];
 	long fd;
 
-	if (c->shadow)
-		return 0;
 	if (!theirs)
 		return -ENOSPC;
 	s = heap_alloc(sizeof *s);
@@ -156,6 +157,22 @@ int fuse_shadow_begin(struct fuse_conn *c)
 	raw_syscall(__NR_fcntl, s->root, F_SETFD, FD_CLOEXEC);
 	c->shadow = s;
 	return make(c, ROOT, fuse_node_is(&c->root, S_IFDIR));
+}
+
+int fuse_shadow_begin(struct fuse_conn *c, bool for_ever)
+{
+	int err = c->shadow ? 0 : shadow_new(c);
+
+	if (!err) {
+		c->shadow->beginning++;
+		c->shadow->for_ever |= for_ever;
+	}
+	return err;
+}
+
+void fuse_shadow_end(struct fuse_conn *c)
+{
+	c->shadow->beginning--;
 }
 
 /* The directories on the way: made where they are missing, name by name. */
@@ -385,35 +402,61 @@ void fuse_shadow_linked(struct fuse_conn *c, const struct fuse_node *old, const 
 		call(c, __NR_linkat, from, c->shadow->root, to, 0);
 }
 
-/* What others than guests have removed may still be in it. */
-static void empty(struct fuse_conn *c, const char *path)
+struct rest {
+	_Alignas(8) uint8_t buf[1024];
+	const char *full;	/* the name of a directory that is not empty, or NULL */
+	bool stuck;		/* something cannot be removed */
+};
+
+/* Removes what is in the directory at path, up to the first directory that is not empty. */
+static void empty(struct fuse_conn *c, const char *path, struct rest *r)
 {
 	long fd = call(c, __NR_openat, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0), n;
-	_Alignas(8) uint8_t buf[1024];
 
-	if (fd < 0)
-		return;
-	while ((n = raw_syscall(__NR_getdents64, fd, buf, sizeof buf)) > 0)
-		for (long at = 0; at < n;) {
-			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(buf + at);
+	r->full = NULL;
+	r->stuck = fd < 0;
+	while (!r->stuck && !r->full && (n = raw_syscall(__NR_getdents64, fd, r->buf, sizeof r->buf)) > 0)
+		for (long at = 0; at < n && !r->full;) {
+			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(r->buf + at);
 			const char *name = (const char *)(d + 1);
+			bool dots = name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+			long e = dots ? 0 : raw_syscall(__NR_unlinkat, fd, name, 0);
 
-			if (raw_syscall(__NR_unlinkat, fd, name, 0))
-				raw_syscall(__NR_unlinkat, fd, name, AT_REMOVEDIR);
+			if (e == -EISDIR)
+				e = raw_syscall(__NR_unlinkat, fd, name, AT_REMOVEDIR);
+			if (e == -ENOTEMPTY)
+				r->full = name;
+			else if (e)
+				r->stuck = true;
 			at += d->d_reclen;
 		}
-	raw_syscall(__NR_close, fd);
+	if (fd >= 0)
+		raw_syscall(__NR_close, fd);
 }
 
-static void remove_at(struct fuse_conn *c, const char *path)
+/* Whatever is there, with all that is in it. */
+static void remove_at(struct fuse_conn *c, char *path)
 {
-	long r = call(c, __NR_unlinkat, path, 0);
+	size_t top = strlen(path);
+	struct rest r;
 
-	if (r == -EISDIR)
-		r = call(c, __NR_unlinkat, path, AT_REMOVEDIR);
-	if (r == -ENOTEMPTY) {
-		empty(c, path);
-		call(c, __NR_unlinkat, path, AT_REMOVEDIR);
+	if (call(c, __NR_unlinkat, path, 0) != -EISDIR)
+		return;
+	for (;;) {
+		size_t len = strlen(path);
+		long e = call(c, __NR_unlinkat, path, AT_REMOVEDIR);
+
+		if (e == -ENOTEMPTY) {
+			empty(c, path, &r);
+			if (r.stuck || (r.full && len + strlen(r.full) + 2 > FUSE_PATH_ROOM))
+				return;
+			if (r.full)
+				text_format(path + len, FUSE_PATH_ROOM - len, "/%s", r.full);
+		} else if (e || len == top) {
+			return;
+		} else {
+			*strrchr(path, '/') = 0;
+		}
 	}
 }
 
@@ -426,7 +469,7 @@ static void nameless(struct fuse_conn *c, struct fuse_node *n)
 
 void fuse_shadow_gone(struct fuse_conn *c, const struct fuse_place *p)
 {
-	const char *path;
+	char *path;
 
 	if (!c->shadow)
 		return;
@@ -455,7 +498,7 @@ void fuse_shadow_moved(struct fuse_conn *c, const struct fuse_place *from, const
 		return;
 	if (fuse_shadow_dir(c, from->dir) || fuse_shadow_dir(c, to->dir) || stand(c, from) || (exchange && stand(c, to)))
 		return;
-	const char *a = path_of_place(c, 0, from), *b = path_of_place(c, 1, to);
+	char *a = path_of_place(c, 0, from), *b = path_of_place(c, 1, to);
 	if (!a || !b)
 		return;
 	for (int i = 0; i < 2; i++) {
@@ -486,10 +529,38 @@ void fuse_shadow_free(struct fuse_conn *c)
 
 	if (!c->shadow)
 		return;
+	for (unsigned k = 0; k < FUSE_HANDLES; k++)
+		for (struct fuse_handle *h = c->handles[k]; h; h = h->chain)
+			fuse_shadow_closed(c, h);
 	while ((n = find_shadowed(c)))
 		let_go(c, n);
 	fd_disown(c->shadow->root);
 	raw_syscall(__NR_close, c->shadow->root);
 	heap_free(c->shadow);
 	c->shadow = NULL;
+}
+
+static bool is_watched(const struct fuse_conn *c)
+{
+	struct flock lk = {
+		.l_type = F_WRLCK, .l_start = (long)UM_WATCH_LOCK(process.world->monitor_pid, c->server), .l_len = 1,
+	};
+	long fd = raw_syscall(__NR_eventfd2, 0, O_CLOEXEC), r;
+
+	if (fd < 0)
+		return true;
+	r = raw_syscall(__NR_fcntl, fd, F_OFD_GETLK, &lk);
+	raw_syscall(__NR_close, fd);
+	return r || lk.l_type != F_UNLCK;
+}
+
+void fuse_shadow_sweep(struct fuse_conn *c)
+{
+	struct fuse_shadow *s = c->shadow;
+
+	if (!s || s->beginning || s->for_ever || is_watched(c))
+		return;
+	text_format(s->path[0], sizeof s->path[0], ROOT);
+	remove_at(c, s->path[0]);
+	fuse_shadow_free(c);
 }

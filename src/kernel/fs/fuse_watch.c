@@ -3,8 +3,7 @@
  * A watch begins: what is to be watched gets a shadow (fuse_shadow.c), a directory with all its names.
  *
  * The names must be there before the guest's watch is, for it would be told of them.  While they are read no guest can
- * change the directory (its lock is held); from then on each change is made in the shadow too.  When the last watch ends
- * nobody tells us, so a shadow stays as long as the file or the mount.
+ * change the directory (its lock is held); from then on each change is made in the shadow too.
  */
 #include <linux/fcntl.h>
 #include <linux/stat.h>
@@ -161,11 +160,13 @@ int fuse_op_watch(struct fuse_job *j)
 		return (int)n;
 	n = p.node->bad ? -EIO : fuse_may(j, p.node, MAY_READ);
 	if (!n)
-		n = fuse_shadow_begin(j->c);
-	if (!n)
+		n = fuse_shadow_begin(j->c, j->req.mode);
+	if (!n) {
 		n = fuse_node_is(p.node, S_IFDIR) ? watch_dir(j, p.node) : watch_file(j, p.node, &p);
-	if (!n)
-		n = fuse_shadow_path(j->c, p.node, &p, (char *)j->shm->data, UM_PATH_MAX);
+		if (!n)
+			n = fuse_shadow_path(j->c, p.node, &p, (char *)j->shm->data, UM_PATH_MAX);
+		fuse_shadow_end(j->c);
+	}
 	fuse_place_put(j, &p);
 	if (n < 0)
 		return (int)n;

@@ -5,6 +5,7 @@
  * The guest's inotify is a real one, its watch is put on a real file: the server names it, its shadow (fuse_shadow.c), in
  * a directory that the monitor holds open.  All else is the kernel's: queue, masks, poll, cookies, the end of a watch.
  */
+#include <linux/fcntl.h>
 #include "remote.h"
 
 #define TRIES	8	/* a name may have been moved between the answer and its use */
@@ -29,6 +30,16 @@ static long shadow_of(struct task *t, uint32_t server)
 	return r < 0 ? r : (long)__atomic_load_n(&head->shadow, __ATOMIC_ACQUIRE) - 1;
 }
 
+/* As long as this inotify lives, the server keeps what it has made for it. */
+static bool hold(int fd, uint32_t server)
+{
+	struct flock lk = {
+		.l_type = F_RDLCK, .l_start = (long)UM_WATCH_LOCK(process.world->monitor_pid, server), .l_len = 1,
+	};
+
+	return !raw_syscall(__NR_fcntl, fd, F_OFD_SETLK, &lk);
+}
+
 static long watch(struct where *w, int fd, unsigned mask, long shadow)
 {
 	char path[UM_PATH_MAX];
@@ -36,8 +47,10 @@ static long watch(struct where *w, int fd, unsigned mask, long shadow)
 	long r;
 
 	s = remote_begin(w, UM_OP_WATCH, &r);
-	if (s)
-		r = remote_call(w, s);
+	if (!s)
+		return r;
+	s->req.mode = !hold(fd, w->mount.server);
+	r = remote_call(w, s);
 	if (r)
 		return r;
 	r = text_format(path, sizeof path, "/proc/%u/fd/%ld/%.*s", process.world->monitor_pid, shadow,
