@@ -211,6 +211,7 @@ struct fuse_conn {
 	struct fuse_name *names[FUSE_HASH];
 	struct fuse_name *oldest, *newest;
 	uint32_t nnames;
+	struct fuse_mutex moving;	/* held while something is moved between directories */
 
 	struct fuse_handle *handles[FUSE_HANDLES];
 	struct fuse_handle *dead;	/* to be released by the janitor */
