@@ -52,7 +52,8 @@ static bool mount_nowhere(const struct plan *p)
 	if (p->flags & CLONE_NEWUSER && (!put("/proc/self/uid_map", p->uid_map) || !put("/proc/self/setgroups", "deny") ||
 					 !put("/proc/self/gid_map", p->gid_map)))
 		return false;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	/* with a user namespace of its own nothing of it is seen outside anyway */
+	if ((!(p->flags & CLONE_NEWUSER) && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) ||
 	    mount("umview", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, TMPFS) < 0)
 		return false;
 	int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
