@@ -49,7 +49,7 @@ static inline bool fd_is_ours(int fd)
 }
 
 /* The descriptors that the agent of a process (0: we) owns.  How many, or -EPERM if it may not be asked. */
-#define UM_OWN_MAX	50
+#define UM_OWN_MAX	116
 int fd_list_owned(int pid, int list[UM_OWN_MAX]);
 
 /* process.world_fd and process.image_fd are known now. */
