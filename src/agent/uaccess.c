@@ -81,24 +81,3 @@ long string_from_guest(struct task *t, char *dst, gaddr src, size_t size)
 	long n = guest_string(dst, (const char *)src, size);
 	return n == (long)size ? -ENAMETOOLONG : n;
 }
-
-int copy_struct_from_guest(struct task *t, void *dst, size_t n, gaddr src, size_t size)
-{
-	uint8_t more[64];
-
-	if (size > 4096)
-		return -E2BIG;
-	for (size_t at = n; at < size; ) {
-		size_t piece = size - at < sizeof more ? size - at : sizeof more;
-
-		if (copy_from_guest(t, more, src + at, piece))
-			return -EFAULT;
-		for (size_t i = 0; i < piece; i++)
-			if (more[i])
-				return -E2BIG;
-		at += piece;
-	}
-	if (size < n)
-		__builtin_memset((char *)dst + size, 0, n - size);
-	return copy_from_guest(t, dst, src, size < n ? size : n) ? -EFAULT : 0;
-}
