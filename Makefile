@@ -12,8 +12,8 @@
 #   make docs       after a change of src/syscalls.tbl: makes docs/syscalls.md anew
 #   make clean
 #
-# Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1; for check: TIER=trap (umview --tier); for
-# conform: CONFORM, WORLD (view, mount or image).
+# Variables: CC (gcc or clang), BUILD, JOBS, PREFIX, DESTDIR, SANITIZE=1; for check and conform: TIER=trap
+# (umview --tier); for conform: CONFORM, WORLD (view, mount or image).
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -43,7 +43,7 @@ check:
 conform:
 	@tools/install-deps.sh conform
 	@tools/build.sh $(BUILD) $(OPTIONS)
-	@tests/conform.sh $(BUILD) --world $(WORLD) $(CONFORM)
+	@tests/conform.sh $(BUILD) --world $(WORLD) $(if $(TIER),--tier $(TIER)) $(CONFORM)
 
 bench:
 	@tools/install-deps.sh bench

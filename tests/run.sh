@@ -6,7 +6,7 @@
 #
 # NAME		only these: a guest program (exec, exec-static), a program's test (git), a scenario (s01)
 # UMVIEW=...	the umview to test (build/umview)
-# WORLDS=...	for guest programs: native view mount kfuse (those that the program's source names)
+# WORLDS=...	for guest programs: native view mount bind kfuse (those that the program's source names)
 # PATTERN=...	for guest programs: only tests whose name contains it
 # REPEAT=N	for programs: N runs in a row of each
 # TIER=...	the interception tier, patch or trap (umview's choice)

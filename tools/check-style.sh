@@ -90,5 +90,12 @@ verdict 'docs/syscalls.md is what src/syscalls.tbl says (else: make docs)' "$(
 	python3 src/tools/gen_syscalls.py src/syscalls.tbl --docs "$scratch/syscalls.md" 2>&1 &&
 		diff -q "$scratch/syscalls.md" docs/syscalls.md 2>&1)"
 
+verdict 'the tests that docs/hazards.md names exist' "$(
+	grep -oE '`(guest|scenario|unit|programs|diff|fuzz|conform|lib)/[^`]+`' docs/hazards.md | tr -d '`' | sort -u |
+	while IFS=: read -r name test; do
+		file=$(ls "tests/$name" "tests/$name.c" "tests/$name.bats" "tests/$name.py" 2>/dev/null)
+		[ -n "$file" ] && { [ -z "$test" ] || grep -q "^TEST($test," "$file"; } || echo "$name${test:+:$test}"
+	done)"
+
 echo "1..$n"
 exit "$failed"

@@ -64,6 +64,10 @@ int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n);
 int copy_to_guest(struct task *t, gaddr dst, const void *src, size_t n);
 int copy_to_guest_blocked(gaddr dst, const void *src, size_t n);	/* while we have all signals blocked */
 
+/* A structure that may have grown: we know n bytes of it, the guest has size.  What we do not know must be zero (E2BIG),
+ * what it does not know becomes zero.  Or -EFAULT. */
+int copy_struct_from_guest(struct task *t, void *dst, size_t n, gaddr src, size_t size);
+
 /* Copies a string with its NUL.  Returns its length (without NUL), -EFAULT, or -ENAMETOOLONG if there
  * is no NUL within size bytes. */
 long string_from_guest(struct task *t, char *dst, gaddr src, size_t size);
@@ -127,6 +131,10 @@ void agent_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Writes to a descriptor of ours.  As write(2), but no signal comes of what goes wrong. */
 long own_write(int fd, const void *data, size_t n);
+
+/* A call that makes a memory file of ours larger: the guest's limit on the size of files does not count, unless it is a hard
+ * one (-EFBIG). */
+long own_file_call(long nr, long fd, long a, long b, long c);
 
 /* An inner contradiction: says so on the log and on stderr, and ends the process with SIGKILL. */
 _Noreturn void agent_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

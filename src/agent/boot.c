@@ -67,6 +67,8 @@ long boot_write(const struct boot *b, char *buf, size_t size)
 	if (b->guard_fd >= 0)
 		put_number(&w, "filters", b->guard_fd);
 	put_text(&w, "cred", b->cred);
+	if (b->fds_fd >= 0)
+		put_number(&w, "table", b->fds_fd);
 	put_text(&w, "fds", b->fds);
 	put_text(&w, "cwd", b->cwd);
 	put_text(&w, "exe", b->exe);
@@ -138,6 +140,8 @@ static void take(struct boot *b, const char *key, char *value)
 		b->ident = value;
 	else if (!strcmp(key, "cred"))
 		b->cred = value;
+	else if (!strcmp(key, "table"))
+		b->fds_fd = number(value);
 	else if (!strcmp(key, "fds"))
 		b->fds = value;
 	else if (!strcmp(key, "cwd"))
@@ -149,7 +153,7 @@ static void take(struct boot *b, const char *key, char *value)
 bool boot_read(struct boot *b, char *text)
 {
 	*b = (struct boot){ .image_fd = -1, .world_fd = -1, .epoch = UINT32_MAX, .prog_fd = -1, .interp_fd = -1,
-			    .hold_fd = -1, .guard_fd = -1 };
+			    .hold_fd = -1, .guard_fd = -1, .fds_fd = -1 };
 	if (strncmp(text, "um1 ", 4))
 		return false;
 	for (char *p = text + 4; p; ) {

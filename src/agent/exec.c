@@ -20,6 +20,7 @@
 #include "../kernel/fs/remote.h"
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/ptrace.h>
 #include <asm/signal.h>
 #include <asm/statfs.h>
 
@@ -28,6 +29,9 @@
 #define FRONT		(2 + 2 * SCRIPT_DEPTH)
 #define X_OK		1
 #define FS_NOSUID	2		/* in statfs.f_flags */
+#ifndef AT_EXECVE_CHECK
+#define AT_EXECVE_CHECK	0x10000
+#endif
 
 /*
  * What one exec needs, in one mapping that outlives the call (lifestate.exec_buf): this, the new argument
@@ -42,6 +46,8 @@ struct exec_buf {
 	int hold_fd;			/* keeps the program's mount busy, or -1 */
 	struct elf_head head;		/* of the file being looked at */
 	int guard_fd;			/* the guest's own filters, or -1 */
+	bool opened;			/* what the guest names could be opened: then its arguments are to be looked at */
+	int fds_fd;			/* the table of descriptors if it is long, or -1 */
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
@@ -82,8 +88,8 @@ static long open_real(struct where *w)
 	long fd, r;
 
 	if ((w->flags & WHERE_EMPTY) && !*(const char *)w->upath) {
-		char link[32];
-		text_format(link, sizeof link, w->dfd == AT_FDCWD ? "." : "/proc/self/fd/%d", w->dfd);
+		char link[40];
+		text_format(link, sizeof link, w->dfd == AT_FDCWD ? "." : "/proc/thread-self/fd/%d", w->dfd);
 		fd = raw_syscall(__NR_openat, AT_FDCWD, link, flags & ~O_NOFOLLOW, 0);
 		if (fd == -ENOENT)
 			fd = -EBADF;
@@ -154,7 +160,7 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 		*hold = -1;
 	while (where_next(&w, &r)) {
 		bool remote = w.fs == &remote_fs;
-		r = remote ? open_remote(&w, hold) : w.fs == &real_fs ? open_real(&w) : -EACCES;
+		r = remote ? open_remote(&w, hold) : w.fuse_device ? -EACCES : open_real(&w);
 		if (r >= 0 && (remote || (w.bind && !cow_is_mount(t, w.bind))) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
 			*virtual_path = 0;
 	}
@@ -263,6 +269,7 @@ static long find_program(struct task *t, int dfd, gaddr path, unsigned flags, st
 		long fd = open_program(t, dfd, path, flags, b->exe, &b->hold_fd);
 		if (fd < 0)
 			return fd;
+		b->opened = true;
 		elf_read_head(&b->head, fd);
 		if (b->head.size >= 2 && b->head.data[0] == '#' && b->head.data[1] == '!') {
 			char *next, *line = (char *)b->head.data;
@@ -320,20 +327,6 @@ static long open_interp(struct task *t, struct exec_buf *b, const struct elf_fil
 
 /* ---- the vectors ---------------------------------------------------------------------------------------- */
 
-/* Entries of a vector before its NULL. */
-static long count_vector(struct task *t, gaddr v)
-{
-	uint64_t p;
-
-	for (long n = 0; v; n++) {
-		if (copy_from_guest(t, &p, v + 8 * n, 8))
-			return -EFAULT;
-		if (!p)
-			return n;
-	}
-	return 0;
-}
-
 /*
  * Most execs fit into a buffer of the image that need not be mapped; one thread at a time has it.  (A
  * vfork child that has executed something gives it back by its parent, in exec_buf_free.)
@@ -366,7 +359,7 @@ void exec_after_fork(void)
 
 static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 {
-	long n = count_vector(t, argv);
+	long n = exec_count(t, argv);
 	if (n < 0)
 		return n;
 	size_t fixed = sizeof(struct exec_buf) + (n + FRONT + 4) * 8, size = fixed + STRINGS;
@@ -381,7 +374,8 @@ static long new_buf(struct task *t, gaddr argv, struct exec_buf **out)
 	b->nargs = n > 0 ? n - 1 : 0;
 	b->nfront = 1;
 	b->exe = b->fds = b->cwd = b->cred = NULL;
-	b->hold_fd = b->guard_fd = -1;
+	b->hold_fd = b->guard_fd = b->fds_fd = -1;
+	b->opened = false;
 	b->front[0] = "";
 	if (n > 0) {
 		uint64_t first;
@@ -446,14 +440,27 @@ static long identity_after(struct task *t, struct exec_buf *b, int prog_fd)
 	return 0;
 }
 
+static long describe_files(struct task *t, struct exec_buf *b)
+{
+	int n = files_describe(t->files, b->tip, UM_BOOT_MAX / 2);
+
+	if (n >= 0) {
+		b->fds = keep(b, n);
+		return 0;
+	}
+	n = n == -ENOSPC ? files_carry(t->files) : n;
+	b->fds_fd = n < 0 ? -1 : n;
+	return n < 0 ? n : 0;
+}
+
 static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int interp_fd)
 {
-	int nf = files_describe(t->files, b->tip, UM_BOOT_MAX / 2);
-	b->fds = nf >= 0 ? keep(b, nf) : NULL;
-	int nc = nf >= 0 ? fsinfo_describe(t->fs, b->tip, UM_PATH_MAX + 64) : nf;
+	long r = describe_files(t, b);
+	int nc = r < 0 ? (int)r : fsinfo_describe(t->fs, b->tip, UM_PATH_MAX + 64);
+
 	b->cwd = nc >= 0 ? keep(b, nc) : NULL;
 	if (nc < 0)
-		return -E2BIG;
+		return nc == -ENOSPC ? -E2BIG : nc;
 	b->guard_fd = guard_file(t);
 	if (b->guard_fd < -1)
 		return b->guard_fd;
@@ -464,7 +471,7 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
 		.umask = t->fs->umask, .ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
 		.prog_fd = prog_fd, .interp_fd = interp_fd, .hold_fd = b->hold_fd,
-		.guard = guard_word(t), .guard_fd = b->guard_fd,
+		.guard = guard_word(t), .guard_fd = b->guard_fd, .fds_fd = b->fds_fd,
 		.cred = b->cred, .fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};
 	b->boot = b->tip;
@@ -490,7 +497,11 @@ static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr 
 	keep_open(interp_fd, true);
 	if (b->guard_fd >= 0)
 		raw_syscall(__NR_fcntl, b->guard_fd, F_SETFD, 0);
+	if (b->fds_fd >= 0)
+		raw_syscall(__NR_fcntl, b->fds_fd, F_SETFD, 0);
 	signal_before_exec(t);
+	if (t->life->traceme)
+		raw_syscall(__NR_ptrace, PTRACE_TRACEME);
 	r = raw_syscall(__NR_execveat, process.image_fd, "", b->argv, envp, AT_EMPTY_PATH);
 	signal_after_failed_exec(t);
 	keep_open(e->fd, false);
@@ -498,28 +509,41 @@ static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr 
 	return r;
 }
 
+static unsigned where_flags(int flags)
+{
+	return (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0) | (flags & AT_SYMLINK_NOFOLLOW ? WHERE_NOFOLLOW : 0);
+}
+
+/* The program cannot be executed: r, unless its arguments cannot be read. */
+static long not_executed(struct task *t, const struct exec_buf *b, gaddr argv, gaddr envp, long r)
+{
+	long e = b->opened ? exec_check_args(t, argv, envp) : 0;
+
+	return e ? e : r;
+}
+
 static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, gaddr argv, gaddr envp,
 		      int flags)
 {
 	struct elf_file e;
-	unsigned where = (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0) |
-			 (flags & AT_SYMLINK_NOFOLLOW ? WHERE_NOFOLLOW : 0);
 
 	name_for_guest(t, b, dfd, path);
 	if (is_fusermount(b->path) && process.world->umview_path[0]) {
 		dfd = AT_FDCWD;
 		path = (gaddr)process.world->umview_path;
 	}
-	long r = find_program(t, dfd, path, where, b, &e);
+	long r = find_program(t, dfd, path, where_flags(flags), b, &e);
 	if (r < 0)
-		return r;
+		return not_executed(t, b, argv, envp, r);
 	long interp_fd = open_interp(t, b, &e);
-	r = interp_fd < -1 ? interp_fd : execute_image(t, b, argv, envp, &e, interp_fd);
+	r = interp_fd < -1 ? not_executed(t, b, argv, envp, interp_fd) : execute_image(t, b, argv, envp, &e, interp_fd);
 	if (interp_fd >= 0)
 		raw_syscall(__NR_close, interp_fd);
 	raw_syscall(__NR_close, e.fd);
 	if (b->guard_fd >= 0)
 		raw_syscall(__NR_close, b->guard_fd);
+	if (b->fds_fd >= 0)
+		raw_syscall(__NR_close, b->fds_fd);
 	drop_hold(b);
 	elf_close(&e);
 	return r;
@@ -536,15 +560,37 @@ static long bad_flags(struct task *t, gaddr path, int flags)
 	return n || flags & AT_EMPTY_PATH ? -EINVAL : -ENOENT;
 }
 
+/* Does the kernel know AT_EXECVE_CHECK (since Linux 6.14)?  Our own image passes. */
+static bool kernel_checks(void)
+{
+	return raw_syscall(__NR_execveat, process.image_fd, "", NULL, NULL, AT_EMPTY_PATH | AT_EXECVE_CHECK) == 0;
+}
+
+/* Only what the kernel looks at before it knows what the program is: 0 if all is well with that. */
+static long check_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags)
+{
+	char where[UM_PATH_MAX];
+	long r = open_program(t, dfd, path, where_flags(flags), where, NULL);
+
+	if (r < 0)
+		return r;
+	raw_syscall(__NR_close, r);
+	return exec_check_args(t, argv, envp);
+}
+
 long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags)
 {
 	struct exec_buf *b = NULL;
 
+	if (flags & AT_EXECVE_CHECK && kernel_checks() && !(flags & ~(AT_EXECVE_CHECK | AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)))
+		return check_program(t, dfd, path, argv, envp, flags);
 	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return bad_flags(t, path, flags);
 	long r = new_buf(t, argv, &b);
 	if (r == 0)
 		r = exec_with(t, b, dfd, path, argv, envp, flags);
+	else if (r == -EFAULT)
+		r = check_program(t, dfd, path, argv, envp, flags);
 	exec_buf_free(t);
 	return r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* execve: exec.c; and the text that carries a process's state over it: boot.c. */
+/* execve: exec.c, exec_args.c; and the text that carries a process's state over it: boot.c. */
 #ifndef UM_AGENT_EXEC_H
 #define UM_AGENT_EXEC_H
 
@@ -21,6 +21,7 @@ struct boot {
 	int guard_fd;			/* the guest's own filters; -1 none */
 	char *ident;			/* the first image: who it is (cred_login()), or NULL: who the kernel says */
 	char *cred;			/* the others: text of cred_write(), or NULL */
+	int fds_fd;			/* what is too long for `fds`, instead of it; -1 none */
 	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program if it is virtual */
 };
 
@@ -35,6 +36,11 @@ bool boot_read(struct boot *b, char *text);
  * our memory.  Returns only on failure: -errno.
  */
 long exec_program(struct task *t, int dfd, gaddr path, gaddr argv, gaddr envp, int flags);
+
+/* exec_args.c: the entries of a vector before its NULL, or -EFAULT; what is wrong with both vectors and their strings,
+ * 0 if nothing is. */
+long exec_count(struct task *t, gaddr v);
+long exec_check_args(struct task *t, gaddr argv, gaddr envp);
 
 /* What an exec of t's left allocated: a vfork child's parent calls this when the child is gone. */
 void exec_buf_free(struct task *t);

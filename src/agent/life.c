@@ -231,7 +231,7 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 {
 	t->tid = raw_syscall(__NR_gettid);
 	t->pid = process.pid = raw_syscall(__NR_getpid);
-	t->life->own_process = false;
+	t->life->own_process = t->life->vfork = false;
 	if (process.watch & WATCH_GUARD)
 		guard_forked(t);
 	t->regs.rax = 0;
@@ -272,7 +272,7 @@ long life_clone(struct task *t, struct um_clone_args *a, size_t size)
 	long r;
 
 	if (a->flags & CLONE_NEWNS)
-		return -EPERM;
+		return a->flags & CLONE_FS ? -EINVAL : -EPERM;
 	if ((a->flags & CLONE_CLEAR_SIGHAND) && (a->flags & CLONE_SIGHAND))
 		return -EINVAL;
 	/* The table of virtual descriptors is ours, in memory: without shared memory it cannot be shared. */

@@ -11,6 +11,7 @@
 struct lifestate {
 	bool own_process;	/* shares memory with another process: a child by vfork or bare CLONE_VM */
 	bool vfork;		/* its parent is suspended, and frees the region afterwards */
+	bool traceme;		/* such a child wants to be traced (PTRACE_TRACEME): from its exec on */
 	bool released;		/* gave its files, fs, sighand back in good order */
 	bool clear_handlers;	/* CLONE_CLEAR_SIGHAND: the child starts with default dispositions */
 	uint64_t birth_mask;	/* the kernel mask to start with */

@@ -60,13 +60,13 @@ static bool line_covers(const char *line, uint64_t at, struct mapping *m)
 	return true;
 }
 
-/* The mapping at `at`.  Reads /proc/self/maps in pieces; only whole lines are looked at. */
+/* The mapping at `at`.  Reads our maps in pieces; only whole lines are looked at. */
 static bool find_mapping(uint64_t at, struct mapping *m)
 {
 	char buf[4096];
 	size_t have = 0;
 	bool found = false;
-	long fd = raw_syscall(__NR_openat, -100, "/proc/self/maps", 02000000 /* O_CLOEXEC */, 0);
+	long fd = raw_syscall(__NR_openat, -100, "/proc/thread-self/maps", 02000000 /* O_CLOEXEC */, 0);
 
 	if (fd < 0)
 		return false;

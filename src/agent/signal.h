@@ -116,6 +116,7 @@ void signal_clear_handlers(struct task *t);
 /* It has come (by_mask: let through by the mask of the call that waits); true: the guest blocks it, it is kept. */
 bool sigsys_hold(struct task *t, const struct kernel_siginfo *info, bool by_mask);
 bool sigsys_held(const struct task *t);
+const uint32_t *sigsys_shared_state(void);	/* not 0: one is held for the process; also for others who read our memory */
 /* Makes of a SIGSYS that has come the one that was meant.  true: there is none any more. */
 bool sigsys_is_none(struct kernel_siginfo *info);
 void sigsys_release(struct task *t);	/* the mask has changed: is one to be delivered? */

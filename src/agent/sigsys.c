@@ -90,6 +90,11 @@ bool sigsys_held(const struct task *t)
 	       (!t->life->own_process && __atomic_load_n(&shared.state, __ATOMIC_SEQ_CST) != EMPTY);
 }
 
+const uint32_t *sigsys_shared_state(void)
+{
+	return &shared.state;
+}
+
 /* Gives what is held to the kernel. */
 static void send_held(struct task *t)
 {

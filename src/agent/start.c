@@ -166,6 +166,8 @@ _Noreturn void agent_start(uint64_t *sp)
 		take_identity(t, &b, &s);
 	if (view_has(UM_MOUNT_COW))
 		process.watch |= WATCH_IDENTITY;
+	if (b.fds_fd >= 0 && files_carried(t->files, b.fds_fd) < 0)
+		fail("the table of descriptors got lost", -EINVAL);
 	if (b.fds)
 		files_restore(t->files, b.fds);
 	if (b.cwd)

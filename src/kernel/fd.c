@@ -4,12 +4,6 @@
  *
  * The table only ever grows, and an outgrown one is kept until the end: a reader takes no lock, and may
  * still be looking at it.  Writers, and who wants a reference, take files->lock.
- *
- * Over exec the table travels as text, one item per descriptor, numbers in decimal:
- *
- *	fd:server:handle:kind:mount:mode:open_flags:flags:node/2^32:node%2^32,
- *
- * an 'x' in front of fd: exec closes this one, its server is to be told.
  */
 #include <linux/fcntl.h>
 #include "fd.h"
@@ -192,7 +186,7 @@ static int table_grow(struct files *fs, int fd)
 	return 0;
 }
 
-static int table_set(struct files *fs, int fd, struct file *f, struct file **old)
+int files_set(struct files *fs, int fd, struct file *f, struct file **old)
 {
 	int r = table_grow(fs, fd);
 
@@ -245,7 +239,7 @@ int fd_install(struct task *t, int fd, struct file *f)
 
 	fd_forget_hint(t, fd);
 	lock_acquire(&t->files->lock);
-	r = table_set(t->files, fd, f, &old);
+	r = files_set(t->files, fd, f, &old);
 	lock_release(&t->files->lock);
 	file_put(old);
 	return r;
@@ -347,135 +341,7 @@ void fd_adopt(struct task *t, int fd)
 	}
 }
 
-/* ---- exec ----------------------------------------------------------------------------------------- */
-
-/* Writes one item; 0 if it did not fit. */
-static size_t describe(char *buf, size_t size, int fd, const struct file *f, bool closes)
-{
-	int n = text_format(buf, size, "%s%d:%u:%u:%u:%u:%u:%u:%u:%u:%u,", closes ? "x" : "", fd, f->server,
-			    f->handle, (unsigned)f->kind, f->mount, f->mode, f->open_flags, f->flags,
-			    (unsigned)(f->node >> 32), (unsigned)f->node);
-
-	return (size_t)n < size ? (size_t)n : 0;
-}
-
-int files_describe(struct files *fs, char *buf, size_t size)
-{
-	size_t len = 0;
-
-	if (!size)
-		return -ENOSPC;
-	buf[0] = 0;
-	for (int fd = 0; fd < fs->size; fd++) {
-		const struct file *f = fs->tab[fd];
-		long flags = f ? raw_syscall(__NR_fcntl, fd, F_GETFD) : -1;
-		size_t n;
-
-		if (flags < 0)
-			continue;
-		n = describe(buf + len, size - len, fd, f, flags & FD_CLOEXEC);
-		if (!n)
-			return -ENOSPC;
-		len += n;
-	}
-	return (int)len;
-}
-
-enum { ITEM_FD, ITEM_SERVER, ITEM_HANDLE, ITEM_KIND, ITEM_MOUNT, ITEM_MODE, ITEM_OPEN, ITEM_FLAGS, ITEM_HI, ITEM_LO,
-       ITEM_FIELDS };
-
-/* Reads the fields of one item and the comma; false when that is not what is there. */
-static bool parse(const char **s, long *field)
-{
-	for (int i = 0; i < ITEM_FIELDS; i++) {
-		field[i] = text_number(s);
-		if (field[i] < 0 || *(*s)++ != (i == ITEM_FIELDS - 1 ? ',' : ':'))
-			return false;
-	}
-	return true;
-}
-
-/* Descriptors that were duplicates are duplicates again. */
-static struct file *find_same(struct files *fs, const long *field)
-{
-	for (int fd = 0; fd < fs->size; fd++) {
-		struct file *f = fs->tab[fd];
-
-		if (f && f->server == field[ITEM_SERVER] && f->handle == field[ITEM_HANDLE]) {
-			file_get(f);
-			return f;
-		}
-	}
-	return NULL;
-}
-
-static struct file *rebuild(struct files *fs, const long *field)
-{
-	struct file *f = find_same(fs, field);
-
-	if (f)
-		return f;
-	f = file_new((enum file_kind)field[ITEM_KIND]);
-	if (!f)
-		return NULL;
-	f->server = (uint32_t)field[ITEM_SERVER];
-	f->handle = (uint32_t)field[ITEM_HANDLE];
-	f->mount = (uint32_t)field[ITEM_MOUNT];
-	f->mode = (uint32_t)field[ITEM_MODE];
-	f->open_flags = (uint32_t)field[ITEM_OPEN];
-	f->flags = (uint32_t)field[ITEM_FLAGS];
-	f->node = (uint64_t)field[ITEM_HI] << 32 | (uint32_t)field[ITEM_LO];
-	if (f->kind == FILE_FUSE_DEVICE)
-		f->conn = fuse_conn_join(f->server);
-	return f;
-}
-
-static void note_gone(struct files *fs, const long *field)
-{
-	if (field[ITEM_KIND] != FILE_REMOTE || fs->ngone == (int)(sizeof(fs->gone) / sizeof(fs->gone[0])))
-		return;		/* too many: the server will find out by the lock */
-	fs->gone[fs->ngone][0] = (uint32_t)field[ITEM_SERVER];
-	fs->gone[fs->ngone++][1] = (uint32_t)field[ITEM_HANDLE];
-}
-
-int files_restore(struct files *fs, const char *text)
-{
-	long field[ITEM_FIELDS];
-
-	while (*text && *text != ' ') {
-		bool closed = *text == 'x';
-		struct file *f, *old;
-		int r;
-
-		text += closed;
-		if (!parse(&text, field) || field[ITEM_KIND] > FILE_FUSE_DEVICE || field[ITEM_FD] > 1 << 20)
-			return -EINVAL;
-		if (closed) {
-			note_gone(fs, field);
-			continue;
-		}
-		f = rebuild(fs, field);
-		if (!f)
-			return -ENOMEM;
-		r = table_set(fs, (int)field[ITEM_FD], f, &old);
-		if (r)
-			return r;
-		file_put(old);
-	}
-	return 0;
-}
-
-void files_after_exec(struct task *t)
-{
-	struct files *fs = t->files;
-
-	for (int i = 0; i < fs->ngone; i++) {
-		struct file f = { .kind = FILE_REMOTE, .server = fs->gone[i][0], .handle = fs->gone[i][1] };
-
-		file_closed(t, &f);
-	}
-	fs->ngone = 0;
-}
+/* ---- the end ------------------------------------------------------------------------------------- */
 
 void files_exit(struct task *t)
 {

@@ -49,7 +49,7 @@ static inline bool fd_is_ours(int fd)
 }
 
 /* The descriptors that the agent of a process (0: we) owns.  How many, or -EPERM if it may not be asked. */
-#define UM_OWN_MAX	50
+#define UM_OWN_MAX	116
 int fd_list_owned(int pid, int list[UM_OWN_MAX]);
 
 /* process.world_fd and process.image_fd are known now. */
@@ -71,6 +71,7 @@ struct files *files_new(void);
 struct files *files_copy(struct files *old);		/* fork, or clone without CLONE_FILES */
 void files_get(struct files *f);
 void files_put(struct files *f);
+int files_set(struct files *f, int fd, struct file *file, struct file **old);	/* its lock is held, or nobody else has it */
 
 /* exec: writes the virtual descriptors as text "fd:server:handle:..." (no blanks) for the next image, and
  * reads it back.  files_describe returns the length or -ENOSPC.  Carriers that exec closes are in it too:
@@ -78,6 +79,10 @@ void files_put(struct files *f);
 int files_describe(struct files *f, char *buf, size_t size);
 int files_restore(struct files *f, const char *text);
 void files_after_exec(struct task *t);
+
+/* The same by a descriptor (carry.h), for tables of any size; files_carried() closes it.  0 or -errno. */
+int files_carry(struct files *f);
+int files_carried(struct files *f, int fd);
 
 /* The process ends in an orderly way: close every virtual descriptor, as the kernel would (FLUSH). */
 void files_exit(struct task *t);

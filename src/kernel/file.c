@@ -143,7 +143,7 @@ static long join_mount(char *buf, size_t size, const char *in, size_t n)
 	return (long)(len + n);
 }
 
-static long ask_path(struct task *t, const struct file *f, char *buf, size_t size)
+static long ask_path(struct task *t, const struct file *f, char *buf, size_t size, bool removed_too)
 {
 	struct mount m;
 	struct um_slot *s;
@@ -156,6 +156,7 @@ static long ask_path(struct task *t, const struct file *f, char *buf, size_t siz
 	if (!s)
 		return error;
 	s->req.handle = f->handle;
+	s->req.mode = removed_too;
 	error = (int)channel_call(t, f->server, s);
 	if (error)
 		return error;
@@ -176,7 +177,7 @@ long file_path(struct task *t, const struct file *f, char *buf, size_t size)
 		r = text_format(buf, size, "/dev/fuse");
 		return r < (long)size ? r : -ENAMETOOLONG;
 	}
-	r = ask_path(t, f, buf, size);
+	r = ask_path(t, f, buf, size, false);
 	if (r >= 0 || r == -ENOENT || r == -ENAMETOOLONG || !f->path)
 		return r;
 	n = strlen(f->path);
@@ -184,4 +185,9 @@ long file_path(struct task *t, const struct file *f, char *buf, size_t size)
 		return -ENAMETOOLONG;
 	memcpy(buf, f->path, n + 1);
 	return (long)n;
+}
+
+long file_path_removed(struct task *t, const struct file *f, char *buf, size_t size)
+{
+	return ask_path(t, f, buf, size, true);
 }

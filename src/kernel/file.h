@@ -46,6 +46,7 @@ long file_closed(struct task *t, struct file *f);
 
 /* Where the file is now: its server is asked, f->path is what is left when it cannot tell.  Length or -errno. */
 long file_path(struct task *t, const struct file *f, char *buf, size_t size);
+long file_path_removed(struct task *t, const struct file *f, char *buf, size_t size);	/* if that is ENOENT: what it was */
 
 /* Opens a carrier for (server, handle).  open_flags: the guest's O_ACCMODE, O_APPEND, O_NONBLOCK,
  * O_CLOEXEC... are put on it.  Returns the descriptor (lowest free) or -errno. */

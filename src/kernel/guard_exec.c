@@ -5,10 +5,9 @@
  * be, they fit neither in the boot text nor among the arguments.)  What is read is checked again: it comes
  * from memory that the guest could write to.
  */
+#include "carry.h"
 #include "guard.h"
 #include "cbpf.h"
-#include <linux/fcntl.h>
-#include <linux/memfd.h>
 #include <linux/prctl.h>
 
 enum { WORD_NO_NEW_PRIVS = 1, WORD_FILTER = 2, WORD_CAUGHT = 4 };
@@ -47,36 +46,6 @@ static char *list(const struct guest_filter *f, size_t *size)
 	return all;
 }
 
-/* A file in memory with what is given, or -errno. */
-static long in_file(const char *all, size_t size)
-{
-	long fd = raw_syscall(__NR_memfd_create, "filters", MFD_CLOEXEC), r = fd;
-
-	if (fd >= 0)
-		r = own_write((int)fd, all, size);
-	if (r == (long)size && raw_syscall(__NR_lseek, fd, 0, 0 /* SEEK_SET */) == 0)
-		return fd;
-	if (fd >= 0)
-		raw_syscall(__NR_close, fd);
-	return r < 0 ? r : -ENOMEM;
-}
-
-static long in_pipe(const char *all, size_t size)
-{
-	int fd[2];
-	long r = raw_syscall(__NR_pipe2, fd, O_CLOEXEC | O_NONBLOCK);
-
-	if (r < 0)
-		return r;
-	raw_syscall(__NR_fcntl, fd[1], F_SETPIPE_SZ, size);
-	r = own_write(fd[1], all, size);
-	raw_syscall(__NR_close, fd[1]);
-	if (r == (long)size)
-		return fd[0];
-	raw_syscall(__NR_close, fd[0]);
-	return -ENOMEM;
-}
-
 int guard_file(const struct task *t)
 {
 	size_t size;
@@ -88,9 +57,7 @@ int guard_file(const struct task *t)
 	all = list(t->guard->filter, &size);
 	if (!all)
 		return -ENOMEM;
-	r = in_file(all, size);
-	if (r == -EFBIG)		/* RLIMIT_FSIZE, which does not concern pipes */
-		r = in_pipe(all, size);
+	r = carry_out(all, size);
 	heap_free(all);
 	return r < 0 ? -ENOMEM : (int)r;	/* -EPERM would be -1 */
 }

@@ -64,9 +64,11 @@ enum cow_state {
 /* What of a process of /proc a place is: kernel/fs/proc.h. */
 struct proc_hit {
 	uint8_t what;		/* enum proc_what; 0 = nothing that we know better than the kernel */
-	int arg;		/* a descriptor, or AT_FDCWD */
+	int arg;		/* a descriptor, or AT_FDCWD, or PROC_NO_FD */
 	int pid, tid;		/* as the path names them; pid 0: our own process, tid 0: no thread in particular */
 };
+
+#define PROC_NO_FD	(-1)
 
 /* where.last: what the last name was.  The kernel has errors of its own for those that are no name:
  * mkdir, link: EEXIST; unlink: EISDIR; rmdir: EINVAL for ".", ENOTEMPTY for "..", EBUSY for the root; rename: EBUSY. */

@@ -174,21 +174,27 @@ static bool hints_grow(struct files *fs, int fd)
 	return true;
 }
 
+/* In a table that nobody else has yet. */
+bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound)
+{
+	struct dir_hint *h = hints_grow(to, fd) ? heap_alloc(sizeof(*h)) : NULL;
+
+	if (!h)
+		return false;
+	h->bind = bind;
+	h->bound = bound;
+	to->hints[fd] = h;
+	return true;
+}
+
 /* Into a new table, `from` is locked: which descriptors lie behind a bind mount nobody else knows. */
 bool hints_copy(struct files *to, const struct files *from)
 {
 	for (int fd = 0; fd < from->nhints; fd++) {
 		const struct dir_hint *h = from->hints[fd];
-		struct dir_hint *copy;
 
-		if (!h || !h->bind)
-			continue;
-		copy = hints_grow(to, fd) ? heap_alloc(sizeof(*copy)) : NULL;
-		if (!copy)
+		if (h && h->bind && !hints_add(to, fd, h->bind, h->bound))
 			return false;
-		copy->bind = h->bind;
-		copy->bound = h->bound;
-		to->hints[fd] = copy;
 	}
 	return true;
 }

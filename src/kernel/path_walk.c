@@ -337,6 +337,32 @@ static long magic(struct walk *k, size_t dir_len, bool final)
 	return walk_link(k, dir_len, (size_t)n);
 }
 
+/* Is it a descriptor or the cwd of the calling thread itself? */
+static bool is_own(const struct walk *k, const struct proc_hit *h)
+{
+	return !h->pid && h->arg != PROC_NO_FD && (h->tid ? h->tid : process.pid) == k->t->tid;
+}
+
+/*
+ * Goes on in a real directory of our own as from any descriptor: what may be searched on the way to it does
+ * not matter, as it does not in the kernel.
+ */
+static long enter_own(struct walk *k, const struct proc_hit *h)
+{
+	long r = is_magic_dir(k);
+
+	if (r)
+		return r;
+	if (++k->w->links > WALK_MAX_LINKS)
+		return walk_fail(k, -ELOOP);
+	k->links = true;
+	k->grounded = k->cacheable = false;
+	k->place = (struct place) { 0 };
+	walk_truncate(k, 0);
+	r = walk_base(k, h->arg);
+	return r ? r : WALK_AGAIN;
+}
+
 /* Goes on at the text of a link that is ours. */
 static long faked_link(struct walk *k, const struct proc_hit *h, size_t dir_len)
 {
@@ -381,10 +407,12 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 	case PROC_BOUND:
 		if (final && (h.pid || !is_directory(h.arg)))
 			return magic(k, dir_len, final);
+		if (!final && is_own(k, &h))
+			return enter_own(k, &h);
 		n = is_magic_dir(k);
 		return n ? n : faked_link(k, &h, dir_len);
 	case PROC_MAGIC:
-		return magic(k, dir_len, final);
+		return !final && is_own(k, &h) ? enter_own(k, &h) : magic(k, dir_len, final);
 	default:
 		if (final && h.what != PROC_DIR)
 			k->w->proc = h;

@@ -33,6 +33,7 @@ struct dir_hint {
 void hint_free(struct dir_hint *h);
 void hint_forget(struct dir_hint *h);
 bool hints_copy(struct files *to, const struct files *from);
+bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound);
 
 /* The hint of a descriptor, made if there is none and that is wanted, or NULL.  The table is locked. */
 struct dir_hint *hint_at(struct task *t, int fd, bool make);

@@ -34,12 +34,23 @@ struct tracee {
 	enum tracee_mode mode;
 	enum debug_event event;	/* the stop is one that its agent made, 0: one of the kernel's */
 	int later, queued;	/* its true status; to be shown next, if not 0 */
+	int owed;		/* the status of a stop on the way (tracee_way.c), to be shown at its end; 0: none */
+	bool moved;		/* the present stop is shown as that */
+	bool masked;		/* SIGTRAP is unblocked for it; mask is the kernel's before */
+	uint64_t mask;
+	struct kernel_siginfo info;	/* the owed stop's */
 	bool step;		/* it is shown as a single step's end */
 	bool leaving, trapping;	/* stepping out of the agent: by its edge; with the trap flag set */
 	uint64_t message;	/* of the exec that is under way */
 	uint64_t task;		/* address of its struct task */
 	struct user_regs regs;	/* the kernel's, in this stop */
 };
+
+/* Is ptrace the kernel's (umview --plain-ptrace)? */
+static inline bool ptrace_is_plain(void)
+{
+	return process.world->plain_ptrace;
+}
 
 /* The record of a thread that we may trace.  tracee_new() makes a new one. */
 struct tracee *tracee_find(int tid);
@@ -51,6 +62,13 @@ struct tracee *tracee_next_queued(int pid);
 
 /* A wait has found tid stopped: shall the caller see it?  *status may be changed. */
 bool tracee_stopped(int tid, int *status);
+
+/* Stops on the way (tracee_way.c).  One that is owed: false, the thread goes on; true: it must be shown where it is.  The
+ * thread goes on on its way.  Is the present stop one of the way's, and *shown, as the owed one?  No way any more. */
+bool tracee_owe(struct tracee *c, int status, const struct kernel_siginfo *info);
+long tracee_way_on(struct tracee *c, int sig);
+bool tracee_way(struct tracee *c, int *status, bool *shown);
+void tracee_way_end(struct tracee *c);
 
 /* PTRACE_* options of the kernel's that we need besides the debugger's. */
 #define TRACEE_OPTIONS	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP)
@@ -82,6 +100,8 @@ enum tracee_place {
 	IN_AGENT,
 };
 enum tracee_place tracee_place(struct tracee *c);
+/* On the stack of our signal handler. */
+bool tracee_in_handler(const struct tracee *c);
 /* In a stub, or on the short way: where the guest believes to be. */
 uint64_t tracee_normal_rip(struct tracee *c, uint64_t ip);
 /* The call that it waits in is to end now, as if a signal had come.  Changes c->regs and gives them to the kernel. */

@@ -37,8 +37,10 @@ static uint64_t stub_of(struct tracee *c, uint64_t ip)
 	return 0;
 }
 
-static bool in_handler(uint64_t sp)
+bool tracee_in_handler(const struct tracee *c)
 {
+	const uint64_t sp = c->regs.rsp;
+
 	return sp >= UM_TASKS_BASE && sp < UM_TASKS_BASE + (1ull << 32) &&
 	       (sp & (TASK_SPAN - 1)) >= TASK_OFFSET + TASK_ALTSTACK;
 }
@@ -51,7 +53,7 @@ enum tracee_place tracee_place(struct tracee *c)
 		return stub_of(c, ip) ? IN_STUB : IN_GUEST;
 	if (within(ip, fd_window, fd_slow))
 		return IN_SHORT;
-	if (within(ip, fd_entry, trap_entry) || in_handler(c->regs.rsp))
+	if (within(ip, fd_entry, trap_entry) || tracee_in_handler(c))
 		return IN_ENTRY;
 	return IN_AGENT;
 }

@@ -35,6 +35,9 @@ static long go(struct tracee *c, long request, int sig)
 
 	c->event = 0;
 	c->step = c->fresh = false;
+	if (c->moved)
+		c->owed = 0;
+	c->moved = false;
 	return r;
 }
 
@@ -95,7 +98,8 @@ long tracee_run(struct tracee *c, int sig)
 
 	if (c->early)
 		return show_again(c);
-
+	if (c->owed && !c->moved)
+		return tracee_way_on(c, sig);
 	if (!c->guest)
 		return go(c, c->mode == RUN_CALLS ? PTRACE_SYSCALL : c->mode == RUN_STEP ? PTRACE_SINGLESTEP : PTRACE_CONT, sig);
 	if (c->debug != wanted(c))
@@ -117,6 +121,10 @@ long tracee_run(struct tracee *c, int sig)
 /* Hidden: it runs on as it did. */
 static bool hide(struct tracee *c, int sig)
 {
+	if (c->owed && !c->moved) {
+		tracee_way_on(c, sig);
+		return false;
+	}
 	go(c, c->mode == RUN_CALLS && !c->in_call ? PTRACE_SYSCALL : PTRACE_CONT, sig);
 	return false;
 }
@@ -222,8 +230,9 @@ static bool end_event(struct tracee *c, int *status)
 static bool agent_event(struct tracee *c, int *status)
 {
 	const bool told = c->options & PTRACE_O_TRACEEXEC;
+	const enum tracee_place place = tracee_place(c);
 
-	if (tracee_place(c) != IN_AGENT)	/* the guest itself used the number: ENOSYS */
+	if (place != IN_AGENT && place != IN_ENTRY)	/* the guest itself used the number: ENOSYS */
 		return hide(c, 0);
 	c->event = (enum debug_event)c->regs.rdi;
 	if (c->event == DEBUG_LOADED)
@@ -282,18 +291,6 @@ static bool put_off(struct tracee *c, const struct kernel_siginfo *info)
 	return false;
 }
 
-/* In the handler, or half in: the guest's registers are nowhere.  It goes on a little, and stops again. */
-static bool stop_later(struct tracee *c, int sig, int event)
-{
-	if (event == PTRACE_EVENT_STOP && sig == SIGTRAP)
-		tracee_ptrace(PTRACE_INTERRUPT, c->tid, 0, 0);
-	else if (sig == SIGSTOP && !event)
-		raw_syscall(__NR_tkill, c->tid, SIGSTOP);
-	else
-		return true;
-	return hide(c, 0);
-}
-
 /*
  * A call that waits with a mask of its own lets a signal through that would be blocked behind it, so that cannot be
  * put off.  The stop is shown twice.
@@ -341,16 +338,18 @@ static bool signal_stop(struct tracee *c, int sig, int *status)
 		if (put_off(c, &info))
 			return hide(c, 0);
 	}
-	return place == IN_ENTRY ? stop_later(c, sig, 0) : true;
+	return place != IN_ENTRY || tracee_owe(c, *status, &info);
 }
 
 bool tracee_stopped(int tid, int *status)
 {
 	const int sig = *status >> 8 & 0xff, event = *status >> 16;
 	struct tracee *c = tracee_find(tid);
+	struct kernel_siginfo info;
 	struct user_regs regs;
+	bool shown;
 
-	if (tracee_ptrace(PTRACE_GETREGS, tid, 0, (unsigned long)&regs) < 0)
+	if (ptrace_is_plain() || tracee_ptrace(PTRACE_GETREGS, tid, 0, (unsigned long)&regs) < 0)
 		return true;			/* not ours */
 	if (!c && !(c = adopt(tid)))
 		return true;
@@ -360,6 +359,8 @@ bool tracee_stopped(int tid, int *status)
 	if (!c->guest)
 		return true;
 	c->event = 0;
+	if (tracee_way(c, status, &shown))
+		return shown;
 	if (event == PTRACE_EVENT_SECCOMP)
 		return agent_event(c, status);
 	if (event == PTRACE_EVENT_EXEC || (sig == SIGTRAP && !event && regs.rip == (uint64_t)_start))
@@ -368,7 +369,8 @@ bool tracee_stopped(int tid, int *status)
 		return call_stop(c, status);
 	if (!event)
 		return signal_stop(c, sig, status);
-	if (event == PTRACE_EVENT_STOP && !c->fresh && tracee_place(c) == IN_ENTRY)
-		return stop_later(c, sig, event);
+	if (event == PTRACE_EVENT_STOP && sig == SIGTRAP && !c->fresh && tracee_place(c) == IN_ENTRY &&
+	    tracee_ptrace(PTRACE_GETSIGINFO, tid, 0, (unsigned long)&info) == 0)
+		return tracee_owe(c, *status, &info);
 	return true;
 }

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+struct step;
+
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
@@ -14,5 +16,6 @@ int cmd_su(int argc, char **argv);
 int cmd_sudo(int argc, char **argv);
 int cmd_fusermount(int argc, char **argv);
 int probe(bool json);
+int make_binds(const struct step *steps, int n);	/* several at the start of a view: one process for all */
 
 #endif

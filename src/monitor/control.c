@@ -373,6 +373,13 @@ static int ctl_servant(struct call *c)
 	return 0;
 }
 
+static int ctl_shadow(struct call *c)
+{
+	uint32_t s = c->req.handle;
+
+	return s && s < UM_SERVERS && c->m->servers[s].served ? shadow_open(&c->m->servers[s], s) : -ENOTCONN;
+}
+
 static int dispatch(struct call *c)
 {
 	switch (c->req.op) {
@@ -390,6 +397,7 @@ static int dispatch(struct call *c)
 	case UM_CTL_LOG:	return ctl_log(c);
 	case UM_CTL_LOG_READ:	return ctl_log_read(c);
 	case UM_CTL_SERVANT:	return ctl_servant(c);
+	case UM_CTL_SHADOW:	return ctl_shadow(c);
 	default:		return -ENOSYS;
 	}
 }

@@ -275,6 +275,21 @@ static bool copies_own_memory(const struct host *h)
 	return CALL(h, SYS_process_vm_readv, getpid(), &a, 1, &b, 1, 0) == 1 && to == 'x';
 }
 
+/* Our parent's memory, which is a copy of ours: guests look at each other, not only at their children. */
+static bool read_parent(const struct host *h)
+{
+	static const char mark[] = "umview";
+	char there[sizeof(mark)] = "";
+	struct iovec to = { there, sizeof(there) }, from = { (void *)mark, sizeof(mark) };
+
+	return CALL(h, SYS_process_vm_readv, getppid(), &to, 1, &from, 1, 0) == sizeof(mark) && !strcmp(there, mark);
+}
+
+static bool reads_others(const struct host *h)
+{
+	return in_child(read_parent, h);
+}
+
 const struct machine_check machine_checks[] = {
 	{ "proc", "/proc", NEED_ALWAYS, has_proc, "mount it" },
 	{ "no_new_privs", "no_new_privs", NEED_ALWAYS, has_no_new_privs,
@@ -299,6 +314,9 @@ const struct machine_check machine_checks[] = {
 	  "ps and /proc/PID/cmdline show the agent's arguments, brk(2) fails; the kernel needs CONFIG_CHECKPOINT_RESTORE" },
 	{ "process_vm", "process_vm_readv on oneself", NEED_SOMETIMES, copies_own_memory,
 	  "calls of programs that block SIGSEGV are slower; a container must allow process_vm_readv(2)" },
+	{ "process_vm_others", "process_vm_readv on others", NEED_SOMETIMES, reads_others,
+	  "/proc shows of other guests no cwd in a mount, no handlers of SIGSEGV, and what they opened through binds where "
+	  "it is; kernel.yama.ptrace_scope must be 0" },
 };
 const size_t machine_nchecks = sizeof(machine_checks) / sizeof(machine_checks[0]);
 

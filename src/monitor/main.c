@@ -132,6 +132,8 @@ int main(int argc, char **argv)
 		return run_command(o.argc, o.argv);
 	case ACT_INSIDE_EXEC:
 		return inside_exec(&o);
+	case ACT_INSIDE_BINDS:
+		return make_binds(o.steps, o.nsteps);
 	case ACT_RUN:
 		break;
 	}

@@ -144,6 +144,16 @@ static void start_command(struct life *l)
 	let_go(l);
 }
 
+static void start_guest(struct life *l, const char **argv)
+{
+	pid_t pid = guest_spawn(l, l->self, (char **)argv);
+
+	if (pid < 0)
+		fail_start(l, "cannot start a process", pid);
+	else
+		l->child = pid;
+}
+
 /* A step is `umview mount ...`, run as a guest. */
 static void start_step(struct life *l, const struct step *s)
 {
@@ -165,19 +175,42 @@ static void start_step(struct life *l, const struct step *s)
 	if (s->src)
 		argv[n++] = s->src;
 	argv[n++] = s->dst;
-	pid_t pid = guest_spawn(l, l->self, (char **)argv);
-	if (pid < 0)
-		fail_start(l, "cannot start a process", pid);
-	else
-		l->child = pid;
+	start_guest(l, argv);
+}
+
+/* All binds that follow each other are made by one guest: there may be a thousand of them. */
+static void start_binds(struct life *l, const struct step *s, int count)
+{
+	const char **argv = calloc((size_t)count * 3 + 3, sizeof(*argv));
+	int n = 0;
+
+	if (!argv)
+		return fail_start(l, "--bind", -ENOMEM);
+	argv[n++] = l->self;
+	argv[n++] = "--inside-binds";
+	for (int i = 0; i < count; i++) {
+		argv[n++] = "--bind";
+		argv[n++] = s[i].src;
+		argv[n++] = s[i].dst;
+	}
+	start_guest(l, argv);
+	free(argv);
 }
 
 static void next_step(struct life *l)
 {
-	if (l->step < l->o->nsteps)
-		start_step(l, &l->o->steps[l->step++]);
+	const struct step *s = l->o->steps + l->step;
+	int left = l->o->nsteps - l->step, binds = 0;
+
+	if (!left)
+		return start_command(l);
+	while (binds < left && s[binds].kind == STEP_BIND && !s[binds].opts)
+		binds++;
+	l->step += binds ? binds : 1;
+	if (binds)
+		start_binds(l, s, binds);
 	else
-		start_command(l);
+		start_step(l, s);
 }
 
 static void child_ended(struct life *l, int status)

@@ -45,6 +45,8 @@ struct server {
 	pid_t pid;		/* whose exit is awaited */
 	int pidfd;
 	int waiter;		/* slot of the umount that waits, or -1 */
+	int shadow;		/* shadow.c: the directory, -1 = none */
+	char *shadow_path;	/* where it is, NULL = nowhere */
 };
 
 /* A process below which servers run: `umview mount` started it. */
@@ -127,6 +129,10 @@ int keeper_add(struct monitor *m, pid_t pid, uint32_t flags);
 struct keeper *keeper_of(struct monitor *m, pid_t pid);	/* the one pid runs below, or NULL */
 void keepers_work(struct monitor *m);			/* forgets those that are gone */
 int monitor_servants(struct monitor *m, pid_t *pids, int max);
+
+/* shadow.c: a directory for what stands for files that are watched; 0 or -errno. */
+int shadow_open(struct server *srv, uint32_t s);
+void shadow_close(struct server *srv);
 
 /* umount.c */
 int umount_request(struct monitor *m, const struct um_request *req, const char *path, int slot);

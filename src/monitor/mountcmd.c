@@ -433,6 +433,15 @@ static int mount_cow(const struct mount_options *o)
 
 /* ---- the command ---------------------------------------------------------------------------------- */
 
+int make_binds(const struct step *steps, int n)
+{
+	int r = 0;
+
+	for (int i = 0; !r && i < n; i++)
+		r = mount_viewfs(&(struct mount_options){ .type = "bind", .src = steps[i].src, .dst = steps[i].dst });
+	return r;
+}
+
 int cmd_mount(int argc, char **argv)
 {
 	struct mount_options o;

@@ -253,6 +253,13 @@ static int opt_patch_after(struct parser *p, char **v)
 	return 0;
 }
 
+static int opt_plain_ptrace(struct parser *p, char **v)
+{
+	(void)v;
+	p->o->plain_ptrace = true;
+	return 0;
+}
+
 static int opt_tier(struct parser *p, char **v)
 {
 	int tier = tier_by_name(v[0]);
@@ -298,6 +305,13 @@ static int opt_inside_exec(struct parser *p, char **v)
 	return 0;
 }
 
+static int opt_inside_binds(struct parser *p, char **v)
+{
+	(void)v;
+	p->o->action = ACT_INSIDE_BINDS;
+	return 0;
+}
+
 #define WORD_OPTIONAL	-1	/* --name or --name=VALUE */
 
 static const struct option_rule {
@@ -325,6 +339,7 @@ static const struct option_rule {
 	{ "--log", WORD_OPTIONAL, "", opt_log },
 	{ "--kill-on-exit", 0, "", opt_kill },
 	{ "--patch-after", 1, "N", opt_patch_after },
+	{ "--plain-ptrace", 0, "", opt_plain_ptrace },
 	{ "--tier", 1, "patch or trap", opt_tier },
 	{ "--json", 0, "", opt_json },
 	{ "--probe", 0, "", opt_probe },
@@ -333,6 +348,7 @@ static const struct option_rule {
 	{ "--help", 0, "", opt_help },
 	{ "-h", 0, "", opt_help },
 	{ "--inside-exec", 0, "", opt_inside_exec },
+	{ "--inside-binds", 0, "", opt_inside_binds },
 };
 
 static const struct option_rule *rule_find(const char *word, size_t len)

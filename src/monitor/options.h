@@ -14,6 +14,7 @@ enum action {
 	ACT_RUN,		/* a new view, and a command in it */
 	ACT_SUBCOMMAND,		/* umview mount, umount, ls: argv is its own command line */
 	ACT_INSIDE_EXEC,	/* hidden: change directory, then execute argv (we are in the view already) */
+	ACT_INSIDE_BINDS,	/* hidden: the steps, which are all binds, in the view that we are in */
 	ACT_PROBE,
 	ACT_HELP,
 	ACT_VERSION,
@@ -39,6 +40,7 @@ struct options {
 	const char *trace_file, *log_file;	/* NULL: stderr */
 	bool kill_on_exit;
 	unsigned patch_after;
+	bool plain_ptrace;
 	enum tier tier;			/* TIER_NONE: not named */
 	bool json;
 	int argc;			/* COMMAND, or the subcommand with its arguments; may be 0 */

@@ -70,6 +70,7 @@ int servers_start(struct monitor *m)
 	for (uint32_t s = 0; s < UM_SERVERS; s++) {
 		m->servers[s].pidfd = -1;
 		m->servers[s].waiter = -1;
+		m->servers[s].shadow = -1;
 	}
 	m->next_server = 1;
 	self->shm = world_map(&m->w, UM_OFF_SERVER(0), 4096);
@@ -88,6 +89,7 @@ void servers_stop(struct monitor *m)
 			munmap(m->servers[s].shm, 4096);
 		if (m->servers[s].pidfd >= 0)
 			close(m->servers[s].pidfd);
+		shadow_close(&m->servers[s]);
 		free(m->servers[s].path);
 	}
 	close(m->gone_fd[0]);
@@ -325,6 +327,7 @@ static void finish(struct monitor *m, uint32_t s)
 	if (!srv->gone_at)
 		srv->gone_at = now_ms();
 	declare_dead(m, s);
+	shadow_close(srv);
 	if (srv->waiter >= 0)
 		control_answer(m, srv->waiter, 0);
 	srv->waiter = -1;

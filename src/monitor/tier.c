@@ -40,5 +40,6 @@ int tier_choose(struct life *l)
 		dprintf(l->log_fd, "umview: tier trap: %s%s\n", wanted ? "as asked for" : "this machine lacks ",
 			wanted ? "" : lacks->what);
 	l->m->w.head->patch_after = tier == TIER_PATCH ? l->o->patch_after : 0;
+	l->m->w.head->plain_ptrace = l->o->plain_ptrace;
 	return 0;
 }

@@ -60,7 +60,7 @@ struct um_server {
 	uint32_t proto_minor;
 	uint32_t nhandles;	/* server: open handles (for EBUSY and the leak check) */
 	uint32_t keeper;	/* monitor: the process below which the server was started (UM_CALL_SERVANT), or 0 */
-	uint32_t reserved;
+	uint32_t shadow;	/* monitor: 1 + its descriptor of the directory for UM_OP_WATCH, 0 = not asked for yet */
 	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
 };
 _Static_assert(sizeof(struct um_server) <= 4096, "wire");
@@ -94,11 +94,14 @@ enum um_op {
 	UM_OP_SETXATTR,		/* [w] or handle; path2 = name, then size bytes of value; xattr flags in mode */
 	UM_OP_LISTXATTR,	/* [w] or handle; size -> data, size */
 	UM_OP_REMOVEXATTR,	/* [w] or handle; path2 = name */
-	UM_OP_PATHOF,		/* handle or base -> data: path from the root of the mount, "/" = root; ENOENT if unlinked */
+	UM_OP_PATHOF,		/* handle or base -> data: path from the root of the mount, "/" = root; unlinked: ENOENT, or
+				   with mode = 1 the path it had */
 	UM_OP_IOCTL,		/* handle ... (ENOTTY until issue 4) */
 	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
 				   struct flock; tgid owns it -> GET: data: struct um_lock */
 	UM_OP_STANDIN,		/* [w] a socket; path2 = a real one that stands for it, or "" -> as UM_OPEN_STANDIN */
+	UM_OP_WATCH,		/* [w] mode = 1 if UM_WATCH_LOCK is not held -> data: path of what inotify is to watch
+				   instead, from um_server.shadow */
 
 	/* the monitor, server number 0 */
 	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */
@@ -115,6 +118,7 @@ enum um_op {
 	UM_CTL_REMOUNT,		/* new flags for the mount at `path` */
 	UM_CTL_COW,		/* `target` = SESSION/tree */
 	UM_CTL_RENEW,		/* the mount at `path` (of `source`, unless that is empty) covers newer ones */
+	UM_CTL_SHADOW,		/* handle = server number: um_server.shadow is set */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
@@ -167,6 +171,12 @@ struct um_lock {		/* what is in the way; the fields of struct flock */
 	uint32_t type;		/* F_UNLCK: nothing is */
 	int32_t  pid;
 };
+
+/*
+ * An inotify that watches files of a server holds a read lock there (OFD), on its own description.  All of these are of
+ * one inode of the kernel's, so the server can ask by any other anonymous file whether there is one left.
+ */
+#define UM_WATCH_LOCK(monitor, server)	((1ULL << 62) | (uint64_t)(monitor) << 16 | (server))
 
 enum um_walk_status { UM_WALK_DONE, UM_WALK_LINK };
 

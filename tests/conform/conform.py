@@ -6,6 +6,7 @@ usage: tests/conform/conform.py [OPTION...] [SUITE[/ITEM]...]
 
 --world W    view (the default), mount: a view with an image mounted somewhere else, image: the tests' scratch
              directory lies on a mounted ext4 image
+--tier T     the interception tier, patch or trap ($UMVIEW_TIER, or umview's choice)
 --short      only what ends within a minute, and only one run of each: a part of `make check`
 --tap        print TAP instead of a table
 --fresh      forget the results of earlier runs; without it a run that was stopped goes on where it was
@@ -49,10 +50,11 @@ class Item:
         self.image_argv = image_argv    # what to run instead in the world "image"
         self.lacks = lacks              # what must be installed first
 
-    def stamp(self):
+    def stamp(self, world):
         """Changes when the item does: earlier results are then no longer of interest."""
-        files = [pathlib.Path(a) for a in self.argv if a.startswith(str(HERE))]
-        return hashlib.sha256(repr([self.argv, [f.read_text() for f in files]]).encode()).hexdigest()
+        argv = self.image_argv if world == "image" and self.image_argv else self.argv
+        files = [pathlib.Path(a) for a in argv if a.startswith(str(HERE))]
+        return hashlib.sha256(repr([argv, [f.read_text() for f in files]]).encode()).hexdigest()
 
 
 class Suite:
@@ -86,7 +88,7 @@ def make_image(path, tree):
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, path], check=True, stdin=subprocess.DEVNULL)
 
 
-def command(item, world, top, state):
+def command(item, world, tier, top, state):
     """The command line and the scratch directory of a run; always at the same place, so that outputs are the same."""
     scratch = top / "w"
     scratch.mkdir()
@@ -98,23 +100,24 @@ def command(item, world, top, state):
     argv = fill(item.argv, scratch)
     if world == "native":
         return argv, scratch
+    umview = [UMVIEW] + (["--tier", tier] if tier else [])
     if world == "view":
-        return [UMVIEW, "--"] + argv, scratch
+        return umview + ["--"] + argv, scratch
     make_image(top / "image", top / "tree")
     if world == "mount":
         (top / "elsewhere").mkdir()
-        return [UMVIEW, "--mount", str(top / "image"), str(top / "elsewhere"), "--"] + argv, scratch
+        return umview + ["--mount", str(top / "image"), str(top / "elsewhere"), "--"] + argv, scratch
     inside = ["sh", "-c", f'cd {scratch}/s && exec "$@"', "sh"]
     argv = fill(item.image_argv or item.argv, scratch / "s")
-    return [UMVIEW, "--mount", str(top / "image"), str(scratch), "--"] + inside + argv, scratch
+    return umview + ["--mount", str(top / "image"), str(scratch), "--"] + inside + argv, scratch
 
 
-def run_once(item, world, log, state):
+def run_once(item, world, tier, log, state):
     """Runs an item in a world: {test: outcome}.  What it printed is kept in the file log."""
     top = pathlib.Path(tempfile.gettempdir()) / "conform"
     shutil.rmtree(top, ignore_errors=True)
     top.mkdir()
-    argv, scratch = command(item, world, top, state)
+    argv, scratch = command(item, world, tier, top, state)
     if item.setup:
         item.setup(scratch, state)
     where = str(scratch / "s" if world == "image" else scratch)
@@ -140,26 +143,30 @@ def run_once(item, world, log, state):
 class State:
     """Results of earlier runs: they hold for the build that they were made with."""
 
-    def __init__(self, directory, fresh):
+    def __init__(self, directory, tier, fresh):
         self.directory = pathlib.Path(directory).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.tier = tier
         for world in ("native", "view", "mount", "image") if fresh else ():
-            shutil.rmtree(self.directory / world, ignore_errors=True)
+            shutil.rmtree(self.place(world), ignore_errors=True)
         self.build = str([(BUILD / f).stat().st_mtime_ns for f in ("umview", "um-agent")])
+
+    def place(self, world):
+        return self.directory / (world if world == "native" or not self.tier else f"{world}-{self.tier}")
 
     def runs(self, suite, item, world, wanted):
         """At least `wanted` runs of an item in a world."""
-        base = self.directory / world / f"{suite.name}-{item.name}"
+        base = self.place(world) / f"{suite.name}-{item.name}"
         kept_in = base.with_name(base.name + ".json")
         base.parent.mkdir(exist_ok=True)
-        key = item.stamp() + ("" if world == "native" else self.build)
+        key = item.stamp(world) + ("" if world == "native" else self.build)
         try:
             kept = json.loads(kept_in.read_text())
         except (OSError, ValueError):
             kept = {}
         runs = kept["runs"] if kept.get("key") == key else []
         while len(runs) < wanted:
-            runs.append(run_once(item, world, f"{base}.{len(runs) + 1}.log", self.directory))
+            runs.append(run_once(item, world, self.tier, f"{base}.{len(runs) + 1}.log", self.directory))
             kept_in.write_text(json.dumps({"key": key, "runs": runs}))
         return runs
 
@@ -256,6 +263,7 @@ class Report:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--world", default="view", choices=["view", "mount", "image"])
+    parser.add_argument("--tier", default=os.environ.get("UMVIEW_TIER", ""), choices=["", "patch", "trap"])
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--tap", action="store_true")
     parser.add_argument("--fresh", action="store_true")
@@ -268,7 +276,7 @@ def main():
             print("\n".join(f"{suite.name}/{item.name}" for item in suite.items(options)))
         return 0
     os.environ["PATH"] = PATH
-    state = State(options.state, options.fresh)
+    state = State(options.state, options.tier, options.fresh)
     report = Report(options.tap)
     known = known_differences()
     for suite in suites():

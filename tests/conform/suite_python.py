@@ -14,6 +14,11 @@ SHORT = "os posix select mmap fcntl tempfile".split()
 # Talks to the virtual machine's host, where there is one, and waits for it for ever.
 LEFT_OUT = "test.test_socket.ThreadedVSOCKSocketStreamTest.*"
 
+# test_shutil asks, while it is loaded, whether there are extended attributes, by a file that is open while its directory is
+# removed: with libfuse 2 there is still one in it then, and no test is run at all.  On an image it is told "no".
+ON_IMAGE = {"shutil": "import runpy, test.support.os_helper as helper; helper._can_xattr = False;"
+                      "runpy.run_module('test', run_name='__main__', alter_sys=True)"}
+
 
 def missing():
     if not os.path.exists("/usr/lib/python3.11/test/test_os.py"):
@@ -38,6 +43,7 @@ def parse(text, status, top):
 
 def items():
     for name in TESTS:
-        argv = ["/usr/bin/python3", "-m", "test", "-v", "--timeout", "280", "--junit-xml", "@TOP@/junit.xml",
-                "--ignore", LEFT_OUT, "test_" + name]
-        yield Item("test_" + name, argv, parse, limit=300, short=name in SHORT)
+        argv = ["-v", "--timeout", "280", "--junit-xml", "@TOP@/junit.xml", "--ignore", LEFT_OUT, "test_" + name]
+        start = ["/usr/bin/python3", "-m", "test"]
+        image = ["/usr/bin/python3", "-c", ON_IMAGE[name]] if name in ON_IMAGE else start
+        yield Item("test_" + name, start + argv, parse, limit=300, short=name in SHORT, image_argv=image + argv)

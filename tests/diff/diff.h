@@ -69,6 +69,12 @@ enum feature {
 	FEAT_APART = 1 << 23,		/* children that share descriptors or the cwd, threads that do not */
 	FEAT_ATIME = 1 << 24,		/* showing access times */
 	FEAT_ORDER = 1 << 25,		/* which of several errors of a call on two files is told */
+	FEAT_USER = 1 << 26,		/* children with another user's rights, with a limit on the size of files */
+	FEAT_FEWFDS = 1 << 27,		/* children that may have few descriptors only */
+	FEAT_WATCH = 1 << 28,		/* inotify */
+	FEAT_AIO = 1 << 29,		/* asynchronous input and output */
+	FEAT_ROOT = 1u << 31,		/* chroot */
+	FEAT_HINT = 1 << 30,		/* seals, leases, flags and the like, which a file system may know or not */
 };
 extern unsigned features;
 
@@ -79,7 +85,7 @@ struct op {
 	enum feature needs;		/* left out, said so, where the world lacks it */
 };
 extern const struct op ops_open[], ops_rw[], ops_name[], ops_attr[], ops_fd[], ops_map[], ops_life[], ops_signal[],
-	ops_ipc[];
+	ops_ipc[], ops_wait[], ops_place[], ops_proc[], ops_odd[], ops_sock[], ops_intr[];
 
 /* ---- main.c: draws and the line of output ------------------------------------------------------------- */
 
@@ -125,6 +131,11 @@ void tree_make(const char *program);
 /* ---- op_name.c: a FIFO is somewhere in the tree --------------------------------------------------------- */
 
 extern bool *fifo_made;		/* shared: a child may make it */
+
+/* ---- op_life.c ------------------------------------------------------------------------------------------- */
+
+extern bool few_descriptors;	/* of a child: what a view needs one or two for is not done (docs/limits.md) */
+bool program_busy(const char *path);	/* may not be executed: somebody writes to it, or to the tree's own */
 
 /* ---- op_signal.c ---------------------------------------------------------------------------------------- */
 

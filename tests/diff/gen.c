@@ -10,7 +10,7 @@
 
 #define LONG_255 "l123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789" \
 	"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789" \
-	"01234567890123456789012345678901234567890123456789123456"
+	"0123456789012345678901234567890123456789012345678912345"
 
 /* Where a path goes first; "@" is the tree. */
 static const char *const bases[] = {
@@ -19,6 +19,8 @@ static const char *const bases[] = {
 	"ld/", "labs/", "a/up/", "a/up/d/", "./", "a/../", "ld/../", "a//b/./", "loop1/", "dang/", "f0/", "lf/", "a/b/../../d/",
 	"many/", "//@/", "@//a/./", "@/../@@/a/", "@/ld/", "@/labs/../", "/proc/self/cwd/", "a/b/c/../../../", "n0/", "n1/", "@/n0/",
 	"d/e/lroot/", "n2/", "n3/",
+	"/proc/self/fd/101/", "/dev/fd/101/a/", "/proc/self/fd/101/../@@/", "/proc/thread-self/cwd/", "/proc/self/root@/", "/proc/thread-self/root/@/a/",
+	"/proc/self/cwd/../", "/proc/self/fd/101/a/b/../", "/proc/self/task/../fd/101/", "lproc/", "lfd/",
 };
 
 static const char *const names[] = {
@@ -26,12 +28,13 @@ static const char *const names[] = {
 	"n0", "n0", "n0", "n1", "n1", "n1", "n2", "n2", "n3", "n4",
 	"ld", "labs", "lf", "lf", "dang", "loop1", "loop2", "up", "lroot", "lout", "lself", "ln",
 	"x", "x", "s0", "s1", "s2", "s3", "s4", "sx", ".", "..", "many", "many/m07", LONG_255, LONG_255 "6",
-	"big", "big", "ro", "out", "fifo",
+	"big", "big", "ro", "out", "fifo", "lproc", "lfd", "a/../f0", "d/e/", "f1/", "./f0", "a//f1",
 };
 
 static const char *const targets[] = {
 	"f0", "a", "a/b", "../d", "@/d/e", "@/a/f1", "..", ".", "nowhere", "n0", "n1", "@/n2", "../..", "f0/", "a/", "@", "@/",
 	"/proc/self/fd/4", "/proc/self/cwd", "/proc/self/cwd/f0", "lf", "n3/f0", "./a/../f1", "", LONG_255, "n4",
+	"/proc/self/fd/101", "/proc/self/fd/101/a/", "/dev/fd/5", "/proc/self/root@", "/proc/self/root", "a/../../@@/d", "//@//d//",
 };
 
 /* ---- the tree --------------------------------------------------------------------------------------------- */
@@ -108,6 +111,8 @@ void tree_make(const char *program)
 	make_file("big", 0644, "0123456789abcdef", 20000);
 	make_file("ro", 0400, "read only", 1);
 	make_link("ld", "a/b");
+	make_link("lproc", "/proc/self/fd/101/a");
+	make_link("lfd", "/dev/fd/101");
 	make_link("labs", "@/d");
 	make_link("lf", "a/f1");
 	make_link("a/lf", "@/d/f0");

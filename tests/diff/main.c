@@ -21,12 +21,13 @@ size_t root_len;
 const char *other_root = "";
 
 static const struct op *const tables[] = {
-	ops_open, ops_rw, ops_name, ops_attr, ops_fd, ops_map, ops_life, ops_signal, ops_ipc,
+	ops_open, ops_rw, ops_name, ops_attr, ops_fd, ops_map, ops_life, ops_signal, ops_ipc, ops_wait, ops_place, ops_proc,
+	ops_odd, ops_sock, ops_intr,
 };
 static const char *const feature_names[] = {
 	"lock", "xattr", "shared", "map", "special", "rename", "tmpfile", "hole", "perm", "time", "dirsize", "owner",
 	"direct", "statfs", "hardlink", "dino", "same", "unlinked", "environ", "longname", "resolve", "noappend", "ready", "apart", "atime", "order",
-
+	"user", "fewfds", "watch", "aio", "hint", "root",
 };
 
 static uint64_t seed;
@@ -306,6 +307,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	root_len = strlen(strcpy(root, argv[1]));
+	syscall(SYS_close_range, 3, FD_OUT - 1, 0);	/* what was inherited is nothing for random steps */
 	open_at(FD_OUT, out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
 	fcntl(FD_OUT, F_SETFD, 0);
 	umask(022);

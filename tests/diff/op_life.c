@@ -135,20 +135,42 @@ static bool writes_to(int own, int fd)
  * Is it open for writing?  The kernel says ETXTBSY then, a view does not (docs/limits.md): such a step is not done.
  * A lease tells, as it cannot be had on what somebody writes to.
  */
-static bool busy(int dfd, const char *path)
+static bool open_for_writing(int fd)
+{
+	bool yes = fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
+
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	for (int own = 3; own < FD_TRIM && !yes; own++)
+		yes = own != fd && writes_to(own, fd);
+	return yes;
+}
+
+/* It, or what interprets it.  What may be executed but not read a view cannot execute (docs/limits.md): the same. */
+static bool busy(int dfd, const char *path, int depth)
 {
 	int fd = *path ? openat(dfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : dup(dfd);
-	bool yes = fd >= 0 && fcntl(fd, F_SETLEASE, F_RDLCK) && errno == EAGAIN;
+	bool yes = fd >= 0 ? open_for_writing(fd) : errno == EACCES && !faccessat(dfd, path, X_OK, AT_EACCESS);
+	char line[257] = "", *name;
 
-	for (int own = 3; own < FD_TRIM && fd >= 0 && !yes; own++)
-		yes = own != fd && writes_to(own, fd);
+	if (fd >= 0 && !yes && depth < 6 && pread(fd, line, sizeof line - 1, 0) > 2 && line[0] == '#' && line[1] == '!') {
+		name = line + 2 + strspn(line + 2, " \t");
+		name[strcspn(name, " \t\n")] = 0;
+		yes = *name && busy(AT_FDCWD, name, depth + 1);
+	}
 	close(fd);
 	return yes;
 }
 
+bool few_descriptors;
+
+bool program_busy(const char *path)
+{
+	return few_descriptors || busy(AT_FDCWD, path, 0) || busy(FD_ROOT, "x", 0) || busy(FD_ROOT, "s0", 0);
+}
+
 static bool any_busy(const struct upath *p)
 {
-	return (p->arg == p->text && busy(p->dfd, p->text)) || busy(FD_ROOT, "x") || busy(FD_ROOT, "s0");
+	return (p->arg == p->text && busy(p->dfd, p->text, 0)) || program_busy("/");
 }
 
 static void op_exec(void)

@@ -127,6 +127,130 @@ static void op_mapped(void)
 	}
 }
 
+/* Over what is mapped there: another mapping, of a file or of nothing. */
+static void map_over(char *at, size_t len)
+{
+	static const int flags[] = { MAP_FIXED | MAP_PRIVATE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, MAP_FIXED_NOREPLACE | MAP_PRIVATE,
+		MAP_FIXED | MAP_SHARED, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+	int flag = PICK_OF(flags), prot = PROT_READ | (flag & MAP_SHARED ? 0 : (int)pick(2) * PROT_WRITE), fd = -1;
+	long r;
+
+	say(" over %#x", (unsigned)flag);
+	if (!(flag & MAP_ANONYMOUS)) {
+		say(" ");
+		fd = pick_fd();
+	}
+	r = syscall(SYS_mmap, at + (chance(10) ? 1 : 0), len, prot, flag, fd, 4096L * (long)pick(2));
+	result(r == -1 ? -1 : r != (long)at);
+}
+
+/* Moved, grown, shrunk; what is left of it is made whole again at its place, so that nothing else comes to lie there. */
+static void remap(char *map)
+{
+	static const size_t sizes[] = { MAP_BYTES, MAP_BYTES, 4096, 8192, 0, MAP_BYTES + 1 };
+	static const int flags[] = { MREMAP_MAYMOVE, MREMAP_MAYMOVE | MREMAP_FIXED, 0, MREMAP_FIXED, 8, MREMAP_MAYMOVE | 4 /* DONTUNMAP */ };
+	size_t from = PICK_OF(sizes) & ~1ul, to = PICK_OF(sizes);	/* nothing behind it is touched */
+	int flag = PICK_OF(flags);
+	char *place = mmap(NULL, 2 * MAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long r = syscall(SYS_mremap, map, from, to, flag, place);
+
+	say(" remap %zu %zu %#x", from, to, (unsigned)flag);
+	if (r != -1 && (char *)r != map) {
+		say_pages((char *)r);
+		if (flag & MREMAP_FIXED)
+			say(r == (long)place ? " there" : " elsewhere");
+	}
+	result(r == -1 ? -1 : (char *)r != map);
+	munmap(place, 2 * MAP_BYTES);
+	if (r != -1 && (char *)r != map) {
+		if ((char *)r != place)
+			munmap((char *)r, (to + 4095) & ~4095ul);
+		mmap(map, MAP_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	} else if (r != -1 && to > MAP_BYTES) {
+		munmap(map + MAP_BYTES, 4096);
+	} else if (r != -1 && to < from) {
+		mmap(map, MAP_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	}
+}
+
+static void op_mapodd(void)
+{
+	static const int advices[] = { MADV_DONTNEED, MADV_WILLNEED, MADV_FREE, MADV_DONTFORK, MADV_DOFORK, 22 /* POPULATE_READ */, 999, MADV_REMOVE };
+	static const int syncs[] = { MS_ASYNC, MS_INVALIDATE, MS_SYNC | MS_ASYNC, 8 };
+	unsigned slot = pick(MAPS), page = pick(MAP_PAGES), pages = 1 + pick(3);
+	char *map = maps[slot], *at = map + page * 4096;
+	size_t len = 4096 * (page + pages > MAP_PAGES ? MAP_PAGES - page : pages);
+	unsigned char in[MAP_PAGES] = { 0 };
+
+	say("%u %u %u", slot, page, pages);
+	if (!map)
+		return;
+	switch (pick(8)) {
+	case 0:
+	case 1:
+		map_over(at, len);
+		break;
+	case 2:
+		say(" munmap");
+		result(syscall(SYS_munmap, at, len));
+		say_pages(map);
+		mmap(at, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		break;
+	case 3:
+		say(" mprotect");
+		result(syscall(SYS_mprotect, at + (chance(8) ? 1 : 0), len, (long)pick(8)));
+		break;
+	case 4:
+		say(" madvise");
+		result(syscall(SYS_madvise, at, len, PICK_OF(advices)));
+		break;
+	case 5:
+		say(" msync");
+		result(syscall(SYS_msync, at, len, PICK_OF(syncs)));
+		break;
+	case 6:
+		say(" mincore");
+		result(syscall(SYS_mincore, at, len, in));
+		break;
+	case 7:
+		remap(map);
+		break;
+	}
+	say_pages(map);
+}
+
+/* Calls with a mapping as their memory: it may be read-only, or end in the middle. */
+static void op_mapio(void)
+{
+	unsigned slot = pick(MAPS), page = pick(MAP_PAGES);
+	static const unsigned sizes[] = { 1, 100, 4096, 5000, 16384 };
+	unsigned size = PICK_OF(sizes);
+	char *at = maps[slot] + page * 4096 + pick(2) * 4000;
+	int fd = pick_fd();
+	struct stat st;
+
+	if (!maps[slot] || (!fstat(fd, &st) && !S_ISREG(st.st_mode)) || at + size > maps[slot] + MAP_BYTES)
+		return;
+	say(", slot %u at %u, %u", slot, page, size);
+	switch (pick(4)) {
+	case 0:
+		say(" pread");
+		result(syscall(SYS_pread64, fd, at, size, 0L));
+		break;
+	case 1:
+		say(" pwrite");
+		result(syscall(SYS_pwrite64, fd, at, size, 0L));
+		break;
+	case 2:
+		say(" fstat");
+		result(syscall(SYS_fstat, fd, at));
+		break;
+	default:
+		say(" getcwd");
+		result(syscall(SYS_getcwd, at, (long)size) < 0 ? -1 : 0);
+	}
+}
+
 static void op_munmap(void)
 {
 	unsigned slot = pick(MAPS);
@@ -141,5 +265,7 @@ const struct op ops_map[] = {
 	{ "mmap", op_mmap, 12, 0 },
 	{ "mapped", op_mapped, 15, FEAT_MAP },
 	{ "munmap", op_munmap, 6, FEAT_MAP },
+	{ "mapodd", op_mapodd, 10, FEAT_MAP },
+	{ "mapio", op_mapio, 5, FEAT_MAP },
 	{ 0 }
 };

@@ -71,10 +71,14 @@ int main(int argc, char **argv)
 	say_link("/proc/self/exe");
 	say(" cwd %s umask %o", getcwd(cwd, sizeof cwd) ? cwd : strerrorname_np(errno), umask(0));
 	sigprocmask(SIG_BLOCK, NULL, &set);
+	sigset_t pending;
+	sigpending(&pending);
 	say(" signals");
 	for (int sig = 1; sig < 64; sig++) {
 		if (sigismember(&set, sig) == 1)
 			say(" b%d", sig);
+		if (sigismember(&pending, sig) == 1)
+			say(" p%d", sig);
 		if (!sigaction(sig, NULL, &a) && a.sa_handler != SIG_DFL)
 			say(" i%d", sig);
 	}

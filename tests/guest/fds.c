@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Descriptors: what dup, fork, exec and SCM_RIGHTS share, and which of them are closed when.
- * GUEST_WORLDS: view mount cow
+ * GUEST_WORLDS: view mount bind cow
  */
 #include "guest.h"
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <linux/close_range.h>
 
@@ -357,5 +358,55 @@ TEST(many_open, "500 descriptors of one file, each with its own offset")
 		EQ(read(fds[i], &c, 1), 1);
 		EQ(c, '0' + i % 10);
 		OK(close(fds[i]));
+	}
+}
+
+HELPER(many)
+{
+	int first = atoi(argv[0]), n = atoi(argv[1]), bad = 0;
+	char c;
+
+	for (int i = 0; i < n; i++)
+		bad += read(first + i, &c, 1) != 1 || c != 'a' + i % 20;
+	EQ(bad, 0);
+	FAILS(fcntl(first + n, F_GETFD), EBADF);
+	FAILS(fcntl(first - 1, F_GETFD), EBADF);	/* was to be closed */
+	return guest_bad ? 1 : 0;
+}
+
+TEST(many_over_exec, "880 descriptors survive exec with their offsets, files of no size being allowed or not")
+{
+	struct rlimit r, none = { 0, RLIM_INFINITY };
+	int first, status, n = 0;
+	char from[16], count[16];
+
+	OK(close_range(3, ~0u, 0));
+	OK(getrlimit(RLIMIT_NOFILE, &r));
+	r.rlim_cur = r.rlim_max < 2000 ? r.rlim_max : 2000;
+	OK(setrlimit(RLIMIT_NOFILE, &r));
+	put("f", "abcdefghijklmnopqrst");
+	first = MUST(open("f", O_RDONLY | O_CLOEXEC)) + 1;
+	for (; n < 880 && n + first + 100 < (int)r.rlim_cur; n++) {
+		int fd = open("f", O_RDONLY);
+
+		if (fd != first + n || lseek(fd, n % 20, SEEK_SET) < 0) {
+			FAIL("open number %d gave %d: %s", n, fd, strerrorname_np(errno));
+			return;
+		}
+	}
+	snprintf(from, sizeof(from), "%d", first);
+	snprintf(count, sizeof(count), "%d", n);
+	for (int turn = 0; turn < 2; turn++) {
+		if (fork() == 0) {
+			if (turn)
+				OK(setrlimit(RLIMIT_FSIZE, &none));
+			execl(guest_self, "x", "--helper", "many", from, count, NULL);
+			FAIL("exec: %s", strerrorname_np(errno));
+			_exit(90);
+		}
+		OK(wait(&status));
+		EXITED(status, 0);
+		for (int i = 0; i < n; i++)
+			lseek(first + i, i % 20, SEEK_SET);
 	}
 }

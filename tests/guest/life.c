@@ -211,6 +211,25 @@ TEST(clone3_basic, "clone3: a fork, its pidfd, its parent_tid; bad arguments")
 	FAILS(call_clone3(NULL, sizeof(a)), EFAULT);
 }
 
+TEST(clone3_sizes, "clone3: a caller that knows more fields than the kernel, or fewer")
+{
+	union { struct clone_args a; char room[4104]; } u = { .a = { .exit_signal = SIGCHLD } };
+	static const size_t sizes[] = { 64, 72, 128, 4096 };	/* the first kernel's, and larger ones */
+	int status;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		long pid = MUST(call_clone3(&u.a, sizes[i]));
+
+		if (pid == 0)
+			_exit(22);
+		OK(waitpid((pid_t)pid, &status, 0));
+		EXITED(status, 22);
+	}
+	FAILS(call_clone3(&u.a, 4097), E2BIG);
+	u.room[120] = 1;
+	FAILS(call_clone3(&u.a, 128), E2BIG);
+}
+
 TEST(raw_fork, "fork and vfork by their own numbers, clone without a stack")
 {
 	int status, tid = 0;

@@ -220,8 +220,6 @@ TEST(inotify_real, "inotify tells of what happens in a directory")
 	int fd = MUST(inotify_init1(IN_CLOEXEC)), wd;
 
 	wd = inotify_add_watch(fd, ".", IN_CREATE | IN_DELETE);
-	if (wd < 0 && on_fuse())
-		SKIP("no inotify on virtual files");
 	REQUIRE(wd >= 0);
 	put("new-file", "");
 	p.fd = fd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * maps and smaps: what is mapped, as natively; and files of /proc as files (offsets, small pieces, links to them).
- * GUEST_WORLDS: view mount
+ * GUEST_WORLDS: view mount bind
  */
 #include "guest.h"
 #include <poll.h>
@@ -168,6 +168,8 @@ TEST(mapped_file, "maps: a mapped file has its path, its inode and its offset")
 	EQ(e.ino, st.st_ino);
 	EQ(e.offset, 4096);
 	STR(e.perms, "r--p");
+	if (behind_bind())
+		return;		/* map_files has the other end of the mount: docs/limits.md */
 	snprintf(data, 64, "/proc/self/map_files/%lx-%lx", e.from, e.to);
 	if (readlink(data, data + 64, 4096) >= 0 || errno != EPERM)	/* before Linux 5.9 it needs a capability */
 		STR(data + 64, path);

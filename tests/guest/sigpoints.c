@@ -6,6 +6,7 @@
  * call, the call is made once, and every register, flag and byte of the red zone is as it should be afterwards.
  *
  * GUEST_WORLDS: native view mount
+ * GUEST_OPTIONS: --plain-ptrace
  */
 #include "guest.h"
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Signals at 3 kHz while everything else goes on: nothing may fail, get lost or be done twice.
- * GUEST_WORLDS: view
+ * GUEST_WORLDS: view mount
  */
 #include "guest.h"
 #include <pthread.h>

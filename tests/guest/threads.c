@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Threads: creation, thread-local storage, locks and conditions, cancellation, exit and exit_group.
- * GUEST_WORLDS: view cow
+ * GUEST_WORLDS: view mount
  */
 #include "guest.h"
 #include <pthread.h>

@@ -41,6 +41,7 @@ static const struct rule {
 	{ "execveat", SYS_execveat, 1, 0, 0, EACCES },
 	{ "pidfd", SYS_pidfd_open, 1, 0, 0, ENOSYS },
 	{ "process_vm", SYS_process_vm_readv, 2, 0, 0, EPERM },
+	{ "mount", SYS_mount, 4, 0, 0, EPERM },
 };
 #define NRULES (sizeof(rules) / sizeof(rules[0]))
 

@@ -18,8 +18,8 @@
  *	PROGRAM [SCRATCH [PATTERN]]	PATTERN: only tests whose name contains it
  *	PROGRAM --helper NAME ARG...	the other side of an exec test, see HELPER()
  *
- * Environment: GUEST_NOFORK=1 runs tests in the process itself (for a debugger);  GUEST_FS=fuse says
- * that the scratch directory lies on a FUSE file system, where a few things honestly differ.
+ * Environment: GUEST_NOFORK=1 runs tests in the process itself (for a debugger);  GUEST_FS=fuse (or bind) says
+ * that the scratch directory lies on a FUSE file system (behind a bind mount), where a few things honestly differ.
  */
 #ifndef UM_TESTS_GUEST_H
 #define UM_TESTS_GUEST_H
@@ -170,6 +170,13 @@ static MAYBE bool on_cow(void)
 	const char *fs = getenv("GUEST_FS");
 
 	return fs && strcmp(fs, "cow") == 0;
+}
+
+static MAYBE bool behind_bind(void)
+{
+	const char *fs = getenv("GUEST_FS");
+
+	return fs && strcmp(fs, "bind") == 0;
 }
 
 static MAYBE void put_file(const char *path, const void *data, size_t n)

@@ -10,6 +10,7 @@
 #	mount	in a view, its scratch directory in an ext4 image mounted there
 #	cow	in a view, its scratch directory in a tree that is copied on write: which must stay as it was
 #	fakeroot	in a view in which it is root: natively root it would be, or skip its tests
+#	bind	in a view, its scratch directory behind a bind mount; beneath that are other things of the same names
 #	kfuse	the same image under the kernel's FUSE (root only): what `mount` is to be compared with
 #
 # UMVIEW=build/umview   the umview to test
@@ -23,6 +24,7 @@ world=$1
 program=$(realpath "$2")
 pattern=${3-}
 name=$(basename "$program")
+read -ra options < <(sed -n 's/^ \* GUEST_OPTIONS: //p' "$here/../guest/$name.c")
 PATH=$PATH:/usr/sbin:/sbin
 . "$here/leak.sh"
 
@@ -50,12 +52,18 @@ run() {		# run OUTPUT COMMAND...: the program's TAP; its status
 in_world() {
 	case $world in
 	view)
-		run "$dir/out" "$UMVIEW" -- "$program" "$dir/view" ;;
-	fakeroot)
-		run "$dir/out" "$UMVIEW" --fakeroot -- "$program" "$dir/view" ;;
+		run "$dir/out" "$UMVIEW" "${options[@]}" -- "$program" "$dir/view" ;;
+	bind)
+		mkdir -p "$dir/other/place/s" "$dir/mnt/s"
+		for below in f d out g h s; do	# what a way around the mount would find
+			echo beneath >"$dir/mnt/s/$below"
+		done
+		GUEST_FS=bind run "$dir/out" "$UMVIEW" "${options[@]}" --bind "$dir/other/place" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
 	mount)
 		make_image "$dir/image"
-		GUEST_FS=fuse run "$dir/out" "$UMVIEW" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
+		GUEST_FS=fuse run "$dir/out" "$UMVIEW" "${options[@]}" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
+	fakeroot)
+		run "$dir/out" "$UMVIEW" "${options[@]}" --fakeroot -- "$program" "$dir/view" ;;
 	cow)
 		cp -a "$dir/tree" "$dir/low"
 		GUEST_FS=cow run "$dir/out" "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" -- "$program" "$dir/low/s" ;;

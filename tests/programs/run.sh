@@ -26,7 +26,7 @@ run() {		# run OUTPUT [UMVIEW...] SCRIPT: in a fresh directory; its status
 	mkdir -p "$dir/w/home" "$dir/w/tmp"
 	(cd "$dir/w" && env -i PATH="$PATH" HOME="$dir/w/home" TMPDIR="$dir/w/tmp" LC_ALL=C TZ=UTC UMT_RUN="${UMT_RUN-}" \
 		${UMVIEW_TIER:+UMVIEW_TIER="$UMVIEW_TIER"} \
-		UMT_SOURCES="$here/../.." "$supervise" -l -t "${LIMIT:-60}" -- "$@") >"$out" 2>"$out.err" </dev/null
+		UMT_SOURCES="$here/../.." "$supervise" -l -t "${LIMIT:-180}" -- "$@") >"$out" 2>"$out.err" </dev/null
 	status=$?
 	# libfaketime and its like aside, nothing else may differ
 	return $status

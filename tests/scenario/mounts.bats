@@ -265,3 +265,51 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 		os.waitpid(p, 0); assert os.read(fd, 4) == b"from"; os.lseek(fd, 0, 0); assert os.read(os.dup(fd), 5) == b"hello"; assert os.read(fd, 1) == b" "'
 	SH
 }
+
+@test "MNT-16 500 binds at the start: one process makes them; an image between them, a bad one is named" {
+	need fuse2fs
+	ext4 img
+	mkdir src
+	echo here >src/f
+	many=()
+	for i in $(seq 500); do
+		mkdir "p$i"
+		many+=(--bind src "p$i")
+	done
+	umview --log=log "${many[@]}" --mount img mnt --bind mnt/docs p500 --bind mnt p1 -- sh -ec '
+		for i in $(seq 2 499); do read -r word <p$i/f; [ "$word" = here ]; done
+		cat p1/hello; tail -1 p500/numbers; umview ls | wc -l' >out
+	[ "$(cat out)" = "$(printf 'hello from the image\n20000\n504')" ]
+	[ "$(sed -n 's/.*: bind on view 0, by process //p' log | sort | uniq -c | awk '{ print $1 }' | sort -n | xargs)" = '2 500' ]
+	run umview --bind src p1 --bind none p2 --bind src p3 -- echo started
+	[ "$status" = 125 ]
+	[ "$output" = 'umview: mount: none: No such file or directory' ]
+}
+
+@test "MNT-17 an image over the root: its programs run, nothing beneath is seen, and it ends" {
+	need fuse2fs busybox
+	file -bL "$(command -v busybox)" | grep -q 'statically linked' || skip "no static busybox"
+	mkdir -p root/bin root/proc root/etc
+	cp -L "$(command -v busybox)" root/bin/busybox
+	for name in sh ls cat; do ln -s busybox "root/bin/$name"; done
+	echo inside >root/etc/hello
+	ext4 img 32M root
+	umview --mount img / -- /bin/sh -c 'ls /; ls /..; cat /etc/hello; test ! -e /etc/passwd; echo $?' >out
+	[ "$(cat out)" = "$(printf 'bin\netc\nlost+found\nproc\n%.0s' 1 2; printf 'inside\n0')" ]
+	umview --bind "$W/root" / -- /bin/sh -c 'cat /etc/hello; ls /' >out
+	[ "$(cat out)" = "$(printf 'inside\nbin\netc\nproc')" ]
+	clean img
+}
+
+@test "MNT-18 names that begin like the mount point's, or end like it, are other places" {
+	mkdir -p src/sub mnt mntx mn 'mnt x' a/mnt mnt.d "mnt$(printf '\t')"
+	echo src >src/f
+	for d in mnt mntx mn 'mnt x' a/mnt mnt.d; do echo "$d" >"$d/f"; done
+	umview --bind src mnt -- sh -ec '
+		for d in mntx mn "mnt x" a/mnt mnt.d; do [ "$(cat "$d/f" "$PWD/$d/f")" = "$d
+$d" ]; done
+		for d in mnt mnt/ ./mnt/. mnt/sub/.. mntx/../mnt mnt//; do [ "$(cat "$d/f")" = src ]; done
+		cd mnt; [ "$(cat ../mntx/f)" = mntx ]; [ "$(cat ../mnt/f)" = src ]
+		mv ../mntx ../mnty; [ "$(cat ../mnty/f)" = mntx ]; [ "$(cat f)" = src ]'
+	[ "$(cat mnt/f mnty/f)" = "$(printf 'mnt\nmntx')" ]
+}

@@ -143,6 +143,7 @@ print(len(keep))'
 @test "TI-12 no process_vm_readv: programs that block every signal work" {
 	tier=$(umview --probe --json | j 'd["tier"]')
 	machine_lacks process_vm process_vm "$tier"
+	machine_lacks process_vm process_vm_others "$tier"
 	for t in signals/work_with_all_blocked segv/bad_pointers; do
 		"${D[@]}" umview -- "$GUESTS/${t%/*}" "$W" "${t#*/}" >out
 		cat out

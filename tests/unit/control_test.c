@@ -15,6 +15,7 @@
 #include "../../src/monitor/world.c"
 #include "../../src/monitor/procs.c"
 #include "../../src/monitor/keepers.c"
+#include "../../src/monitor/shadow.c"
 #include "../../src/monitor/servers.c"
 #include "../../src/monitor/reclaim.c"
 #include "../../src/monitor/private.c"
@@ -408,6 +409,46 @@ static void test_reclaim(struct guest *g)
 	munmap(alive, sizeof(*alive));
 }
 
+/* A directory for watched files: asked for, there until the mount ends. */
+static void test_shadow(struct guest *g)
+{
+	pid_t pid;
+	uint32_t s = server_start(g, "/watched", 0, &pid);
+	int fd = -1;
+
+	is_int(ask(g, UM_CTL_SHADOW, (struct um_request) { .handle = s }), 0, "a directory for watched files");
+	if (m->servers[s].shm->shadow)
+		fd = (int)m->servers[s].shm->shadow - 1;
+	is_int(mkdirat(fd, "r", 0700), 0, "something can be made there");
+	is_int(ask(g, UM_CTL_SHADOW, (struct um_request) { .handle = s }), 0, "it is asked for again");
+	is_int(m->servers[s].shm->shadow, fd + 1, "and is the same");
+	is_int(ask(g, UM_CTL_SHADOW, (struct um_request) { .handle = UM_SERVERS }), -ENOTCONN, "of no server");
+	is_int(ask_path(g, UM_CTL_UMOUNT, "/watched", 0, 0, 0), 0, "its mount ends");
+	is_int(m->servers[s].shadow, -1, "the directory is no more");
+	is_int(waitpid(pid, NULL, 0), pid, "nor is the server");
+}
+
+/* The same where nothing can be mounted: one with a name, and what others left behind is removed. */
+static void test_shadow_named(void)
+{
+	struct server srv = { .shadow = -1 };
+	char left[64], own[64];
+	pid_t dead = fork();
+
+	if (!dead)
+		_exit(0);
+	waitpid(dead, NULL, 0);
+	snprintf(left, sizeof(left), "/dev/shm/" NAME, dead, 1u);
+	mkdir(left, 0700);
+	srv.shadow = open_named(&srv, 7);
+	snprintf(own, sizeof(own), "%s", srv.shadow_path);
+	ok(srv.shadow >= 0 && strstr(own, "-watch-7"), "a directory with a name");
+	is_int(mkdirat(srv.shadow, "r", 0700), 0, "something can be made there");
+	ok(access(left, F_OK) < 0, "that of a monitor that was killed is gone");
+	shadow_close(&srv);
+	ok(access(own, F_OK) < 0, "and so is this one when it is closed");
+}
+
 static void test_log(struct guest *g)
 {
 	is_int(ask_path(g, UM_CTL_LOG, "one line", 0, 0, 0), 0, "a line for the log");
@@ -487,6 +528,8 @@ int main(void)
 	test_viewfs(&g);
 	test_tmpfs(&g);
 	test_reclaim(&g);
+	test_shadow(&g);
+	test_shadow_named();
 	test_log(&g);
 	test_crowd();
 	test_close(&g, thread);

@@ -244,6 +244,34 @@ static void test_exec(struct fw_server *v)
 	file_put(fd_remove(&task, b));
 }
 
+/* Real descriptors that were reached through bind mounts 7 and 8. */
+static void test_exec_bound(void)
+{
+	struct files *old = task.files;
+	int fd = (int)raw_syscall(__NR_dup, 0), closes = (int)raw_syscall(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0);
+	char text[80], want[80], again[80];
+
+	snprintf(text, sizeof(text), "b%d:7:12,b%d:8:3,", fd, closes);
+	snprintf(want, sizeof(want), "b%d:7:12,", fd);
+	task.files = files_new();
+	is_int(files_restore(task.files, text), 0, "behind bind mounts");
+	is_int(files_describe(task.files, again, sizeof(again)), (int)strlen(want), "described again");
+	is_str(again, want, "without what exec closes");
+	is_int(files_describe(task.files, again, 4), -ENOSPC, "no room");
+	int carried = files_carry(task.files);
+	struct files *before = task.files;
+	task.files = files_new();
+	is_int(files_carried(task.files, carried), 0, "carried by a descriptor");
+	is_int(files_describe(task.files, again, sizeof(again)), (int)strlen(want), "and the same");
+	is_str(again, want, "as before");
+	files_put(before);
+	is_int(files_restore(task.files, "b3:7:x,"), -EINVAL, "junk is refused");
+	files_put(task.files);
+	task.files = old;
+	raw_syscall(__NR_close, fd);
+	raw_syscall(__NR_close, closes);
+}
+
 /* ---- the cwd ----------------------------------------------------------------------------------------- */
 
 static void test_cwd(struct fw_server *v)
@@ -300,6 +328,7 @@ int main(void)
 	test_own();
 	test_adopt();
 	test_exec(v);
+	test_exec_bound();
 	test_cwd(v);
 	channel_task_exit(&task);
 	files_put(task.files);

@@ -295,6 +295,39 @@ static void test_rename(void)
 	is_str((char *)rig_slot(0)->data, "/", "is /");
 }
 
+static void rename_post(unsigned k, const char *from, const char *to)
+{
+	struct um_slot *s = rig_begin(k, UM_OP_RENAME);
+
+	rig_path(s, from);
+	rig_path2(s, to);
+	s->req.base2 = UM_ROOT_NODE;
+	rig_post(k);
+}
+
+/* Each of two directories into the other, at once: the server is asked for one move at a time. */
+static void test_crossing(void)
+{
+	uint64_t p = rig_new(1, "p", S_IFDIR | 0755), q = rig_new(1, "q", S_IFDIR | 0755);
+	unsigned before = rig.count[FUSE_RENAME];
+
+	rig_new(p, "a", S_IFDIR | 0755);
+	rig_new(q, "b", S_IFDIR | 0755);
+	rig.mute = FUSE_RENAME;
+	rename_post(0, "p/a", "q/b/x");
+	rename_post(1, "q/b", "p/a/x");
+	rig_pump();
+	is_int(rig.count[FUSE_RENAME] - before, 1, "one of two moves is asked for");
+	rig.mute = 0;
+	rig_rename(p, rig_find(q, "b"), "a", "x", 0);
+	is_int(rig_reply(rig.muted, 0, NULL, 0) > 0, 1, "it is made");
+	rig_pump();
+	is_int(rig_slot(0)->rep.error, 0, "and answered");
+	is_int(rig_slot(1)->rep.error, -ENOENT, "the other one's goal is gone");
+	rig_slot(0)->state = rig_slot(1)->state = UM_SLOT_IDLE;
+	is_int(rig_do(UM_OP_STAT, "q/b/x"), 0, "there is no circle");
+}
+
 static void test_attr(void)
 {
 	struct um_slot *s = rig_slot(0);
@@ -529,6 +562,7 @@ int main(void)
 	test_create();
 	test_names();
 	test_rename();
+	test_crossing();
 	test_attr();
 	test_io();
 	test_xattr();

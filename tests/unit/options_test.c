@@ -53,6 +53,7 @@ static const struct {
 	{ { "umview", "--tier", "trap", "--", "ls" }, ACT_RUN, 0, 1, "ls" },
 	{ { "umview", "--chdir", "/x", "pwd" }, ACT_RUN, 0, 1, "pwd" },
 	{ { "umview", "--chdir", "/x", "--inside-exec", "--", "ls" }, ACT_INSIDE_EXEC, 0, 1, "ls" },
+	{ { "umview", "--inside-binds", "--bind", "a", "b", "--bind", "c", "d" }, ACT_INSIDE_BINDS, 2, 0, NULL },
 	{ { "umview", "-" }, ACT_RUN, 0, 1, "-" },
 	{ { "umview", "--fakeroot", "id" }, ACT_RUN, 0, 1, "id" },
 	{ { "umview", "--user", "1:2:3,4", "--fakeroot-save=f", "id" }, ACT_RUN, 0, 1, "id" },

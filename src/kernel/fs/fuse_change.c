@@ -4,7 +4,8 @@
  *
  * The kernel's VFS locks a directory while names in it are made, moved or removed, and servers rely on it: fuse2fs
  * goes read-only when mkdir and rmdir of one name meet.  So an operation that changes names finds its place
- * here; if the directory was changed while it waited for the lock, it looks again.
+ * here; if the directory was changed while it waited for the lock, it looks again.  And there is only one move between
+ * directories at a time (the kernel's s_vfs_rename_mutex): two together could put each of two directories below the other.
  */
 #include "fuse_conn.h"
 
@@ -44,6 +45,8 @@ static struct dirs dirs_of(const struct fuse_place *p, int n)
 
 static void dirs_lock(struct fuse_job *j, struct dirs s)
 {
+	if (s.d[1])
+		fuse_mutex_lock(j, &j->c->moving);
 	for (int i = 0; i < 2 && s.d[i]; i++) {
 		fuse_node_pin(s.d[i]);
 		fuse_mutex_lock(j, &s.d[i]->lock);
@@ -60,6 +63,8 @@ static void dirs_unlock(struct fuse_job *j, struct dirs s)
 {
 	for (int i = 0; i < 2 && s.d[i]; i++)
 		fuse_mutex_unlock(j, &s.d[i]->lock);
+	if (s.d[1])
+		fuse_mutex_unlock(j, &j->c->moving);
 }
 
 static bool dirs_changed(struct dirs s, uint64_t since)

@@ -72,6 +72,7 @@ static void conn_free(struct fuse_conn *c)
 		while (c->handles[k])
 			fuse_handle_free(c, c->handles[k]);
 	fuse_standins_free(c);
+	fuse_shadow_free(c);
 	fuse_nodes_free(c);
 	co_drain(&c->pool);
 	heap_free(c->forgets);

@@ -14,6 +14,8 @@
  *	fuse_handle.c	open files: numbers, locks, the sweep that finds the last close
  *	fuse_lock.c	file locks: who holds what, who waits, whose owner is gone
  *	fuse_standin.c	the real FIFOs and sockets behind those of the mount
+ *	fuse_shadow.c	the real files by which the kernel tells who watches: what is done, done to them too
+ *	fuse_watch.c	the same: a watch begins
  *	fuse_perm.c	who may do what (allow_other, default_permissions, read-only mounts)
  *	fuse_walk.c	from a path to a node
  *	fuse_ops*.c, fuse_readdir.c	one function per UM_OP_*
@@ -78,6 +80,7 @@ struct fuse_node {
 	uint32_t pins;			/* handles, jobs, and names in this directory */
 	uint32_t nopen;			/* handles */
 	struct fuse_name *names;	/* those that lead here; none: unlinked */
+	char *was;			/* open, and without a name: the path that it had last, or NULL */
 	struct fuse_attr attr;		/* valid until attr_until; the type bits of mode always */
 	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
 	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */
@@ -88,6 +91,7 @@ struct fuse_node {
 	bool atime_stale;		/* it was read since attr came */
 	bool bad;			/* the server contradicted itself: EIO from now on */
 	bool removed;			/* a directory that was removed: nothing can be found in it */
+	uint8_t shadow;			/* enum fuse_shadow_state */
 	bool hashed;
 	bool advise_plus;		/* names of this directory were looked up: READDIRPLUS pays */
 };
@@ -122,6 +126,7 @@ struct fuse_handle {
 	bool at_end;			/* directory: the last READDIR said so */
 	bool flocked;			/* flock(2) was used, and the server does it */
 	uint32_t opener;		/* thread that opened it */
+	int shadow;			/* a descriptor of its shadow; 0: none, -1: only when it is closed */
 	uint64_t offset;		/* the open file's own */
 	struct fuse_mutex lock;		/* for those who use and move `offset` */
 };
@@ -207,6 +212,7 @@ struct fuse_conn {
 	struct fuse_name *names[FUSE_HASH];
 	struct fuse_name *oldest, *newest;
 	uint32_t nnames;
+	struct fuse_mutex moving;	/* held while something is moved between directories */
 
 	struct fuse_handle *handles[FUSE_HANDLES];
 	struct fuse_handle *dead;	/* to be released by the janitor */
@@ -220,6 +226,7 @@ struct fuse_conn {
 
 	struct fuse_standin *standins;
 	uint32_t nstandins;
+	struct fuse_shadow *shadow;	/* NULL: nothing was ever watched */
 };
 
 extern struct lock fuse_lock;		/* one for all connections: a process rarely has two */
@@ -313,6 +320,7 @@ long fuse_node_path(const struct fuse_conn *c, const struct fuse_node *n, char *
 /* ---- fuse_handle.c --------------------------------------------------------------------------------------- */
 
 struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n);	/* used by j; or NULL */
+struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number);	/* or NULL */
 struct fuse_handle *fuse_handle_get(struct fuse_job *j);	/* the request's; NULL: EBADF */
 struct fuse_node *fuse_handle_node(struct fuse_conn *c, uint32_t number);	/* or NULL */
 void fuse_handle_put(struct fuse_job *j, struct fuse_handle *h);
@@ -365,6 +373,37 @@ int fuse_open_fifo(struct fuse_job *j, struct fuse_node *n);	/* who stands for i
 void fuse_standin_unlinked(struct fuse_conn *c, struct fuse_node *n);	/* a name of n is gone */
 void fuse_standins_free(struct fuse_conn *c);
 
+/* ---- fuse_shadow.c, fuse_watch.c -------------------------------------------------------------------------- */
+
+enum fuse_shadow_state {	/* of a node; all but the first pin it */
+	SHADOW_NONE,
+	SHADOW_SOME,		/* a file that is watched; a directory whose shadow has some of its names */
+	SHADOW_FULL,		/* a directory that is watched: its shadow has all names */
+};
+
+struct fuse_place;
+int fuse_shadow_begin(struct fuse_conn *c, bool for_ever);	/* something is going to be watched */
+void fuse_shadow_end(struct fuse_conn *c);	/* ... all of that is in place, or has failed */
+void fuse_shadow_free(struct fuse_conn *c);
+void fuse_shadow_sweep(struct fuse_conn *c);	/* nobody may be watching any more */
+int fuse_shadow_dir(struct fuse_conn *c, struct fuse_node *dir);	/* it has a shadow now */
+int fuse_shadow_name(struct fuse_conn *c, struct fuse_node *dir, const char *name, size_t len, bool is_dir);
+void fuse_shadow_keep(struct fuse_node *n, enum fuse_shadow_state state);
+void fuse_shadow_attach(struct fuse_conn *c, struct fuse_node *n);	/* to what is open of it, or of what is in it */
+long fuse_shadow_path(struct fuse_conn *c, const struct fuse_node *n, const struct fuse_place *p, char *buf, size_t size);
+
+/* What has been done, told to who watches.  event: IN_ACCESS, IN_MODIFY, IN_ATTRIB; h, p: how n was reached, or NULL. */
+void fuse_shadow_did(struct fuse_conn *c, const struct fuse_handle *h, const struct fuse_node *n,
+		     const struct fuse_place *p, uint32_t event);
+void fuse_shadow_set(struct fuse_conn *c, const struct fuse_handle *h, const struct fuse_node *n,
+		     const struct fuse_place *p, uint32_t valid);	/* SETATTR */
+void fuse_shadow_made(struct fuse_conn *c, const struct fuse_place *p, const struct fuse_node *n);
+void fuse_shadow_linked(struct fuse_conn *c, const struct fuse_node *old, const struct fuse_place *p);
+void fuse_shadow_gone(struct fuse_conn *c, const struct fuse_place *p);
+void fuse_shadow_moved(struct fuse_conn *c, const struct fuse_place *from, const struct fuse_place *to, bool exchange);
+void fuse_shadow_opened(struct fuse_conn *c, uint32_t handle, const struct fuse_place *p, bool truncated);
+void fuse_shadow_closed(struct fuse_conn *c, struct fuse_handle *h);
+
 /* ---- fuse_perm.c ----------------------------------------------------------------------------------------- */
 
 #define MAY_EXEC	1
@@ -401,6 +440,9 @@ struct fuse_place {
 /* 0, FUSE_STOPPED or -errno.  After 0 fuse_place_put(). */
 int fuse_walk(struct fuse_job *j, struct fuse_place *p, unsigned flags);
 void fuse_place_put(struct fuse_job *j, struct fuse_place *p);
+
+/* fuse_readdir.c: the record at p, checked; its size, 0 if there is no whole one, or -EIO. */
+long fuse_dirent(const uint8_t *p, uint32_t left, bool plus, const struct fuse_dirent **d);
 
 /* fuse_change.c: fuse_walk() for who changes names there: nobody else does until fuse_change_end(), which is
  * fuse_place_put(), too.  Two: p[0] and p[1], by the request's first and second path, the latter with WALK_NAME. */
@@ -453,6 +495,7 @@ int fuse_op_rename(struct fuse_job *j);
 int fuse_op_pathof(struct fuse_job *j);
 int fuse_op_lock(struct fuse_job *j);
 int fuse_op_standin(struct fuse_job *j);
+int fuse_op_watch(struct fuse_job *j);
 
 /* Handle or path, whichever the request names: the node, pinned.  h is NULL for a path. */
 struct fuse_target {

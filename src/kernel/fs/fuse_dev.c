@@ -272,7 +272,7 @@ static bool sweep_due(const struct fuse_conn *c)
 {
 	uint64_t pause = c->lock_waits ? LOCKS_MS * 1000000ull : FUSE_NSEC / 2;
 
-	return c->nhandles && fuse_now() >= c->swept + pause;
+	return (c->nhandles || c->shadow) && fuse_now() >= c->swept + pause;
 }
 
 /* ---- read -------------------------------------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n)
 	return h;
 }
 
-static struct fuse_handle *handle_find(struct fuse_conn *c, uint32_t number)
+struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number)
 {
 	struct fuse_handle *h = c->handles[number % FUSE_HANDLES];
 
@@ -53,7 +53,7 @@ static struct fuse_handle *handle_find(struct fuse_conn *c, uint32_t number)
 
 struct fuse_handle *fuse_handle_get(struct fuse_job *j)
 {
-	struct fuse_handle *h = handle_find(j->c, j->req.handle);
+	struct fuse_handle *h = fuse_handle_find(j->c, j->req.handle);
 
 	if (h)
 		h->users++;
@@ -62,7 +62,7 @@ struct fuse_handle *fuse_handle_get(struct fuse_job *j)
 
 struct fuse_node *fuse_handle_node(struct fuse_conn *c, uint32_t number)
 {
-	struct fuse_handle *h = handle_find(c, number);
+	struct fuse_handle *h = fuse_handle_find(c, number);
 
 	return h ? h->node : NULL;
 }
@@ -77,6 +77,7 @@ void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h)
 	}
 	__atomic_store_n(&c->shm->nhandles, --c->nhandles, __ATOMIC_RELAXED);
 	fuse_locks_forget(c, h);
+	fuse_shadow_closed(c, h);
 	h->node->nopen--;
 	fuse_node_unpin(c, h->node);
 	heap_free(h);
@@ -152,7 +153,7 @@ static bool handle_is_over(struct fuse_conn *c, struct fuse_handle *h)
 
 bool fuse_handle_over(struct fuse_conn *c, uint32_t number)
 {
-	struct fuse_handle *h = handle_find(c, number);
+	struct fuse_handle *h = fuse_handle_find(c, number);
 
 	return !h || handle_is_over(c, h);
 }
@@ -167,6 +168,7 @@ void fuse_handles_sweep(struct fuse_conn *c, bool all)
 	if (c->dead && !c->janitor)
 		c->janitor = fuse_job_start(c, janitor) == 0;
 	fuse_locks_sweep(c);
+	fuse_shadow_sweep(c);
 	fuse_run_ready(c);
 }
 

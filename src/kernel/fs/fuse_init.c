@@ -96,6 +96,7 @@ int fuse_init_job(struct fuse_job *j)
 int fuse_destroy_job(struct fuse_job *j)
 {
 	fuse_call_plain(j, FUSE_DESTROY, 0, NULL, 0);
+	fuse_shadow_free(j->c);
 	j->c->end = END_OVER;
 	return 0;
 }

@@ -73,6 +73,7 @@ static void node_maybe_free(struct fuse_conn *c, struct fuse_node *n)
 	node_unhash(c, n);
 	if (n->nlookup)
 		fuse_send_forget(c, n->nodeid, n->nlookup);
+	heap_free(n->was);
 	heap_free(n);
 }
 
@@ -203,10 +204,23 @@ static void name_detach(struct fuse_conn *c, struct fuse_name *e)
 	node_maybe_free(c, n);
 }
 
+/* An open file loses its last name, perhaps for good: /proc goes on to show its path. */
+static void remember_path(const struct fuse_conn *c, struct fuse_node *n)
+{
+	char *path = heap_alloc(FUSE_PATH_ROOM);
+	long len = path ? fuse_node_path(c, n, path, FUSE_PATH_ROOM) : -ENOMEM;
+
+	heap_free(n->was);
+	n->was = len < 0 ? NULL : heap_strndup(path, (size_t)len);
+	heap_free(path);
+}
+
 void fuse_name_drop(struct fuse_conn *c, struct fuse_name *e)
 {
 	struct fuse_name **p = name_chain(c, e->hash);
 
+	if (e->node && e->node->nopen && e->node->names == e && !e->sibling)
+		remember_path(c, e->node);
 	while (*p != e)
 		p = &(*p)->chain;
 	*p = e->chain;

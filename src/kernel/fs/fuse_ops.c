@@ -54,6 +54,7 @@ static const fuse_op_fn ops[] = {
 	[UM_OP_IOCTL] = op_ioctl,
 	[UM_OP_LOCK] = fuse_op_lock,
 	[UM_OP_STANDIN] = fuse_op_standin,
+	[UM_OP_WATCH] = fuse_op_watch,
 };
 
 int fuse_op(struct fuse_job *j)
@@ -237,9 +238,11 @@ int fuse_op_pathof(struct fuse_job *j)
 
 	if (!n)
 		return j->req.base ? -ESTALE : -EBADF;
-	if (n->removed)
-		return -ENOENT;
-	len = fuse_node_path(j->c, n, (char *)j->shm->data, FUSE_PATH_ROOM);
+	len = n->removed ? -ENOENT : fuse_node_path(j->c, n, (char *)j->shm->data, FUSE_PATH_ROOM);
+	if (len == -ENOENT && j->req.mode && n->was) {
+		len = (long)strlen(n->was);
+		memcpy(j->shm->data, n->was, (size_t)len);
+	}
 	if (len < 0)
 		return (int)len;
 	j->rep.size = (uint64_t)len;

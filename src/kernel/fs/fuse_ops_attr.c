@@ -8,6 +8,7 @@
 #include <linux/stat.h>
 #include <linux/xattr.h>
 #include <linux/limits.h>
+#include <linux/inotify.h>
 #include "fuse_conn.h"
 
 /* ---- SETATTR ---------------------------------------------------------------------------------------- */
@@ -58,10 +59,14 @@ static bool mode_without_suid(const struct fuse_node *n, uint32_t *mode)
 int fuse_kill_suid(struct fuse_job *j, struct fuse_node *n)
 {
 	struct fuse_setattr_in in = { .valid = FATTR_MODE };
+	int r;
 
 	if (j->c->can.killpriv || !j->req.uid || !mode_without_suid(n, &in.mode))
 		return 0;
-	return setattr_send(j, n, &in);
+	r = setattr_send(j, n, &in);
+	if (!r)
+		fuse_shadow_did(j->c, NULL, n, NULL, IN_ATTRIB);
+	return r;
 }
 
 #define FATTR_GUEST	(FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME | \
@@ -115,6 +120,8 @@ static int setattr(struct fuse_job *j, struct fuse_target *t)
 	if (!r)
 		r = in.valid ? setattr_send(j, t->node, &in) : fuse_getattr(j, t->node, t->h, false);
 	fuse_mutex_unlock(j, &t->node->lock);
+	if (!r)
+		fuse_shadow_set(j->c, t->h, t->node, t->h ? NULL : &t->place, in.valid);
 	return r;
 }
 
@@ -201,6 +208,12 @@ static int xattr_begin(struct fuse_job *j, struct xattr *x, bool change)
 	if (r)
 		fuse_target_put(j, &x->t);
 	return r;
+}
+
+/* They have been changed. */
+static void xattr_changed(struct fuse_job *j, const struct xattr *x)
+{
+	fuse_shadow_did(j->c, x->t.h, x->t.node, x->t.h ? NULL : &x->t.place, IN_ATTRIB);
 }
 
 /* The end of every one of these: `unknown` remembers ENOSYS. */
@@ -312,6 +325,8 @@ int fuse_op_setxattr(struct fuse_job *j)
 	if (err)
 		return err;
 	err = setxattr(j, &x);
+	if (!err)
+		xattr_changed(j, &x);
 	return xattr_end(j, &x.t, err, &j->c->can.no_setxattr);
 }
 
@@ -327,5 +342,7 @@ int fuse_op_removexattr(struct fuse_job *j)
 	if (!can->no_removexattr)
 		err = fuse_call_plain(j, FUSE_REMOVEXATTR, x.t.node->nodeid, x.name, x.len + 1);
 	fuse_node_changed(j->c, x.t.node);
+	if (!err)
+		xattr_changed(j, &x);
 	return xattr_end(j, &x.t, err, &can->no_removexattr);
 }

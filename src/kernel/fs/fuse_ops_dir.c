@@ -32,8 +32,8 @@ static int new_name(struct fuse_job *j, struct fuse_place *p, unsigned flags, bo
 	return err;
 }
 
-/* Sends a request that makes p's name; the new node becomes p->node. */
-static int make(struct fuse_job *j, struct fuse_place *p, struct fuse_req *r, uint32_t type)
+/* Sends a request that makes p's name, a further one of old (or NULL); the new node becomes p->node. */
+static int make(struct fuse_job *j, struct fuse_place *p, struct fuse_req *r, uint32_t type, const struct fuse_node *old)
 {
 	struct fuse_entry_out e = { 0 };
 	int err;
@@ -44,9 +44,14 @@ static int make(struct fuse_job *j, struct fuse_place *p, struct fuse_req *r, ui
 		err = fuse_created(j, p, &e, type, r->version, &p->node);
 	else if (err == -EEXIST)
 		fuse_name_drop_at(j->c, p->dir, p->name, p->len);
-	if (!err)
-		fuse_attr_out(j, p->node);
-	return err;
+	if (err)
+		return err;
+	if (old)
+		fuse_shadow_linked(j->c, old, p);
+	else
+		fuse_shadow_made(j->c, p, p->node);
+	fuse_attr_out(j, p->node);
+	return 0;
 }
 
 int fuse_mknod(struct fuse_job *j, struct fuse_place *p, uint32_t mode, uint32_t rdev)
@@ -57,7 +62,7 @@ int fuse_mknod(struct fuse_job *j, struct fuse_place *p, uint32_t mode, uint32_t
 	fuse_req_init(&r, j, FUSE_MKNOD, p->dir->nodeid);
 	fuse_req_arg(&r, &in, j->c->can.minor < 12 ? FUSE_COMPAT_MKNOD_IN_SIZE : sizeof in);
 	fuse_req_arg(&r, p->name, p->len + 1);
-	return make(j, p, &r, mode & S_IFMT);
+	return make(j, p, &r, mode & S_IFMT, NULL);
 }
 
 int fuse_op_mknod(struct fuse_job *j)
@@ -96,7 +101,7 @@ int fuse_op_mkdir(struct fuse_job *j)
 	fuse_req_init(&r, j, FUSE_MKDIR, p.dir->nodeid);
 	fuse_req_arg(&r, &in, sizeof in);
 	fuse_req_arg(&r, p.name, p.len + 1);
-	err = make(j, &p, &r, S_IFDIR);
+	err = make(j, &p, &r, S_IFDIR, NULL);
 	fuse_change_end(j, &p);
 	return err;
 }
@@ -122,7 +127,7 @@ int fuse_op_symlink(struct fuse_job *j)
 		fuse_req_init(&r, j, FUSE_SYMLINK, p.dir->nodeid);
 		fuse_req_arg(&r, p.name, p.len + 1);
 		fuse_req_arg(&r, target, strlen(target) + 1);
-		err = make(j, &p, &r, S_IFLNK);
+		err = make(j, &p, &r, S_IFLNK, NULL);
 		fuse_change_end(j, &p);
 	}
 	heap_free(target);
@@ -140,7 +145,7 @@ static int link_to(struct fuse_job *j, struct fuse_node *n, struct fuse_place *t
 	fuse_req_init(&r, j, FUSE_LINK, to->dir->nodeid);
 	fuse_req_arg(&r, &in, sizeof in);
 	fuse_req_arg(&r, to->name, to->len + 1);
-	err = make(j, to, &r, n->attr.mode & S_IFMT);
+	err = make(j, to, &r, n->attr.mode & S_IFMT, n);
 	if (to->node != n)
 		n->attr_until = 0;	/* its link count may have changed */
 	return err;
@@ -190,10 +195,12 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 		return -EISDIR;
 	fuse_handles_reap(j, p->node);
 	err = fuse_call_plain(j, opcode, p->dir->nodeid, p->name, p->len + 1);
-	if (!err)
+	if (!err) {
 		name_gone(j, p);
-	else if (err == -EINTR || err == -ENOENT)	/* it may be gone: ask again */
+		fuse_shadow_gone(j->c, p);
+	} else if (err == -EINTR || err == -ENOENT) {	/* it may be gone: ask again */
 		fuse_name_drop_at(j->c, p->dir, p->name, p->len);
+	}
 	return err;
 }
 
@@ -323,6 +330,7 @@ static int rename(struct fuse_job *j, struct fuse_place *from, struct fuse_place
 		err = rename_send(j, from, to, flags);
 	if (!err) {
 		rename_names(j, from, to, flags & RENAME_EXCHANGE);
+		fuse_shadow_moved(j->c, from, to, flags & RENAME_EXCHANGE);
 		if (to->node)
 			fuse_standin_unlinked(j->c, to->node);
 	} else if (err == -EINTR || err == -ENOENT) {

@@ -9,6 +9,7 @@
 #include <linux/stat.h>
 #include <linux/fs.h>
 #include <linux/falloc.h>
+#include <linux/inotify.h>
 #include "fuse_conn.h"
 
 static int io_begin(struct fuse_job *j, struct fuse_handle **out, uint32_t unwanted)
@@ -80,6 +81,8 @@ static int read_at(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
 	}
 	if (done && !(h->open_flags & O_NOATIME) && !fuse_may_change(j))
 		h->node->atime_stale = true;
+	if (done)
+		fuse_shadow_did(j->c, h, h->node, NULL, IN_ACCESS);
 	j->rep.size = done;
 	return done ? 0 : err;
 }
@@ -156,8 +159,10 @@ static int write_at(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
 		if (err || n < part)
 			break;
 	}
-	if (done)
+	if (done) {
 		size_reaches(j, h->node, offset + done);
+		fuse_shadow_did(j->c, h, h->node, NULL, IN_MODIFY);
+	}
 	j->rep.size = done;
 	return done ? 0 : err;
 }
@@ -343,6 +348,8 @@ static int fallocate(struct fuse_job *j, struct fuse_handle *h)
 	else
 		fuse_node_changed(j->c, h->node);
 	fuse_mutex_unlock(j, &h->node->lock);
+	if (!err)
+		fuse_shadow_did(j->c, h, h->node, NULL, IN_MODIFY);
 	if (err != -ENOSYS)
 		return err;
 	j->c->can.no_fallocate = true;

@@ -266,7 +266,10 @@ static int open_new(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
 	err = fuse_created(j, p, &out.entry, S_IFREG, version, &n);
 	if (err == -ENOMEM)
 		return give_back(j, out.entry.nodeid, &out.open);
-	return err ? err : open_created(j, n, &out.open);
+	if (err)
+		return err;
+	fuse_shadow_made(j->c, p, n);
+	return open_created(j, n, &out.open);
 }
 
 /* O_TMPFILE: a file without a name in the directory p. */
@@ -319,6 +322,8 @@ int fuse_op_open(struct fuse_job *j)
 		err = open_tmpfile(j, &p, flags);
 	else
 		err = open_existing(j, &p, flags);
+	if (!err && !(flags & O_PATH))
+		fuse_shadow_opened(j->c, j->rep.handle, &p, flags & O_TRUNC && !j->rep.created);
 	if (creates)
 		fuse_change_end(j, &p);
 	else
@@ -352,6 +357,7 @@ int fuse_op_closed(struct fuse_job *j)
 		fuse_handle_put(j, h);
 		return err;
 	}
+	fuse_shadow_closed(j->c, h);
 	fuse_job_answer(j);
 	fuse_release(j, h);
 	return err;

@@ -10,6 +10,7 @@
  * READDIRPLUS costs the server a lookup per name.  As the kernel does, it is used for the first piece
  * of a directory and where names of the directory were looked up since.
  */
+#include <linux/inotify.h>
 #include <linux/stat.h>
 #include "fuse_conn.h"
 
@@ -74,10 +75,9 @@ static int enter_plus(struct fuse_job *j, struct fuse_handle *h, const struct fu
 
 /* ---- one reply ------------------------------------------------------------------------------------------- */
 
-/* The record at p, checked; its size, 0 if there is no whole one, or -EIO. */
-static long check_record(const struct reading *rd, const uint8_t *p, uint32_t left, const struct fuse_dirent **d)
+long fuse_dirent(const uint8_t *p, uint32_t left, bool plus, const struct fuse_dirent **d)
 {
-	uint32_t head = rd->plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
+	uint32_t head = plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
 	uint32_t namelen;
 
 	if (left < head)
@@ -103,7 +103,7 @@ static int take_reply(struct fuse_job *j, struct reading *rd, uint32_t len, uint
 	int full = 0;
 	long size;
 
-	for (uint32_t at = 0; (size = check_record(rd, rd->buf + at, len - at, &d)) > 0; at += (uint32_t)size) {
+	for (uint32_t at = 0; (size = fuse_dirent(rd->buf + at, len - at, rd->plus, &d)) > 0; at += (uint32_t)size) {
 		const struct fuse_direntplus *plus = (const struct fuse_direntplus *)(rd->buf + at);
 
 		if (!full)
@@ -210,6 +210,8 @@ int fuse_op_readdir(struct fuse_job *j)
 		rd.h->node->atime_stale = true;
 	}
 	heap_free(rd.buf);
+	if (!err)
+		fuse_shadow_did(j->c, rd.h, rd.h->node, NULL, IN_ACCESS);
 	fuse_handle_put(j, rd.h);
 	j->rep.size = rd.done;
 	return rd.done ? 0 : err;

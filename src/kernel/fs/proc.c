@@ -41,12 +41,12 @@ static bool is(struct name c, const char *what)
 	return c.n == strlen(what) && !memcmp(c.s, what, c.n);
 }
 
-/* A decimal number, or -1. */
+/* A decimal number as the kernel takes it, or -1. */
 static int number(struct name c)
 {
 	int v = 0;
 
-	if (!c.n || c.n > 9)
+	if (!c.n || c.n > 9 || (c.n > 1 && *c.s == '0'))
 		return -1;
 	for (size_t i = 0; i < c.n; i++) {
 		if (c.s[i] < '0' || c.s[i] > '9')
@@ -131,7 +131,7 @@ struct proc_hit proc_look(const struct task *t, const char *path, size_t len)
 {
 	const char *end = path + len, *at = path + 5, *behind;
 	struct name c = next_name(&at, end), task;
-	struct proc_hit h = { 0 };
+	struct proc_hit h = { .arg = PROC_NO_FD };
 
 	h.pid = is(c, "self") || is(c, "thread-self") ? process.pid : number(c);
 	if (h.pid <= 0)
@@ -219,16 +219,31 @@ static int64_t without_ours(const struct where *w, int64_t size)
 	return size > hidden ? size - hidden : 0;
 }
 
+/* The mode of a link to a descriptor says how that was opened; a carrier is always open for something. */
+static unsigned link_mode(const struct where *w, unsigned mode)
+{
+	struct file *f;
+
+	if (w->proc.what != PROC_FD)
+		return mode;
+	f = proc_file_of(w->t, &w->proc);
+	if (f && (f->flags & FILE_PATH || (f->open_flags & O_ACCMODE) == O_ACCMODE))
+		mode &= ~0777u;
+	file_put(f);
+	return mode;
+}
+
 static long proc_stat(struct where *w, gaddr buf)
 {
 	struct stat st;
 	long r = real_fs.stat(w, buf);
 
-	if (r || w->proc.what != PROC_FDS)
+	if (r || (w->proc.what != PROC_FDS && w->proc.what != PROC_FD))
 		return r;
 	if (copy_from_guest(w->t, &st, buf, sizeof(st)))
 		return -EFAULT;
 	st.st_size = without_ours(w, st.st_size);
+	st.st_mode = link_mode(w, st.st_mode);
 	return copy_to_guest(w->t, buf, &st, sizeof(st));
 }
 
@@ -237,11 +252,12 @@ static long proc_statx(struct where *w, int flags, unsigned mask, gaddr buf)
 	struct statx st;
 	long r = real_fs.statx(w, flags, mask, buf);
 
-	if (r || w->proc.what != PROC_FDS)
+	if (r || (w->proc.what != PROC_FDS && w->proc.what != PROC_FD))
 		return r;
 	if (copy_from_guest(w->t, &st, buf, sizeof(st)))
 		return -EFAULT;
 	st.stx_size = (uint64_t)without_ours(w, (int64_t)st.stx_size);
+	st.stx_mode = (uint16_t)link_mode(w, st.stx_mode);
 	return copy_to_guest(w->t, buf, &st, sizeof(st));
 }
 

@@ -109,6 +109,9 @@ const char *proc_stands_for(const char *text, size_t *n, unsigned *minor, uint64
 /* How many descriptors of a process are its agent's. */
 int proc_hidden_fds(int pid);
 
+/* Is fd, in the process of that pidfd, its agent's? */
+bool proc_pidfd_hides(int pidfd, int fd);
+
 /* Takes the agent's out of n bytes of directory entries of fd, just read into guest memory.  Bytes left. */
 long proc_filter_dirents(struct task *t, int fd, gaddr buf, long n, bool legacy);
 

@@ -23,13 +23,22 @@ long proc_read_file(const char *path, char *buf, size_t size)
 	return n < 0 ? n : (long)len;
 }
 
+/* Of our own process by this thread: the first one may have ended, and then the kernel shows nothing by its number. */
+static void own_or_other(char path[48], int pid, const char *name)
+{
+	if (pid)
+		text_format(path, 48, "/proc/%d/%s", pid, name);
+	else
+		text_format(path, 48, "/proc/thread-self/%s", name);
+}
+
 /* Where the program's text lies, field 26 of /proc/PID/stat; 0 if nobody may know. */
 static uint64_t start_code(int pid)
 {
-	char path[32], text[1024];
+	char path[48], text[1024];
 	const char *s;
 
-	text_format(path, sizeof(path), "/proc/%d/stat", pid ? pid : process.pid);
+	own_or_other(path, pid, "stat");
 	if (proc_read_file(path, text, sizeof(text)) <= 0)
 		return 0;
 	s = strrchr(text, ')');		/* the name in front may contain anything */
@@ -110,10 +119,10 @@ static long mapped_file(int pid, uint64_t address, char *buf, size_t size)
 	const char *found = NULL, *line;
 	const struct um_prepared *copy;
 	size_t used = 0, n;
-	char path[32];
+	char path[48];
 	bool stubs;
 
-	text_format(path, sizeof(path), "/proc/%d/maps", pid);
+	own_or_other(path, pid, "maps");
 	m.fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	if (m.fd < 0)
 		return m.fd;
@@ -152,7 +161,7 @@ long proc_mapped_exe(int pid, char *buf, size_t size)
 {
 	uint64_t start = start_code(pid);
 
-	return start > 1 ? mapped_file(pid ? pid : process.pid, start, buf, size) : -EACCES;
+	return start > 1 ? mapped_file(pid, start, buf, size) : -EACCES;
 }
 
 long proc_exe(int pid, char *buf, size_t size)

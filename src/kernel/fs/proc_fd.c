@@ -134,6 +134,32 @@ enum proc_what proc_fd_kind(int pid, int fd)
 	return peer_hint(pid, fd, &h) || fd_in_tree(pid, fd) ? PROC_BOUND : PROC_MAGIC;
 }
 
+/* What fdinfo says of a pidfd, in one of its lines; 0: it is none, or its process is no more. */
+static long pid_of_pidfd(int pidfd)
+{
+	char path[48], text[512];
+	const char *at = text;
+
+	text_format(path, sizeof(path), "/proc/thread-self/fdinfo/%d", pidfd);
+	if (proc_read_file(path, text, sizeof(text)) <= 0)
+		return 0;
+	while ((at = strchr(at, '\n')))
+		if (!strncmp(++at, "Pid:\t", 5)) {
+			at += 5;
+			return text_number(&at);
+		}
+	return 0;
+}
+
+bool proc_pidfd_hides(int pidfd, int fd)
+{
+	long pid = pid_of_pidfd(pidfd);
+
+	if (pid <= 0)
+		return false;
+	return pid == process.pid ? fd_is_ours(fd) : proc_fd_kind((int)pid, fd) == PROC_HIDDEN;
+}
+
 /* ---- another process's cwd -------------------------------------------------------------------------------- */
 
 static bool peer_fsinfo(int pid, int tid, struct fsinfo *fs)
@@ -212,10 +238,14 @@ static long file_text(struct task *t, const struct proc_hit *h, char *buf, size_
 	if (!f)
 		return -ENOENT;
 	n = file_path(t, f, buf, size);
-	if (n == -ENOENT)
-		n = text_format(buf, size, "%s (deleted)", f->path ? f->path : "/");
+	if (n == -ENOENT) {
+		n = file_path_removed(t, f, buf, size);
+		if (n < 0)
+			n = text_format(buf, size, "/");
+		n += text_format(buf + n, size - (size_t)n, " (deleted)");
+	}
 	file_put(f);
-	return n;
+	return n < (long)size ? n : -ENAMETOOLONG;
 }
 
 long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t size)
@@ -320,7 +350,7 @@ static int listed_process(const struct task *t, int fd)
 	const char *at = path + 6, *last;
 	long n, pid;
 
-	text_format(name, sizeof(name), "/proc/self/fd/%d", fd);
+	text_format(name, sizeof(name), "/proc/thread-self/fd/%d", fd);
 	n = raw_syscall(__NR_readlinkat, AT_FDCWD, name, path, sizeof(path) - 1);
 	if (n <= 6 || strncmp(path, "/proc/", 6))
 		return NO_LIST;

@@ -54,7 +54,7 @@ char *made_line(struct made *m)
 void made_flush(struct made *m)
 {
 	for (size_t at = 0; at < m->olen && !m->error; ) {
-		long r = raw_syscall(__NR_write, m->out, m->obuf + at, m->olen - at);
+		long r = own_file_call(__NR_write, m->out, (long)(m->obuf + at), (long)(m->olen - at), 0);
 
 		if (r <= 0)
 			m->error = r ? r : -EIO;

@@ -70,18 +70,29 @@ long peer_string(int pid, const char *at, char *buf, size_t size)
 	return -ENAMETOOLONG;
 }
 
+/* A child that has not run yet since its fork has the memory of its parent, whose ids stand in it. */
+static bool is_newborn(int pid)
+{
+	int believed;
+
+	return peer_read(pid, &process.pid, &believed, sizeof(believed)) && believed != pid;
+}
+
 /* Regions are mapped one behind the other; the first one that cannot be read is the end. */
 bool peer_task(int pid, int tid, struct task *copy)
 {
 	int who = pid ? pid : process.pid;
+	uint64_t some = 0;
 
 	if (!tid && !pid)
 		return false;
 	for (uint64_t at = (uint64_t)first_task_region + TASK_OFFSET; at < UM_TASKS_BASE + (1ull << 32); at += UM_TASK_SPAN) {
 		if (!peer_read(who, (const void *)at, copy, sizeof(*copy)))
-			return false;
+			break;
 		if (copy->busy && copy->tid == (tid ? tid : pid))
 			return true;
+		if (copy->busy && !some)
+			some = at;
 	}
-	return false;
+	return some && pid && is_newborn(pid) && peer_read(pid, (const void *)some, copy, sizeof(*copy));
 }

@@ -14,9 +14,9 @@
 
 #define OURS	(SIGBIT(7 /* SIGBUS */) | SIGBIT(11 /* SIGSEGV */) | SIGBIT(31 /* SIGSYS */))
 
-/* What of OURS is blocked, ignored, handled by the guest. */
+/* What of OURS is blocked, ignored, handled by the guest; SIGSYS that its agent holds for the thread, for the process. */
 struct masks {
-	uint64_t blocked, ignored, caught;
+	uint64_t blocked, ignored, caught, pending, shared;
 };
 
 /* A copy of the task that the path means, if its agent lets us. */
@@ -32,6 +32,18 @@ static bool find_task(const struct made *m, struct task *t)
 	return peer_task(h->pid, tid, t);
 }
 
+/* One that the guest blocks waits at its agent, not in the kernel. */
+static void held_sigsys(int pid, const struct task *t, struct masks *r)
+{
+	uint32_t shared;
+	bool pending;
+
+	if (peer_read(pid, &t->sig->sys_pending, &pending, sizeof(pending)) && pending)
+		r->pending = SIGBIT(31);
+	if (peer_read(pid, sigsys_shared_state(), &shared, sizeof(shared)) && shared)
+		r->shared = SIGBIT(31);
+}
+
 static struct masks guest_masks(const struct made *m)
 {
 	struct masks r = { 0 };
@@ -41,6 +53,7 @@ static struct masks guest_masks(const struct made *m)
 	if (!find_task(m, &t) || !peer_read(m->hit.pid, &t.sig->mask, &r.blocked, sizeof(r.blocked)) ||
 	    !peer_read(m->hit.pid, t.sighand, &hand, sizeof(hand)))
 		return (struct masks) { 0 };
+	held_sigsys(m->hit.pid, &t, &r);
 	for (int sig = 1; sig <= UM_NSIG; sig++) {
 		if (hand.act[sig].handler == 1 /* SIG_IGN */)
 			r.ignored |= SIGBIT(sig);
@@ -77,7 +90,8 @@ static bool mask_line(struct made *m, const char *line, const char *key, uint64_
 
 static bool signal_line(struct made *m, const char *line, const struct masks *g)
 {
-	return mask_line(m, line, "SigBlk", g->blocked, SIGBIT(31)) || mask_line(m, line, "SigIgn", g->ignored, OURS) ||
+	return mask_line(m, line, "SigPnd", g->pending, g->pending) || mask_line(m, line, "ShdPnd", g->shared, g->shared) ||
+	       mask_line(m, line, "SigBlk", g->blocked, SIGBIT(31)) || mask_line(m, line, "SigIgn", g->ignored, OURS) ||
 	       mask_line(m, line, "SigCgt", g->caught, OURS);
 }
 
@@ -204,7 +218,7 @@ void made_status(struct made *m)
 
 /* ---- stat ------------------------------------------------------------------------------------------------- */
 
-#define FIELD_BLOCKED	32
+#define FIELD_PENDING	31
 #define FIELD_IGNORED	33
 #define FIELD_CAUGHT	34
 #define OLD_SIGNALS	0x7fffffffu	/* these fields know 31 signals */
@@ -213,7 +227,8 @@ void made_status(struct made *m)
 void made_stat(struct made *m)
 {
 	struct masks g = guest_masks(m);
-	const uint64_t guest[] = { g.blocked, g.ignored, g.caught }, which[] = { SIGBIT(31), OURS, OURS };
+	const uint64_t guest[] = { g.pending, g.blocked, g.ignored, g.caught };
+	const uint64_t which[] = { g.pending, SIGBIT(31), OURS, OURS };
 	int field = 2;
 
 	for (char *line = made_line(m); line; line = made_line(m)) {
@@ -227,9 +242,9 @@ void made_stat(struct made *m)
 			end = strchr(at + 1, ' ');
 			if (!end)
 				end = strchr(at, 0);
-			if (field >= FIELD_BLOCKED && field <= FIELD_CAUGHT) {
+			if (field >= FIELD_PENDING && field <= FIELD_CAUGHT) {
 				const char *number = at + 1;
-				int i = field - FIELD_BLOCKED;
+				int i = field - FIELD_PENDING;
 
 				made_format(m, " %lu", corrected((uint64_t)text_number(&number), guest[i],
 								 which[i] & OLD_SIGNALS));

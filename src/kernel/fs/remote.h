@@ -7,6 +7,7 @@
  *	remote_attr.c	attributes: stat, chmod, times, statfs, xattr
  *	remote_open.c	open, close, chdir; opening by name for exec
  *	remote_io.c	read, write, seek, readdir; a whole file into memory
+ *	remote_watch.c	inotify
  */
 #ifndef UM_KERNEL_FS_REMOTE_H
 #define UM_KERNEL_FS_REMOTE_H
@@ -93,6 +94,9 @@ void dirents_to_legacy(uint8_t *data, size_t size);
  * cloexec: O_CLOEXEC or 0.  Returns the raw descriptor.
  */
 long file_to_memfd(struct task *t, struct file *f, const char *path, int cloexec);
+
+/* inotify_add_watch(2) at a place, with the guest's descriptor. */
+long remote_watch(struct where *w, int fd, unsigned mask);
 
 /* ---- attributes ------------------------------------------------------------------------------------- */
 

@@ -366,7 +366,7 @@ static long memfd_fill(long fd, const uint8_t *data, size_t n, uint64_t offset)
 			at += 4096;
 			continue;
 		}
-		long r = raw_syscall(__NR_pwrite64, fd, data + at, end - at, offset + at);
+		long r = own_file_call(__NR_pwrite64, fd, (long)(data + at), (long)(end - at), (long)(offset + at));
 		if (r <= 0)
 			return r ? r : -EIO;
 		at += (size_t)r;
@@ -409,7 +409,7 @@ long file_to_memfd(struct task *t, struct file *f, const char *path, int cloexec
 			break;
 	}
 	if (!r)
-		r = raw_syscall(__NR_ftruncate, fd, offset);
+		r = own_file_call(__NR_ftruncate, fd, (long)offset, 0, 0);
 	if (r) {
 		raw_syscall(__NR_close, fd);
 		return r;

@@ -6,6 +6,7 @@
 #include "../cow.h"
 #include "../fs/dirents.h"
 #include "../fs/proc.h"
+#include "../path_walk.h"
 #include <asm/statfs.h>
 #include <linux/magic.h>
 
@@ -172,6 +173,15 @@ static long cwd_in_cow(struct task *t, char *path, size_t size)
 	return cow_to_view(path, &n, size) || !t->fs->cwd_bind ? n : 0;
 }
 
+/* The kernel says where it is now, or that it has been removed. */
+static long cwd_behind_bind(struct task *t, char *path, size_t size)
+{
+	uint32_t bound, bind = base_bind(t, AT_FDCWD, &bound);
+	long n = raw_syscall(__NR_getcwd, path, size);
+
+	return n <= 0 ? n : path_through_bind(t, bind, bound, path, (size_t)n - 1, size);
+}
+
 long sys_getcwd(struct task *t, gaddr buf, size_t size)
 {
 	char path[UM_PATH_MAX];
@@ -181,7 +191,7 @@ long sys_getcwd(struct task *t, gaddr buf, size_t size)
 		return kernel_call(t, __NR_getcwd, buf, size);
 	len = cwd_in_cow(t, path, sizeof path);
 	if (!len)
-		len = path_of_cwd(t, path, sizeof path);
+		len = t->fs->cwd ? path_of_cwd(t, path, sizeof path) : cwd_behind_bind(t, path, sizeof path);
 	if (len < 0)
 		return len;
 	if ((size_t)len + 1 > size)

@@ -8,6 +8,7 @@
 #include "calls.h"
 #include "lock.h"
 #include "../fs/fuse.h"
+#include "../fs/proc.h"
 #include <asm/ioctls.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -140,7 +141,7 @@ long sys_dup3(struct task *t, int oldfd, int newfd, int flags)
 
 long sys_pidfd_getfd(struct task *t, int pidfd, int targetfd, unsigned flags)
 {
-	long fd = real_call(t, __NR_pidfd_getfd, pidfd, targetfd, flags);
+	long fd = proc_pidfd_hides(pidfd, targetfd) ? -EBADF : real_call(t, __NR_pidfd_getfd, pidfd, targetfd, flags);
 
 	if (fd >= 0)
 		fd_adopt(t, (int)fd);
@@ -266,6 +267,16 @@ static long put_size(struct task *t, struct file *f, unsigned cmd, gaddr arg)
 		copy_to_guest(t, arg, &size, sizeof size);
 }
 
+/* No virtual file sends signals. */
+static long set_async(struct task *t, gaddr arg)
+{
+	int on;
+
+	if (copy_from_guest(t, &on, arg, sizeof on))
+		return -EFAULT;
+	return on ? -ENOTTY : 0;
+}
+
 /* What the kernel does for every file; the rest would be the server's, and is not offered yet. */
 static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, gaddr arg)
 {
@@ -276,6 +287,8 @@ static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, 
 	case FIONCLEX:
 	case FIONBIO:
 		return kernel_call(t, __NR_ioctl, fd, cmd, arg);
+	case FIOASYNC:
+		return set_async(t, arg);
 	case FIONREAD:
 		return S_ISREG(f->mode) ? bytes_left(t, f, arg) : -ENOTTY;
 	case FIOQSIZE:
@@ -303,14 +316,30 @@ static long notif_send(struct task *t, int fd, gaddr arg)
 	return real_call(t, __NR_ioctl, fd, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
+/* FICLONE, FICLONERANGE: 0 if both files are the kernel's, else what a kernel says that cannot share their blocks. */
+static long clone_verdict(struct task *t, int fd, unsigned cmd, gaddr arg)
+{
+	int64_t from = (int)arg;
+
+	if (cmd == FICLONERANGE && copy_from_guest(t, &from, arg, sizeof from))
+		return -EFAULT;
+	bool here = fd_is_virtual(t, fd), there = fd_is_virtual(t, (int)from);
+	if (!there && real_call(t, __NR_fcntl, (int)from, F_GETFD) < 0)
+		return -EBADF;
+	return here && there ? -EOPNOTSUPP : here || there ? -EXDEV : 0;
+}
+
 long sys_ioctl(struct task *t, int fd, unsigned cmd, gaddr arg)
 {
 	struct file *f;
 	long r;
 
+	if (cmd == FICLONE || cmd == FICLONERANGE) {
+		r = clone_verdict(t, fd, cmd, arg);
+		if (r)
+			return r;
+	}
 	if (!fd_is_virtual(t, fd)) {
-		if (cmd == FICLONE && fd_is_virtual(t, (int)arg))
-			return -EXDEV;
 		if (cmd == SECCOMP_IOCTL_NOTIF_SEND)
 			return notif_send(t, fd, arg);
 		return real_call(t, __NR_ioctl, fd, cmd, arg);

@@ -55,7 +55,7 @@ static long read_only(long fd)
 {
 	char name[32];
 
-	text_format(name, sizeof name, "/proc/self/fd/%ld", fd);
+	text_format(name, sizeof name, "/proc/thread-self/fd/%ld", fd);
 	long r = raw_syscall(__NR_openat, AT_FDCWD, name, O_RDONLY | O_CLOEXEC, 0);
 	raw_syscall(__NR_close, fd);
 	return r;

@@ -55,7 +55,10 @@ static void address_done(struct unix_address *a)
 	a->dir_fd = -1;
 }
 
-/* A path that does not fit into an address is reached through a descriptor of its directory. */
+/*
+ * A path that does not fit into an address is reached through a descriptor of its directory.  Our thread's: only
+ * where there is no room for that name the process's, whose first thread has the same table nearly always.
+ */
 static long address_shorten(struct unix_address *a, char *path)
 {
 	char *base = strrchr(path, '/');
@@ -69,7 +72,9 @@ static long address_shorten(struct unix_address *a, char *path)
 	if (fd < 0)
 		return fd;
 	a->dir_fd = (int)fd;
-	n = text_format(a->sun.sun_path, sizeof a->sun.sun_path, "/proc/self/fd/%d/%s", (int)fd, base);
+	n = text_format(a->sun.sun_path, sizeof a->sun.sun_path, "/proc/thread-self/fd/%d/%s", (int)fd, base);
+	if (n >= (int)sizeof a->sun.sun_path)
+		n = text_format(a->sun.sun_path, sizeof a->sun.sun_path, "/proc/self/fd/%d/%s", (int)fd, base);
 	return n < (int)sizeof a->sun.sun_path ? 0 : -ENAMETOOLONG;
 }
 
@@ -156,6 +161,20 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 	return r;
 }
 
+/*
+ * The name leads nowhere: r.  But what is wrong with fd comes first, and who sends over anything but datagrams need not
+ * be told: 0, the kernel does not look at the name then.
+ */
+static long address_error(int fd, long r, bool sends)
+{
+	int type, size = sizeof type;
+	long e = raw_syscall(__NR_getsockopt, fd, 1 /* SOL_SOCKET */, 3 /* SO_TYPE */, &type, &size);
+
+	if (e)
+		return e;
+	return sends && type != 2 /* SOCK_DGRAM */ ? 0 : r;
+}
+
 static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int length)
 {
 	struct unix_address a;
@@ -164,12 +183,8 @@ static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int l
 	if (fd_is_ours(fd))
 		return -EBADF;
 	r = address_resolve(t, addr, length, &a, nr == __NR_bind ? fd : -1);
-	if (r < 0) {
-		int type, size = sizeof type;
-		long e = raw_syscall(__NR_getsockopt, fd, 1 /* SOL_SOCKET */, 3 /* SO_TYPE */, &type, &size);
-
-		return e ? e : r;		/* what is wrong with fd comes first */
-	}
+	if (r < 0)
+		return address_error(fd, r, false);
 	if (a.bound)
 		return r;
 	if (r)
@@ -199,6 +214,8 @@ long sys_sendto(struct task *t, int fd, gaddr buf, size_t count, unsigned flags,
 		return -EBADF;
 	r = address_resolve(t, addr, length, &a, -1);
 	if (r < 0)
+		r = address_error(fd, r, true);
+	if (r < 0)
 		return r;
 	if (r)
 		r = kernel_call(t, __NR_sendto, fd, buf, count, flags, &a.sun, a.len);
@@ -210,6 +227,34 @@ long sys_sendto(struct task *t, int fd, gaddr buf, size_t count, unsigned flags,
 
 /* ---- sendmsg ---------------------------------------------------------------------------------------- */
 
+static bool any_is_ours(struct task *t, gaddr fds, size_t len)
+{
+	int fd;
+
+	for (size_t done = 0; done + sizeof fd <= len; done += sizeof fd)
+		if (!copy_from_guest(t, &fd, fds + done, sizeof fd) && fd_is_ours(fd))
+			return true;
+	return false;
+}
+
+/* Would a descriptor of the agent's be given away?  What is wrong with the control data the kernel says. */
+static bool gives_ours(struct task *t, const struct guest_msghdr *h)
+{
+	struct guest_cmsghdr c;
+	size_t at = 0;
+
+	while (h->control && at + sizeof c <= h->controllen) {
+		if (copy_from_guest(t, &c, h->control + at, sizeof c) || c.len < sizeof c ||
+		    c.len > h->controllen - at)
+			return false;
+		if (c.level == SOL_SOCKET_ && c.type == SCM_RIGHTS_ &&
+		    any_is_ours(t, h->control + at + sizeof c, c.len - sizeof c))
+			return true;
+		at += (c.len + 7) & ~(size_t)7;
+	}
+	return false;
+}
+
 long sys_sendmsg(struct task *t, int fd, gaddr msg, unsigned flags)
 {
 	struct guest_msghdr h;
@@ -219,8 +264,12 @@ long sys_sendmsg(struct task *t, int fd, gaddr msg, unsigned flags)
 	if (fd_is_ours(fd))
 		return -EBADF;
 	if (copy_from_guest(t, &h, msg, sizeof h))
-		return -EFAULT;
+		return address_error(fd, -EFAULT, false);
+	if (gives_ours(t, &h))
+		return -EBADF;
 	r = address_resolve(t, h.name, h.namelen, &a, -1);
+	if (r < 0)
+		r = address_error(fd, r, true);
 	if (r < 0)
 		return r;
 	if (!r)
@@ -232,27 +281,27 @@ long sys_sendmsg(struct task *t, int fd, gaddr msg, unsigned flags)
 	return r;
 }
 
-/* Does any of the messages carry a UNIX address?  Most often none has an address at all. */
-static bool any_name(struct task *t, gaddr msgs, unsigned count)
+/* Must we look at any of the messages?  Most often none has an address at all, nor descriptors. */
+static bool any_concerns_us(struct task *t, gaddr msgs, unsigned count)
 {
 	struct guest_msghdr h;
 
 	for (unsigned i = 0; i < count && i < UIO_MAXIOV; i++) {
 		if (copy_from_guest(t, &h, msgs + i * sizeof(struct guest_mmsghdr), sizeof h))
 			return false;
-		if (h.name)
+		if ((h.name && !view_is_empty(t)) || gives_ours(t, &h))
 			return true;
 	}
 	return false;
 }
 
-/* With addresses: one by one.  As in the kernel an error after the first message is the next call's. */
+/* If so, one by one.  As in the kernel an error after the first message is the next call's. */
 long sys_sendmmsg(struct task *t, int fd, gaddr msgs, unsigned count, unsigned flags)
 {
 	unsigned sent = 0;
 	long r = 0;
 
-	if (view_is_empty(t) || !any_name(t, msgs, count))
+	if (!any_concerns_us(t, msgs, count))
 		return real_call(t, __NR_sendmmsg, fd, msgs, count, flags);
 	while (sent < count && sent < UIO_MAXIOV) {
 		gaddr at = msgs + sent * sizeof(struct guest_mmsghdr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Notification of changes: the kernel watches real files; it does not hear of what servers do.
+ * Notification of changes: the kernel watches real files, for those of mounted file systems what stands for them.
  */
 #include "calls.h"
 
@@ -18,7 +18,7 @@ long sys_inotify_add_watch(struct task *t, int fd, gaddr name, unsigned mask)
 		if (w.fs != &remote_fs)
 			r = kernel_call(t, __NR_inotify_add_watch, fd, w.upath, mask);
 		else
-			r = -EOPNOTSUPP;
+			r = remote_watch(&w, fd, mask);
 	}
 	return where_end(&w, r);
 }

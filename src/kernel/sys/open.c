@@ -58,30 +58,6 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 
 /* ---- openat2 ---------------------------------------------------------------------------------------- */
 
-/* As the kernel's copy_struct_from_user: what a newer caller adds must be zero. */
-static long fetch_how(struct task *t, struct open_how *how, gaddr from, size_t size)
-{
-	uint8_t extra[64];
-
-	if (size < sizeof *how)
-		return -EINVAL;
-	if (size > 4096)
-		return -E2BIG;
-	if (copy_from_guest(t, how, from, sizeof *how))
-		return -EFAULT;
-	for (size_t at = sizeof *how; at < size; ) {
-		size_t n = size - at < sizeof extra ? size - at : sizeof extra;
-
-		if (copy_from_guest(t, extra, from + at, n))
-			return -EFAULT;
-		for (size_t i = 0; i < n; i++)
-			if (extra[i])
-				return -E2BIG;
-		at += n;
-	}
-	return 0;
-}
-
 static long check_how(const struct open_how *how)
 {
 	bool makes = how->flags & O_CREAT || (how->flags & O_TMPFILE) == O_TMPFILE;
@@ -218,6 +194,22 @@ static long tree_verdict(const struct where *w, int dfd, uint64_t resolve)
 }
 
 /*
+ * Behind a bind mount of ours the kernel cannot test these: it knows the other end.  What lies below it may be
+ * many mounts, so whether the path crosses one stays open.
+ */
+static long bound_how(struct where *w, int dfd, const struct open_how *how)
+{
+	struct open_how own = *how;
+
+	if (how->resolve & RESOLVE_NO_XDEV || (how->resolve & BELOW && !is_below(w, dfd)))
+		return -EXDEV;
+	if (how->resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) && w->links)
+		return -ELOOP;
+	own.resolve &= RESOLVE_NO_SYMLINKS | RESOLVE_CACHED;
+	return opened_how(w, real_openat2(w, &own), how);
+}
+
+/*
  * And where it does not.  A path that the resolver has rewritten hides from the kernel what must be
  * tested, so the guest's own goes to it then; the resolver's result was real without a bind mount, hence both
  * mean the same file.
@@ -237,7 +229,9 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 	}
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
 		return opened_how(w, real_openat2(w, how), how);
-	if (w->bind || (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/')))
+	if (w->bind)
+		return bound_how(w, dfd, how);
+	if (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/'))
 		return -EXDEV;
 	r = real_check_link(w);
 	return r ? r : kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how);
@@ -247,7 +241,7 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 {
 	struct open_how how;
 	struct where w;
-	long r = fetch_how(t, &how, how_at, size);
+	long r = size < sizeof how ? -EINVAL : copy_struct_from_guest(t, &how, sizeof how, how_at, size);
 
 	if (!r)
 		r = check_how(&how);

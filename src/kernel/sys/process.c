@@ -3,7 +3,7 @@
  * clone, clone3, fork, vfork, exit, exit_group; prctl and arch_prctl where they concern us.
  * The work is in agent/life.c.
  */
-#include "handlers.h"
+#include "calls.h"
 #include "../../agent/life.h"
 #include "../../agent/signal.h"
 #include "../cred.h"
@@ -14,6 +14,8 @@
 #include <linux/sched.h>
 #include <linux/prctl.h>
 #include <asm/prctl.h>
+
+#define SHSTK_ENABLE	0x5001	/* ARCH_SHSTK_ENABLE, since Linux 6.6 */
 
 long sys_clone(struct task *t, unsigned long flags, gaddr stack, gaddr ptid, gaddr ctid, unsigned long tls)
 {
@@ -38,14 +40,14 @@ long sys_vfork(struct task *t)
 
 long sys_clone3(struct task *t, gaddr args, size_t size)
 {
-	struct um_clone_args a = { 0 };
+	struct um_clone_args a;
+	int r;
 
 	if (size < UM_CLONE_ARGS_MIN)
 		return -EINVAL;
-	if (size > sizeof a)		/* newer fields than we know */
-		return -E2BIG;
-	if (copy_from_guest(t, &a, args, size))
-		return -EFAULT;
+	r = copy_struct_from_guest(t, &a, sizeof a, args, size);
+	if (r)
+		return r;
 	if (!a.stack != !a.stack_size)
 		return -EINVAL;
 	return life_clone(t, &a, size);
@@ -101,10 +103,25 @@ long sys_prctl(struct task *t, int option, unsigned long a, unsigned long b, uns
 	}
 }
 
+/*
+ * gs has our task (entry.S) and reads as 0, as it would without us.  A guest that sets it loses the patched sites' fast
+ * way, not its correctness, until it sets it back to 0.
+ */
 long sys_arch_prctl(struct task *t, int code, unsigned long addr)
 {
-	/* A guest that sets gs loses the patched sites' fast way, not its correctness (entry.S). */
-	(void)code;
-	(void)addr;
-	return pass_through(t);
+	unsigned long base;
+	long r;
+
+	if (code == SHSTK_ENABLE)
+		return -EOPNOTSUPP;
+	if (code == ARCH_SET_GS && !addr)
+		return raw_syscall(__NR_arch_prctl, code, t);
+	if (code != ARCH_GET_GS)
+		return pass_through(t);
+	r = raw_syscall(__NR_arch_prctl, code, &base);
+	if (r)
+		return r;
+	if (base == (unsigned long)t)
+		base = 0;
+	return copy_to_guest(t, addr, &base, sizeof(base)) ? -EFAULT : 0;
 }

@@ -20,11 +20,11 @@ long sys_rt_sigaction(struct task *t, int sig, gaddr act, gaddr old, size_t size
 	struct kernel_sigaction new, before;
 	long r = 0;
 
-	if (size != 8 || sig < 1 || sig > UM_NSIG)
+	if (size != 8)
 		return -EINVAL;
 	if (act && copy_from_guest(t, &new, act, sizeof new))
 		return -EFAULT;
-	if (act && (SIGBIT(sig) & UNBLOCKABLE))
+	if (sig < 1 || sig > UM_NSIG || (act && (SIGBIT(sig) & UNBLOCKABLE)))
 		return -EINVAL;
 	lock_acquire(&h->lock);
 	before = h->act[sig];
