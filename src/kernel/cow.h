@@ -58,6 +58,9 @@ int cow_low_path(const struct cow *c, char *buf, const char *rel);
 /* A new name in work/ of our own. */
 int cow_work_path(struct task *t, struct cow *c, char *buf);
 
+/* Removes all whiteouts in a directory of the tree, or of work/. */
+void cow_clear_whiteouts(const char *dir);
+
 /* Makes a whiteout at a path (of the tree, or of work/) where there is nothing.  0 or -errno. */
 long cow_make_whiteout(const struct cow *c, const char *path);
 
@@ -72,14 +75,25 @@ long cow_copy_parents(struct task *t, struct cow *c, const char *rel);
  */
 long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty);
 
+/* The directory and all that is below it is in the tree, and nothing else shows there, when this returns 0. */
+long cow_copy_all(struct task *t, struct cow *c, const char *rel);
+
 /* ---- listings (cow_list.c) ------------------------------------------------------------------------------ */
 
 struct cow_list;
+/* The names in the directory REL, of the tree, of what is below, or both.  atime: O_NOATIME, or 0 if that in the
+ * tree shall be seen to have been read.  NULL and *error if they cannot be had. */
+struct cow_list *cow_list_make(const struct cow *c, const char *rel, bool up, bool low, int atime, long *error);
+/* The next one but "." and "..", from *at = 0 on; NULL: there are no more. */
+const char *cow_list_next(const struct cow_list *l, size_t *at);
 struct cow_list *cow_list_get(struct cow_list *l);	/* one more reference; of NULL: NULL */
 void cow_list_put(struct cow_list *l);
 
 /* Is a real directory, by its path in the view, in no tree: COW_NONE or COW_LOWER?  (A view without such mounts: yes.) */
 bool cow_is_plain(const struct task *t, const char *path, size_t len);
+
+/* Is what the kernel has at this path in a tree, too? */
+bool cow_has_copy(const struct task *t, const char *path, size_t len);
 
 /* Would the kernel, in the directory at this path of the view, find what the view has there?  copied: the directory that is meant
  * is the one in a tree. */

@@ -23,6 +23,8 @@ struct cow_list {
 
 /* What is being put together. */
 struct builder {
+	const struct cow *c;
+	int atime;		/* of the directory in the tree: O_NOATIME or 0 */
 	struct cow_list *l;
 	uint32_t *set;		/* offsets in `names`, + 1, of the names in the tree */
 	uint32_t set_size, set_used;
@@ -121,7 +123,15 @@ static bool is_dots(const char *s)
 	return s[0] == '.' && (!s[1] || (s[1] == '.' && !s[2]));
 }
 
-static bool append(struct cow_list *l, const struct linux_dirent64 *d)
+/* A copy is shown as what it is a copy of. */
+static uint64_t shown_inode(const struct cow *c, uint64_t ino)
+{
+	struct vstat v;
+
+	return vtable_get(&c->inodes, c->dev, ino, &v) && v.have & UM_VS_ORIGIN ? v.origin_ino : ino;
+}
+
+static bool append(struct cow_list *l, const struct linux_dirent64 *d, uint64_t ino)
 {
 	struct linux_dirent64 *to;
 
@@ -131,6 +141,7 @@ static bool append(struct cow_list *l, const struct linux_dirent64 *d)
 	memcpy(to, d, d->d_reclen);
 	l->len += d->d_reclen;
 	to->d_off = (int64_t)l->len;
+	to->d_ino = ino;
 	return true;
 }
 
@@ -147,13 +158,22 @@ static bool entry_is_white(int fd, const struct linux_dirent64 *d)
 static bool take(struct builder *b, int fd, const struct linux_dirent64 *d, bool up)
 {
 	if (up)
-		return set_add(b, d->d_name) && (entry_is_white(fd, d) || append(b->l, d));
-	return is_dots(d->d_name) || in_set(b, d->d_name) || append(b->l, d);
+		return set_add(b, d->d_name) && (entry_is_white(fd, d) || append(b->l, d, shown_inode(b->c, d->d_ino)));
+	return is_dots(d->d_name) || in_set(b, d->d_name) || append(b->l, d, d->d_ino);
+}
+
+/* atime: O_NOATIME, or 0 if the guest's reading is to be seen. */
+static long open_dir(const char *path, int atime)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	long fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags | atime, 0);
+
+	return fd == -EPERM && atime ? raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0) : fd;
 }
 
 static long read_all(struct builder *b, const char *path, bool up)
 {
-	long n, fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	long n, fd = open_dir(path, up ? b->atime : O_NOATIME);
 
 	if (fd < 0)
 		return up ? fd : 0;	/* gone, or not to be read: nothing */
@@ -165,10 +185,9 @@ static long read_all(struct builder *b, const char *path, bool up)
 	return n;
 }
 
-/* The whole of it; NULL and *error if that cannot be. */
-static struct cow_list *build(const struct cow *c, const char *rel, bool up, bool low, long *error)
+struct cow_list *cow_list_make(const struct cow *c, const char *rel, bool up, bool low, int atime, long *error)
 {
-	struct builder b = { .l = heap_alloc(sizeof *b.l), .chunk = heap_alloc(CHUNK) };
+	struct builder b = { .c = c, .atime = atime, .l = heap_alloc(sizeof *b.l), .chunk = heap_alloc(CHUNK) };
 	char *path = heap_alloc(UM_PATH_MAX);
 	long r = b.l && b.chunk && path ? 0 : -ENOMEM;
 
@@ -193,21 +212,33 @@ static struct cow_list *build(const struct cow *c, const char *rel, bool up, boo
 	return NULL;
 }
 
+const char *cow_list_next(const struct cow_list *l, size_t *at)
+{
+	while (*at < l->len) {
+		const struct linux_dirent64 *d = (const struct linux_dirent64 *)(l->data + *at);
+
+		*at += d->d_reclen;
+		if (!is_dots(d->d_name))
+			return d->d_name;
+	}
+	return NULL;
+}
+
 long cow_check_empty(struct task *t, struct cow *c, const char *rel, bool has_up, bool has_low)
 {
 	char *path = heap_alloc(UM_PATH_MAX);
 	struct cow_list *l;
 	struct stat st;
+	size_t at = 0;
 	long r = path ? cow_up_path(c, path, rel) : -ENOMEM;
 
 	if (!r && has_up && !raw_syscall(__NR_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) &&
 	    cow_is_opaque(t, c->id, &st))
 		has_low = false;
 	heap_free(path);
-	l = r ? NULL : build(c, rel, has_up, has_low, &r);
-	for (size_t at = 0; l && at < l->len; at += ((struct linux_dirent64 *)(l->data + at))->d_reclen)
-		if (!is_dots(((struct linux_dirent64 *)(l->data + at))->d_name))
-			r = -ENOTEMPTY;
+	l = r ? NULL : cow_list_make(c, rel, has_up, has_low, O_NOATIME, &r);
+	if (l && cow_list_next(l, &at))
+		r = -ENOTEMPTY;
 	cow_list_put(l);
 	return r;
 }
@@ -261,16 +292,17 @@ static long serve(struct task *t, struct cow_list *l, gaddr buf, unsigned count,
 /* A list for fd, if it is a merged directory. */
 static struct cow_list *make_list(struct task *t, int fd, long *error)
 {
+	long flags = raw_syscall(__NR_fcntl, fd, F_GETFL);
 	struct cow_list *fresh = NULL, *l = NULL;
 	char *path = heap_alloc(UM_PATH_MAX);
 	const char *rel;
 	struct cow *c;
-	long n = path ? base_path(t, fd, view_generation(t), path, UM_PATH_MAX) : -ENOMEM;
+	long n = flags < 0 || flags & O_PATH ? 0 : path ? base_path(t, fd, view_generation(t), path, UM_PATH_MAX) : -ENOMEM;
 
 	*error = 0;
 	c = n > 0 ? cow_merged_at(t, path, (size_t)n, &rel) : NULL;
 	if (c)
-		fresh = build(c, rel, true, true, error);
+		fresh = cow_list_make(c, rel, true, true, (int)flags & O_NOATIME, error);
 	if (fresh)
 		l = list_of(t, fd, fresh);
 	if (fresh && !l)

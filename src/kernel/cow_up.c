@@ -349,3 +349,78 @@ long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty)
 	heap_free(k);
 	return r;
 }
+
+/* ---- whole directories ----------------------------------------------------------------------------------- */
+
+#define DEPTH_MAX	200		/* of our stack's */
+
+/* k->up is a directory of the tree that has everything now. */
+static long cut_off(struct copy *k)
+{
+	long r = cow_set_opaque(k->t, k->c, k->up);
+
+	if (!r) {
+		view_links_changed(k->t);
+		cow_clear_whiteouts(k->up);
+	}
+	return r;
+}
+
+static long copy_all(struct copy *k, const char *rel, int depth);
+
+static long copy_names(struct copy *k, const char *rel, const struct cow_list *l, int depth)
+{
+	const char *name;
+	size_t at = 0, n = strlen(rel);
+	long r = 0;
+
+	while (!r && (name = cow_list_next(l, &at))) {
+		size_t len = strlen(name);
+		char *path = n + len + 2 > UM_PATH_MAX ? NULL : heap_alloc(n + len + 2);
+
+		if (!path)
+			return n + len + 2 > UM_PATH_MAX ? -ENAMETOOLONG : -ENOMEM;
+		memcpy(path, rel, n);
+		path[n] = '/';
+		memcpy(path + n + 1, name, len + 1);
+		r = copy_all(k, path, depth + 1);
+		heap_free(path);
+	}
+	return r;
+}
+
+static long copy_all(struct copy *k, const char *rel, int depth)
+{
+	struct cow_list *l;
+	struct stat st;
+	long r = depth > DEPTH_MAX ? -EXDEV : copy_one(k, rel, false);
+
+	if (!r)
+		r = raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW);
+	if (r || !S_ISDIR(st.st_mode) || cow_is_opaque(k->t, k->c->id, &st))
+		return r;
+	l = cow_list_make(k->c, rel, true, true, O_NOATIME, &r);
+	if (!l)
+		return r;
+	r = copy_names(k, rel, l, depth);
+	cow_list_put(l);
+	if (!r)
+		r = cow_up_path(k->c, k->up, rel);
+	return r ? r : cut_off(k);
+}
+
+long cow_copy_all(struct task *t, struct cow *c, const char *rel)
+{
+	struct copy *k = heap_alloc(sizeof *k);
+	long r;
+
+	if (!k)
+		return -ENOMEM;
+	k->t = t;
+	k->c = c;
+	r = copy_parents(k, rel);
+	if (!r)
+		r = copy_all(k, rel, 0);
+	heap_free(k);
+	return r;
+}

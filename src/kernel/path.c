@@ -399,12 +399,15 @@ static long begin_copied(struct where *w)
 	struct stat st, there;
 	long n;
 
-	text_format(link, sizeof(link), "/proc/thread-self/fd/%d", w->dfd);
+	if (w->dfd == AT_FDCWD)
+		text_format(link, sizeof(link), "/proc/thread-self/cwd");
+	else
+		text_format(link, sizeof(link), "/proc/thread-self/fd/%d", w->dfd);
 	n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, w->path, sizeof(w->path) - 1);
 	if (n <= 0 || w->path[0] != '/' || n == (long)sizeof(w->path) - 1)
 		n = 0;
 	w->path[n] = 0;
-	if (!n || !cow_covers(w->t, w->path, (size_t)n) || raw_syscall(__NR_fstat, w->dfd, &st) ||
+	if (!n || !cow_covers(w->t, w->path, (size_t)n) || raw_syscall(__NR_newfstatat, AT_FDCWD, link, &st, 0) ||
 	    raw_syscall(__NR_newfstatat, AT_FDCWD, w->path, &there, AT_SYMLINK_NOFOLLOW) ||
 	    st.st_ino != there.st_ino || st.st_dev != there.st_dev) {
 		w->path[0] = 0;
@@ -414,7 +417,9 @@ static long begin_copied(struct where *w)
 	w->flags = WHERE_CHANGE | WHERE_NOFOLLOW;
 	w->upath = (gaddr)w->path;
 	w->dfd = AT_FDCWD;
-	return slow_way(w, NULL);
+	n = slow_way(w, NULL);
+	w->state |= STATE_NEW;
+	return n;
 }
 
 /* "": dfd itself, if the operation allows that. */
@@ -431,7 +436,7 @@ static long begin_empty(struct where *w)
 	} else if (fd_is_ours(w->dfd)) {
 		return -EBADF;
 	}
-	return !f && w->flags & WHERE_CHANGE && w->dfd >= 0 && view_has(UM_MOUNT_COW) ? begin_copied(w) : 0;
+	return !f && w->flags & WHERE_CHANGE && (w->dfd >= 0 || w->dfd == AT_FDCWD) && view_has(UM_MOUNT_COW) ? begin_copied(w) : 0;
 }
 
 /* w->path has the text. */

@@ -338,6 +338,16 @@ bool cow_covers(const struct task *t, const char *path, size_t len)
 	return covers;
 }
 
+bool cow_has_copy(const struct task *t, const char *path, size_t len)
+{
+	enum cow_state state;
+	uint32_t id;
+	size_t at;
+
+	state = state_of(t, path, len, &id, &at);
+	return state == COW_MERGED || state == COW_UPPER;
+}
+
 struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel)
 {
 	uint32_t id;

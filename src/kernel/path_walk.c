@@ -303,11 +303,28 @@ static long is_magic_dir(struct walk *k)
 }
 
 /*
+ * Is it a file that a copy-on-write mount covers (its path is k->pending), and that is to be changed?  Then the copy is meant; but
+ * who has it open for writing has it from outside, and is to get it.
+ */
+static bool is_to_copy(const struct walk *k, const struct proc_hit *h, int dfd, const char *link, size_t n)
+{
+	struct stat st, there;
+
+	if (!view_has(UM_MOUNT_COW) || k->pending[0] != '/' || !cow_covers(k->t, k->pending, n))
+		return false;
+	if (!h->pid && h->arg >= 0 && (raw_syscall(__NR_fcntl, h->arg, F_GETFL) & O_ACCMODE) != O_RDONLY)
+		return false;
+	return !raw_syscall(__NR_newfstatat, dfd, link, &st, 0) &&
+	       !raw_syscall(__NR_newfstatat, AT_FDCWD, k->pending, &there, AT_SYMLINK_NOFOLLOW) &&
+	       st.st_ino == there.st_ino && st.st_dev == there.st_dev;
+}
+
+/*
  * A link of /proc that only the kernel can follow.  On the way to something else its text is the best
  * there is: the path of a directory.  And what is open somewhere below /proc is looked up there again,
  * since it may be a file that we make.
  */
-static long magic(struct walk *k, size_t dir_len, bool final)
+static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool final)
 {
 	int dfd;
 	const char *path = walk_kernel_path(k, &dfd), *stands;
@@ -323,6 +340,10 @@ static long magic(struct walk *k, size_t dir_len, bool final)
 			memmove(k->pending, stands, len);
 			n = (long)len;
 		}
+	}
+	if (final && n > 0 && k->flags & WHERE_CHANGE && is_to_copy(k, h, dfd, path, (size_t)n)) {
+		k->pure = false;
+		return walk_link(k, dir_len, (size_t)n);
 	}
 	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
 		return 0;
@@ -398,7 +419,7 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 	case PROC_EXE:
 		n = proc_exe(h.pid, k->pending, (size_t)(k->rest - k->pending));
 		if (n < 0)
-			return magic(k, dir_len, final);
+			return magic(k, &h, dir_len, final);
 		k->pure = k->cacheable = false;
 		return walk_link(k, dir_len, (size_t)n);
 	case PROC_CWD:
@@ -406,13 +427,13 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 		return virtual_link(k, &h, final);
 	case PROC_BOUND:
 		if (final && (h.pid || !is_directory(h.arg)))
-			return magic(k, dir_len, final);
+			return magic(k, &h, dir_len, final);
 		if (!final && is_own(k, &h))
 			return enter_own(k, &h);
 		n = is_magic_dir(k);
 		return n ? n : faked_link(k, &h, dir_len);
 	case PROC_MAGIC:
-		return !final && is_own(k, &h) ? enter_own(k, &h) : magic(k, dir_len, final);
+		return !final && is_own(k, &h) ? enter_own(k, &h) : magic(k, &h, dir_len, final);
 	default:
 		if (final && h.what != PROC_DIR)
 			k->w->proc = h;

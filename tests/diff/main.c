@@ -4,9 +4,9 @@
  *
  *	difftest ROOT --seed S --steps N [--record FILE]	steps drawn from a seed
  *	difftest ROOT --replay FILE				recorded ones: OPERATION DRAW...
- *	... [--without FEATURE,...] [--program FILE] [--out FILE] [--other-root DIR]
+ *	... [--without FEATURE,...] [--program FILE] [--out FILE] [--other-root DIR] [--tree make|there]
  *
- * ROOT is made by us and must not exist.  FILE of --program is copied into the tree, to be executed there.
+ * ROOT is made by us and must not exist; with `--tree make` that is all, with `--tree there` it has been done.  FILE of --program is copied into the tree, to be executed there.
  * Every step's draws come from (seed, number of the step) alone.  The process has no state of its own that
  * decides anything; only a child of a fork and its parent agree on who takes how many steps.
  */
@@ -271,7 +271,7 @@ static void open_at(int fd, const char *path, int flags)
 	close(r);
 }
 
-static const char *program, *out = "/dev/stdout";
+static const char *program, *out = "/dev/stdout", *tree = "";
 
 static bool option(const char *name, char *value)
 {
@@ -289,6 +289,8 @@ static bool option(const char *name, char *value)
 		program = value;
 	else if (!strcmp(name, "--out"))
 		out = value;
+	else if (!strcmp(name, "--tree"))
+		tree = value;
 	else if (!strcmp(name, "--record"))
 		open_at(FD_RECORD, value, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND), recording = true;
 	else
@@ -313,7 +315,10 @@ int main(int argc, char **argv)
 	umask(022);
 	fifo_made = mmap(NULL, sizeof *fifo_made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	signals_start();
-	tree_make(program);
+	if (strcmp(tree, "there"))
+		tree_make(program);
+	if (!strcmp(tree, "make"))
+		return 0;
 	open_at(FD_ROOT, root, O_RDONLY | O_DIRECTORY);
 	if (chdir(root))
 		fail(root);

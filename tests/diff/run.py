@@ -18,6 +18,7 @@ Worlds, each with its oracle:
   mount1    a view with a disk image mounted beside the tree; natively
   mount5    a view with five mounts beside the tree (an image, four binds); natively
   bind      a view in which the tree lies behind `--bind`, so far below it that no path crosses its edge; natively
+  cow       a view in which the tree is copied on write, and has to be there unchanged afterwards; natively
   ext4      a view in which the tree lies on a mounted ext4 image; the same server (fuse2fs) under the kernel's
             FUSE, so this world needs root and /dev/fuse
 
@@ -57,6 +58,16 @@ LEFT_OUT = {
         "longname": "which of two errors is told: docs/limits.md",
         "order": "with magic links of /proc: docs/limits.md",
         "environ": "/proc/PID/fd shows where files behind a bind mount really are: docs/limits.md",
+    },
+    "cow": {
+        "apart": APART,
+        "root": CHROOT,
+        "dirsize": "nobody counts the links of directories that are in both: docs/limits.md",
+        "resolve": "the order of errors with openat2's rules behind a mount: docs/limits.md",
+        "user": "the session is its owner's: docs/limits.md",
+        "watch": "what is watched is below, or the copy: docs/limits.md",
+        "dino": "in a directory that was moved: docs/limits.md",
+        "order": "a copy is another file than what is copied: docs/limits.md",
     },
     "ext4": {
         "resolve": "the order of errors with openat2's rules behind a mount: docs/limits.md",
@@ -197,6 +208,35 @@ class Bind(World):
         return ["--bind", os.path.join(self.base, "real"), self.place()]
 
 
+class Cow(World):
+    """The tree copied on write."""
+
+    def prepare(self):
+        super().prepare()
+        said = run([PROGRAMS + "/difftest", self.tree(), "--program", PROGRAMS + "/prog", "--tree", "make", "--seed", "0"],
+                   self.base)
+        if said != "status 0":
+            raise Failure("the tree cannot be made: " + said)
+
+    def more(self):
+        return ["--tree", "there"]
+
+    def state(self):
+        """All there is to see of the tree below."""
+        return subprocess.run(["find", self.place(), "-printf", "%P %y %m %U %G %n %s %T@ %l\n", "-type", "f", "-exec", "cksum", "{}", ";"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+    def view(self, command):
+        before = self.state()
+        status = super().view(command)
+        after = self.state()
+        changed = [line for line in after.split(b"\n") if line not in before.split(b"\n")]
+        return status if after == before else status + ", and below has changed: " + b"; ".join(changed[:3]).decode()
+
+    def options(self):
+        return ["--cow", self.place(), "--upper", os.path.join(self.base, "upper")]
+
+
 class Ext4(World):
     """The tree on an image that fuse2fs serves."""
 
@@ -230,6 +270,8 @@ def world_named(name, base):
         return Beside(name, base, 0 if name == "mount1" else 4)
     if name == "bind":
         return Bind(name, base)
+    if name == "cow":
+        return Cow(name, base)
     if name == "ext4":
         return Ext4(name, base)
     raise Failure("no world '%s'" % name)
@@ -301,7 +343,7 @@ def recorded(world, what):
     path = os.path.join(os.path.dirname(world.base), "record")
     world.prepare()
     run([PROGRAMS + "/difftest", world.tree(), "--program", PROGRAMS + "/prog", "--out", "/dev/null",
-         "--record", path] + what, world.base)
+         "--record", path] + what + world.more(), world.base)
     with open(path) as file:
         return file.read().split("\n")[:-1]
 

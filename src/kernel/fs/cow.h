@@ -56,9 +56,6 @@ static inline bool spot_shows_below(const struct spot *s)
 /* The inode that has just lost a name is gone if that was its last: so is what the table says of it. */
 void spot_forget(struct spot *s, const struct stat *st);
 
-/* Takes a directory of the tree, moved to work/, apart; or removes the whiteouts in one that is about to be removed. */
-void cow_clear_whiteouts(const char *dir);
-
 long cow_unlink(struct where *w, int flags);
 long cow_link(struct where *from, struct where *to, int flags);
 long cow_rename(struct where *from, struct where *to, unsigned flags);

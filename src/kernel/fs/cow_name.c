@@ -2,8 +2,8 @@
 /*
  * cow_fs: names that are removed, moved, and made for what has one already.
  *
- * What is removed leaves a whiteout if something of that name is below.  A directory that shows what is below it cannot be
- * moved (EXDEV, as with overlayfs that may not redirect): mv(1) and its kin copy it then.
+ * What is removed leaves a whiteout if something of that name is below.  A directory that shows what is below it is copied as a
+ * whole before it is moved.
  */
 #include "cow.h"
 #include "ident.h"
@@ -326,9 +326,13 @@ static long move_locked(struct spot *from, struct spot *to)
 
 static long copy_for_move(struct spot *s)
 {
-	long r = s->has_up ? 0 : cow_copy_up(s->t, s->c, s->rel, false);
+	long r = 0;
 
-	if (!r && !s->has_up)
+	if (S_ISDIR(spot_stat(s)->st_mode) && is_merged(s))
+		r = cow_copy_all(s->t, s->c, s->rel);
+	else if (!s->has_up)
+		r = cow_copy_up(s->t, s->c, s->rel, false);
+	if (!r)
 		r = look(s->up, &s->up_st);
 	s->has_up = !r;
 	return r;
@@ -347,16 +351,14 @@ static long exchange_spots(struct spot *a, struct spot *b)
 
 static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 {
-	bool dir = S_ISDIR(spot_stat(from)->st_mode), forget;
 	long r = rename_verdict(from, to, flags);
 	struct stat st;
+	bool forget;
 
 	if (r || !strcmp(from->rel, to->rel))
 		return r;
-	if (dir && is_merged(from))
-		return -EXDEV;
 	if (flags & RENAME_EXCHANGE)
-		return S_ISDIR(spot_stat(to)->st_mode) && is_merged(to) ? -EXDEV : exchange_spots(from, to);
+		return exchange_spots(from, to);
 	if (from->has_up && to->has_up && from->up_st.st_ino == to->up_st.st_ino && from->up_st.st_dev == to->up_st.st_dev)
 		return 0;	/* two names of one file */
 	r = copy_for_move(from);

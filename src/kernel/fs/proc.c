@@ -64,7 +64,7 @@ static enum proc_what own_fd(const struct task *t, int fd)
 		return PROC_HIDDEN;
 	if (fd_peek(t, fd))
 		return PROC_FD;
-	return base_bind(t, fd, &bound) || fd_in_tree(0, fd) ? PROC_BOUND : PROC_MAGIC;
+	return base_bind(t, fd, &bound) || fd_in_tree(t, 0, fd) ? PROC_BOUND : PROC_MAGIC;
 }
 
 /* The cwd of the calling thread, another thread's, or another process's. */

@@ -95,8 +95,8 @@ enum proc_what proc_cwd_kind(int pid, int tid);
 /* The virtual file behind PROC_FD, PROC_CWD or PROC_FDINFO, with a reference, or NULL. */
 struct file *proc_file_of(struct task *t, const struct proc_hit *h);
 
-/* Does the kernel have this descriptor of a process (0: we) at a path in the tree of a copy-on-write mount? */
-bool fd_in_tree(int pid, int fd);
+/* Is this descriptor of a process (0: we) of something in the tree of a copy-on-write mount, or that has a copy there by now? */
+bool fd_in_tree(const struct task *t, int pid, int fd);		/* t: who asks, or NULL: what has been copied does not matter */
 
 /* The text of the link of PROC_CWD, PROC_FD, PROC_BOUND.  Length or -errno. */
 long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t size);

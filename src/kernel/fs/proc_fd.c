@@ -102,7 +102,7 @@ static bool peer_hint(int pid, int fd, struct dir_hint *h)
 }
 
 /* Does the kernel have it at a path in the tree of a copy-on-write mount?  (pid 0: we) */
-bool fd_in_tree(int pid, int fd)
+bool fd_in_tree(const struct task *t, int pid, int fd)
 {
 	char link[48], *text;
 	bool in = false;
@@ -113,7 +113,10 @@ bool fd_in_tree(int pid, int fd)
 	text_format(link, sizeof(link), "/proc/%d/fd/%d", pid ? pid : process.pid, fd);
 	n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, text, UM_PATH_MAX - 1);
 	if (n > 0)
-		in = cow_to_view(text, &n, UM_PATH_MAX);
+		text[n < UM_PATH_MAX ? n : 0] = 0;
+	if (n > 0)
+		in = cow_to_view(text, &n, UM_PATH_MAX) ||
+		     (t && cow_has_copy(t, text, (size_t)n));
 	heap_free(text);
 	return in;
 }
@@ -131,7 +134,7 @@ enum proc_what proc_fd_kind(int pid, int fd)
 		return PROC_HIDDEN;
 	if (find_carrier(pid, fd, &c))
 		return PROC_FD;
-	return peer_hint(pid, fd, &h) || fd_in_tree(pid, fd) ? PROC_BOUND : PROC_MAGIC;
+	return peer_hint(pid, fd, &h) || fd_in_tree(NULL, pid, fd) ? PROC_BOUND : PROC_MAGIC;
 }
 
 /* What fdinfo says of a pidfd, in one of its lines; 0: it is none, or its process is no more. */

@@ -53,6 +53,8 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 		return no_path((unsigned)flags, r);
 	while (where_next(&w, &r))
 		r = place_call(&w, open, EACCES, flags, mode);
+	if (w.cow && r < 0 && r != -UM_EAGAIN)
+		r = no_path((unsigned)flags, r);
 	return where_end(&w, r);
 }
 
