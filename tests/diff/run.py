@@ -65,6 +65,8 @@ LEFT_OUT = {
         "dirsize": "nobody counts the links of directories that are in both: docs/limits.md",
         "resolve": "the order of errors with openat2's rules behind a mount: docs/limits.md",
         "user": "the session is its owner's: docs/limits.md",
+        "longname": "which of two errors is told: docs/limits.md",
+        "atime": "listing a directory that is in both reads the copy: docs/limits.md",
         "watch": "what is watched is below, or the copy: docs/limits.md",
         "dino": "in a directory that was moved: docs/limits.md",
         "order": "a copy is another file than what is copied: docs/limits.md",

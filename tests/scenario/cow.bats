@@ -1,0 +1,209 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Copy-on-write: what is below stays as it is, to the byte and the second; what is seen is as if it had been changed.
+load common
+
+# A tree with something of everything, and what there is to see of it.
+below() {
+	mkdir -p low/a/b low/c low/gone/deep
+	echo first >low/f
+	echo deep >low/a/b/file
+	ln -s a/b low/link
+	ln low/f low/hard
+	mkfifo low/fifo
+	echo x >low/gone/deep/er
+	truncate -s 3M low/sparse
+	printf end >>low/sparse
+	chmod 640 low/a/b/file
+	touch -d '2001-02-03 04:05:06.789' low/a low/a/b low/a/b/file
+	state >before
+}
+
+state() {
+	(cd low && find . -printf '%P %y %m %U %G %n %s %T@ %i %l\n' | LC_ALL=C sort &&
+		find . -type f -exec cksum {} + | LC_ALL=C sort)
+}
+
+unchanged() {
+	state >after
+	diff before after
+}
+
+cow() {
+	umview --cow low --upper upper -- "$@"
+}
+
+@test "CW-01 files are made, changed, removed and moved; below nothing happens" {
+	below
+	run -0 cow sh -ec '
+		cd low
+		echo second >>f
+		cat f
+		echo new >a/b/new
+		rm a/b/file
+		ls a/b
+		mv f renamed
+		test ! -e f
+		cat renamed
+		rm -r gone
+		test ! -e gone
+		mkdir gone
+		ls -A gone
+		ln -s renamed to
+		cat to
+		mv a moved
+		cat moved/b/new
+		test ! -e a
+		ls'
+	[ "$output" = "$(printf '%s\n' first second new first second first second new \
+		c fifo gone hard link moved renamed sparse to)" ]
+	unchanged
+}
+
+@test "CW-02 a second view goes on from there; without --upper the first is another session" {
+	below
+	cow sh -c 'echo kept >low/kept; rm low/f; rmdir low/c; mkdir low/c; echo in >low/c/in'
+	run -0 cow sh -c 'cat low/kept; ls low/c; ls low; test ! -e low/f'
+	[[ $output = kept* ]]
+	[[ $output = *in* ]]
+	run -0 umview --cow low -- sh -c 'ls low; echo other >low/other'
+	[[ $output != *kept* ]]
+	run -0 ls "$HOME/.local/state/umview"
+	[ "${#lines[@]}" = 1 ]
+	unchanged
+}
+
+@test "CW-03 --cow /: the whole machine, as an ordinary user; what is changed is seen with its owner" {
+	id=$(stat -c %u:%g /etc/passwd)
+	sum=$(cksum </etc/passwd)
+	run -0 umview --cow / --upper upper -- sh -ec '
+		echo "nobody-else:x:1234:1234::/:/bin/sh" >>/etc/passwd
+		tail -n 1 /etc/passwd
+		stat -c %u:%g /etc/passwd
+		mkdir -p /usr/local/new/dir
+		echo hi >/usr/local/new/dir/file
+		cd /usr/local/new/dir
+		pwd
+		cat file
+		ls /usr/local/new
+		rm /etc/hostname
+		test ! -e /etc/hostname
+		test -r /proc/self/status
+		readlink /proc/self/cwd'
+	[ "${lines[0]}" = "nobody-else:x:1234:1234::/:/bin/sh" ]
+	[ "${lines[1]}" = "$id" ]
+	[ "${lines[2]}" = /usr/local/new/dir ]
+	[ "${lines[5]}" = /usr/local/new/dir ]
+	[ "$(cksum </etc/passwd)" = "$sum" ]
+	[ -e /etc/hostname ]
+	[ ! -e /usr/local/new ]
+}
+
+@test "CW-04 a package with scripts is installed and removed by an ordinary user, and nothing has happened" {
+	need dpkg dpkg-deb
+	mkdir -p deb/DEBIAN deb/usr/share/umview-test
+	printf 'Package: umview-test\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: t\n' >deb/DEBIAN/control
+	printf '#!/bin/sh\nset -e\nmkdir -p /var/lib/umview-test\nid -u >/var/lib/umview-test/who\n' >deb/DEBIAN/postinst
+	chmod 755 deb deb/DEBIAN deb/DEBIAN/postinst
+	echo data >deb/usr/share/umview-test/data
+	dpkg-deb --root-owner-group -b deb t.deb
+	run -0 umview --fakeroot --cow / --upper upper -- sh -ec '
+		dpkg -i t.deb >/dev/null
+		dpkg -s umview-test | grep Status
+		cat /usr/share/umview-test/data /var/lib/umview-test/who
+		stat -c %U /usr/share/umview-test/data
+		dpkg -P umview-test >/dev/null
+		test ! -e /usr/share/umview-test'
+	[[ $output = *"Status: install ok installed"*data*0*root* ]]
+	run ! dpkg -s umview-test
+	[ ! -e /usr/share/umview-test ]
+}
+
+@test "CW-05 killed at any moment: below nothing has changed, and the session goes on" {
+	below
+	local i pid
+	for i in $(seq 12); do
+		setsid umview --kill-on-exit --cow low --upper upper -- sh -c '
+			cd low
+			while :; do
+				echo x >>f; cp f g; mv g h; rm h; mkdir -p n/m; echo 1 >n/m/o; mv n/m n/p; rm -r n
+				mv a/b/file a/b/else; mv a/b/else a/b/file; chmod 600 c; rmdir c; mkdir c
+			done' 2>/dev/null &
+		pid=$!
+		sleep "0.$((RANDOM % 40 + 10))"
+		kill -KILL -- "-$pid"
+		wait "$pid" 2>/dev/null || :
+	done
+	until_true sh -c '! pgrep -f "cow low --upper [u]pper"'
+	unchanged
+	run -0 cow sh -ec 'cd low; ls -lR >/dev/null; cat a/b/*; echo works >w; cat w; rm -r a; ls'
+	[[ $output = deep*works* ]]
+	unchanged
+}
+
+@test "CW-06 errors: what is no session, a session of another directory, a copy of one, a place that is taken" {
+	mkdir low other full
+	echo mine >full/file
+	run -125 umview --cow low --upper full -- true
+	[[ $output = *"full"*"neither empty nor a session"* ]]
+	umview --cow low --upper s -- true
+	run -125 umview --cow other --upper s -- true
+	[[ $output = *"holds changes of"* ]]
+	cp -a s copied
+	run -125 umview --cow low --upper copied -- true
+	[[ $output = *"has been copied"* ]]
+	run -125 umview --cow missing -- true
+	[[ $output = *"missing"* ]]
+	run -125 umview --upper s -- true
+	[[ $output = *"--upper comes right after --cow"* ]]
+	run -125 umview --cow low --upper s --cow low --upper s2 -- true
+	[[ $output = *"in the way"* ]]
+}
+
+@test "CW-07 descriptors, mappings and listings of before stay what they were; the copy keeps holes, times, attributes" {
+	below
+	run -0 cow python3 -c '
+import mmap, os
+os.chdir("low")
+old = os.open("f", os.O_RDONLY)
+d = os.open("a/b", os.O_RDONLY)
+m = mmap.mmap(old, 6, prot=mmap.PROT_READ)
+ino = os.stat("f").st_ino
+with open("f", "r+") as f:
+    f.write("FIRST")
+print(os.pread(old, 5, 0), m[:5], open("f").read(5), os.stat("f").st_ino == ino)
+open("a/b/new", "w").close()
+print(sorted(os.listdir(d)), sorted(os.listdir("a/b")))
+s = os.stat("a/b/file")
+os.chmod("a/b/file", 0o600)
+n = os.stat("a/b/file")
+print(n.st_mtime_ns == s.st_mtime_ns, oct(n.st_mode), n.st_ino == s.st_ino)
+with open("sparse", "r+b") as f:
+    f.write(b"x")
+print(os.stat("sparse").st_blocks < 1000)
+os.fchmod(old, 0o600)
+print(oct(os.stat("f").st_mode))
+'
+	[ "${lines[0]}" = "b'first' b'first' FIRST True" ]
+	[ "${lines[1]}" = "['file', 'new'] ['file', 'new']" ]
+	[ "${lines[2]}" = "True 0o100600 True" ]
+	[ "${lines[3]}" = True ]
+	[ "${lines[4]}" = 0o100600 ]
+	unchanged
+}
+
+@test "CW-08 a directory of 20,000 names, some removed, some changed, some new" {
+	mkdir low
+	(cd low && seq -f 'name%g' 20000 | xargs touch)
+	run -0 cow sh -ec '
+		cd low
+		rm name1 name500 name19999
+		echo c >name7
+		touch new1 new2
+		ls | wc -l
+		ls | grep -c "^name"
+		ls | LC_ALL=C sort | uniq -d | wc -l'
+	[ "${lines[*]}" = "19999 19997 0" ]
+	run -0 sh -c 'ls low | wc -l'
+	[ "$output" = 20000 ]
+}
