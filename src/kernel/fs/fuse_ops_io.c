@@ -265,8 +265,10 @@ static int seek(struct fuse_job *j, struct fuse_handle *h)
 		offset += h->offset;
 		break;
 	case SEEK_END:
+		fuse_mutex_lock(j, &h->node->lock);
 		err = fuse_getattr(j, h->node, h, false);
 		offset += h->node->attr.size;
+		fuse_mutex_unlock(&h->node->lock);
 		break;
 	case SEEK_DATA:
 	case SEEK_HOLE:
