@@ -47,15 +47,39 @@ static bool thread_is_dead(uint32_t tid)
 	return raw_syscall(__NR_kill, tid, 0) == -ESRCH;
 }
 
+static uint64_t *posted_word(const struct slot_ref *ref, uint32_t k)
+{
+	return &ref->head->posted[k / 64];
+}
+
+static uint64_t posted_bit(uint32_t k)
+{
+	return 1ull << (k % 64);
+}
+
+/*
+ * The owner is dead: will nobody ever take what it has posted?  So it is if it died before it set the bit.  A server
+ * that has cleared the bit and is about to take the request makes us fail, or finds nothing to take.
+ */
+static bool never_posted(const struct slot_ref *ref, struct um_slot *s, uint32_t k)
+{
+	uint32_t state = UM_SLOT_POSTED;
+
+	return !(__atomic_load_n(posted_word(ref, k), __ATOMIC_SEQ_CST) & posted_bit(k)) &&
+	       __atomic_compare_exchange_n(&s->state, &state, UM_SLOT_IDLE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 /* A slot whose owner died may be taken over when no answer to its last request is on the way. */
-static bool slot_claim(struct um_slot *s, uint32_t tid)
+static bool slot_claim(const struct slot_ref *ref, struct um_slot *s, uint32_t k, uint32_t tid)
 {
 	uint32_t owner = __atomic_load_n(&s->owner, __ATOMIC_ACQUIRE);
 	uint32_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 
-	if (owner && (state == UM_SLOT_POSTED || state == UM_SLOT_TAKEN))
+	if (owner && state == UM_SLOT_TAKEN)
 		return false;
 	if (owner && owner != tid && !thread_is_dead(owner))
+		return false;
+	if (owner && state == UM_SLOT_POSTED && !never_posted(ref, s, k))
 		return false;
 	return __atomic_compare_exchange_n(&s->owner, &owner, tid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
@@ -69,7 +93,7 @@ static int ref_claim(struct slot_ref *ref, uint32_t tid)
 
 		if (!s)
 			return -ENOMEM;
-		if (slot_claim(s, tid)) {
+		if (slot_claim(ref, s, k, tid)) {
 			ref->slot = s;
 			ref->number = k;
 			__atomic_store_n(&s->state, UM_SLOT_IDLE, __ATOMIC_RELEASE);
@@ -201,7 +225,7 @@ static void post(struct slot_ref *ref)
 
 	__atomic_store_n(&s->interrupt, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->state, UM_SLOT_POSTED, __ATOMIC_RELEASE);
-	__atomic_fetch_or(&ref->head->posted[k / 64], 1ull << (k % 64), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(posted_word(ref, k), posted_bit(k), __ATOMIC_SEQ_CST);
 	ring(ref);
 }
 
