@@ -79,6 +79,7 @@ LEFT_OUT = {
         "root": CHROOT,
         "user": "who mounts an image may do everything in it, and its files have no limit",
         "fewfds": FEWFDS,
+        "unlinked": "the name that a removed file had is not kept: docs/limits.md",
         "watch": "no inotify on what is mounted: docs/limits.md",
         "aio": "EINVAL on what is mounted: docs/syscalls.md",
         "hint": "what the kernel's FUSE knows of them: docs/syscalls.md",
