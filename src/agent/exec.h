@@ -19,6 +19,7 @@ struct boot {
 	int hold_fd;			/* carrier of the program's file: its mount is busy while it is open; -1 none */
 	unsigned guard;			/* kernel/guard.h: guard_word() */
 	int guard_fd;			/* the guest's own filters; -1 none */
+	bool own_pids;			/* as in struct process */
 	int fds_fd;			/* what is too long for `fds`, instead of it; -1 none */
 	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program if it is virtual */
 };
