@@ -5,15 +5,20 @@
 # time, if that is less).  Ends at the first failure, with its output in $BUILD/check/.
 #
 # usage: tools/soak.sh MINUTES [PART...]	(parts of tools/check.sh; without: guest programs scenario, and the fuzzer)
+#        tools/soak.sh MINUTES fuzz	the differential fuzzer alone, all the time
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
 minutes=$1
 shift
-fuzz=0
+fuzz=0			# seconds
+planted=
 if [ $# = 0 ]; then
 	set -- guest programs scenario
-	fuzz=$((minutes * 20 < 600 ? minutes * 20 : 600))	# seconds
+	fuzz=$((minutes * 20 < 600 ? minutes * 20 : 600))
+	planted=1
+elif [ "$*" = fuzz ]; then
+	fuzz=$((minutes * 60))
 fi
 
 output=$(mktemp)
@@ -52,7 +57,7 @@ differences() {
 	done
 }
 
-if [ $fuzz -gt 0 ]; then
+if [ "$planted" ]; then
 	tests/diff/planted.sh >"$output" 2>&1 || give_up "a planted bug"
 	echo "soak: planted bugs found: $(grep -c '^ok .*found:' "$output")"
 fi
@@ -66,6 +71,6 @@ if [ $fuzz -gt 0 ]; then
 	differences >"$output" 2>&1 || give_up "a difference"
 	sed 's/^/soak: /' "$output"
 	echo "soak: differential fuzzer: no difference in $fuzz seconds," \
-		"$(awk '/ seeds differ/ { n += $4 } END { print n }' "$output") seeds"
+		"$(awk '/ seeds differ/ { n += $4 } END { print n }' "$output") seeds of 600 steps"
 fi
-echo "soak: $rounds rounds without a failure"
+[ "$*" = fuzz ] || echo "soak: $rounds rounds without a failure"

@@ -67,6 +67,8 @@ long boot_write(const struct boot *b, char *buf, size_t size)
 	if (b->guard_fd >= 0)
 		put_number(&w, "filters", b->guard_fd);
 	put_text(&w, "cred", b->cred);
+	if (b->own_pids)
+		put_number(&w, "pids", 1);
 	if (b->fds_fd >= 0)
 		put_number(&w, "table", b->fds_fd);
 	put_text(&w, "fds", b->fds);
@@ -140,6 +142,8 @@ static void take(struct boot *b, const char *key, char *value)
 		b->ident = value;
 	else if (!strcmp(key, "cred"))
 		b->cred = value;
+	else if (!strcmp(key, "pids"))
+		b->own_pids = number(value);
 	else if (!strcmp(key, "table"))
 		b->fds_fd = number(value);
 	else if (!strcmp(key, "fds"))

@@ -24,6 +24,7 @@ struct slot_ref {
 	struct slot_ref *next;
 	uint32_t server;
 	uint32_t number;		/* of the slot */
+	uint32_t tid, tgid;		/* ours, as the world counts: known with the slot */
 	bool broken;			/* given up while a request was under way: never used again */
 	struct um_server *head;
 	struct um_slot *slot;		/* NULL: only the head has been needed so far */
@@ -43,34 +44,91 @@ static void *map_world(uint64_t offset, size_t size)
 	return at < 0 ? NULL : (void *)at;
 }
 
+/*
+ * Ids cross the border to other processes, so they are those of the name space that the world was made in.  A guest
+ * may have one of its own, but mounts no /proc there: what it sees as /proc counts like the world.
+ */
+static void world_ids(const struct task *t, struct slot_ref *ref)
+{
+	char text[40];
+	const char *at = text;
+	long n, tgid, tid = -1;
+
+	ref->tid = (uint32_t)t->tid;
+	ref->tgid = (uint32_t)t->pid;
+	if (!process.own_pids)
+		return;
+	n = raw_syscall(__NR_readlinkat, AT_FDCWD, "/proc/thread-self", text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;	/* "12/task/34" */
+	tgid = text_number(&at);
+	if (tgid > 0 && !strncmp(at, "/task/", 6)) {
+		at += 6;
+		tid = text_number(&at);
+	}
+	if (tid > 0) {
+		ref->tid = (uint32_t)tid;
+		ref->tgid = (uint32_t)tgid;
+	}
+}
+
 static bool thread_is_dead(uint32_t tid)
 {
-	return raw_syscall(__NR_kill, tid, 0) == -ESRCH;
+	char path[24];
+
+	if (!process.own_pids)
+		return raw_syscall(__NR_kill, tid, 0) == -ESRCH;
+	text_format(path, sizeof(path), "/proc/%u", tid);
+	return raw_syscall(__NR_faccessat, AT_FDCWD, path, 0) == -ENOENT;
+}
+
+static uint64_t *posted_word(const struct slot_ref *ref, uint32_t k)
+{
+	return &ref->head->posted[k / 64];
+}
+
+static uint64_t posted_bit(uint32_t k)
+{
+	return 1ull << (k % 64);
+}
+
+/*
+ * The owner is dead: will nobody ever take what it has posted?  So it is if it died before it set the bit.  A server
+ * that has cleared the bit and is about to take the request makes us fail, or finds nothing to take.
+ */
+static bool never_posted(const struct slot_ref *ref, struct um_slot *s, uint32_t k)
+{
+	uint32_t state = UM_SLOT_POSTED;
+
+	return !(__atomic_load_n(posted_word(ref, k), __ATOMIC_SEQ_CST) & posted_bit(k)) &&
+	       __atomic_compare_exchange_n(&s->state, &state, UM_SLOT_IDLE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* A slot whose owner died may be taken over when no answer to its last request is on the way. */
-static bool slot_claim(struct um_slot *s, uint32_t tid)
+static bool slot_claim(const struct slot_ref *ref, struct um_slot *s, uint32_t k, uint32_t tid)
 {
 	uint32_t owner = __atomic_load_n(&s->owner, __ATOMIC_ACQUIRE);
 	uint32_t state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 
-	if (owner && (state == UM_SLOT_POSTED || state == UM_SLOT_TAKEN))
+	if (owner && state == UM_SLOT_TAKEN)
 		return false;
 	if (owner && owner != tid && !thread_is_dead(owner))
+		return false;
+	if (owner && state == UM_SLOT_POSTED && !never_posted(ref, s, k))
 		return false;
 	return __atomic_compare_exchange_n(&s->owner, &owner, tid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* Threads start at different places, so that the first try is nearly always the last. */
-static int ref_claim(struct slot_ref *ref, uint32_t tid)
+static int ref_claim(const struct task *t, struct slot_ref *ref)
 {
+	world_ids(t, ref);
 	for (uint32_t i = 0; i < UM_SLOTS; i++) {
-		uint32_t k = (tid + i) % UM_SLOTS;
+		uint32_t k = (ref->tid + i) % UM_SLOTS;
 		struct um_slot *s = map_world(UM_OFF_SLOT(ref->server, k), UM_SLOT_SPAN);
 
 		if (!s)
 			return -ENOMEM;
-		if (slot_claim(s, tid)) {
+		if (slot_claim(ref, s, k, ref->tid)) {
 			ref->slot = s;
 			ref->number = k;
 			__atomic_store_n(&s->state, UM_SLOT_IDLE, __ATOMIC_RELEASE);
@@ -138,8 +196,8 @@ static struct um_slot *request_begin(struct task *t, struct slot_ref *ref, uint3
 	memset(&s->rep, 0, sizeof(s->rep));
 	s->data[0] = 0;
 	s->req.op = op;
-	s->req.pid = (uint32_t)t->tid;
-	s->req.tgid = (uint32_t)t->pid;
+	s->req.pid = ref->tid;
+	s->req.tgid = ref->tgid;
 	s->req.umask = t->fs ? t->fs->umask : 022;
 	s->req.view = t->view;
 	s->req.epoch = t->epoch;
@@ -161,7 +219,7 @@ struct um_slot *channel_begin(struct task *t, uint32_t server, uint32_t op, int 
 	}
 	if (!server_usable(ref))
 		return NULL;
-	*error = ref->slot ? 0 : ref_claim(ref, (uint32_t)t->tid);
+	*error = ref->slot ? 0 : ref_claim(t, ref);
 	return *error ? NULL : request_begin(t, ref, op);
 }
 
@@ -202,7 +260,7 @@ static void post(struct slot_ref *ref)
 
 	__atomic_store_n(&s->interrupt, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->state, UM_SLOT_POSTED, __ATOMIC_RELEASE);
-	__atomic_fetch_or(&ref->head->posted[k / 64], 1ull << (k % 64), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(posted_word(ref, k), posted_bit(k), __ATOMIC_SEQ_CST);
 	ring(ref);
 }
 

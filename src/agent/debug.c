@@ -7,6 +7,7 @@
 #include "debug.h"
 #include "trap.h"
 #include "../arch/x86_64/offsets.h"
+#include <linux/ptrace.h>
 #include <asm/signal.h>
 
 extern char first_task_region[];
@@ -32,6 +33,12 @@ void debug_entry(struct task *t)
 	if ((t->debug & DEBUG_CALLS) && !told)
 		tell(t, DEBUG_ENTRY, &t->regs, (uint32_t)t->regs.rax, -ENOSYS);
 	t->behind = t->regs.rip;
+}
+
+bool debug_filtered(struct task *t, unsigned data)
+{
+	t->skipped = -ENOSYS;
+	return t->traced & PTRACE_O_TRACESECCOMP && tell(t, DEBUG_FILTER, &t->regs, t->nr, data) >= 0;
 }
 
 /* No call is being served any more.  Of a child by fork the signals are the parent's. */

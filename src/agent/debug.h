@@ -17,6 +17,7 @@ enum debug_event {
 	DEBUG_ENTRY = 1,	/* a call from a patched site begins (of others the kernel tells) */
 	DEBUG_EXIT,		/* a call ends, or a handler begins: the guest goes on with these registers */
 	DEBUG_LOADED,		/* the program of an exec is there */
+	DEBUG_FILTER,		/* a filter of the guest's asks its tracer; "result" is the filter's word */
 };
 #define DEBUG_SEEN	1	/* in the answer */
 #define DEBUG_TRAP	2	/* to DEBUG_LOADED: send yourself the SIGTRAP that the kernel would send */
@@ -42,6 +43,8 @@ extern struct debug_later debug_later[DEBUG_LATER];
 void debug_entry(struct task *t);
 /* `tid` is the thread that made the call: a child by fork comes back from it as another one. */
 void debug_exit(struct task *t, int tid, uint32_t nr, long result);
+/* A filter of the guest's says SECCOMP_RET_TRACE.  true: somebody has been asked, and may have changed the call. */
+bool debug_filtered(struct task *t, unsigned data);
 /* The guest goes on with this context: behind rt_sigreturn, or at the start of a handler. */
 void debug_context(struct task *t, uint32_t nr, struct kernel_mcontext *mc);
 /* The program is loaded.  Does not return if somebody traces it. */

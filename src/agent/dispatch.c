@@ -33,19 +33,24 @@ static void answer(struct regs *r, uint64_t rax, long result)
 	r->rax = (uint64_t)result;
 }
 
-static long served(struct task *t, const unsigned long *args)
+static long served(struct task *t, unsigned long *args, uint64_t *rax)
 {
-	const uint32_t nr = t->nr;
 	const bool traced = trace_on();
-	syscall_fn handler = find(nr);
-	long result = nr == UINT32_MAX && t->debug ? t->skipped : -ENOSYS;
+	long result = t->nr == UINT32_MAX && t->debug ? t->skipped : -ENOSYS;
+	bool passes = true;
+	syscall_fn handler;
 
 	if (traced)
-		trace_before(t, nr, args);
-	if ((!(process.watch & WATCH_GUARD) || guard_passes(t, args, &result)) && handler)
+		trace_before(t, t->nr, args);
+	if (process.watch & WATCH_GUARD)
+		passes = guard_passes(t, args, &result);	/* may change the call, too */
+	if (t->nr != (uint32_t)*rax)
+		*rax = t->nr;
+	handler = find(t->nr);
+	if (passes && handler)
 		result = handler(t, args);
 	if (traced)
-		trace_after(t, nr, args, result);
+		trace_after(t, (uint32_t)*rax, args, result);
 	return result;
 }
 
@@ -56,11 +61,11 @@ static void watched(struct task *t)
 
 	if (process.watch & WATCH_DEBUG)
 		debug_entry(t);			/* may change the call */
-	const unsigned long args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
-	const uint64_t rax = r->rax;
+	unsigned long args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
+	uint64_t rax = r->rax;
 
 	t->nr = (uint32_t)rax;
-	long result = served(t, args);
+	long result = served(t, args, &rax);
 	answer(r, rax, result);
 	if (process.watch & WATCH_DEBUG)
 		debug_exit(t, tid, (uint32_t)rax, result);

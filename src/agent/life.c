@@ -182,6 +182,8 @@ void life_child(struct task *t)
 	t->tid = raw_syscall(__NR_gettid);
 	if (t->life->own_process)
 		t->pid = t->tid;
+	if (t->tid == 1)
+		process.own_pids = true;
 	if (t->life->clear_handlers)
 		signal_clear_handlers(t);
 	signal_set_mask(t->life->birth_mask);
@@ -232,6 +234,8 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 	t->tid = raw_syscall(__NR_gettid);
 	t->pid = process.pid = raw_syscall(__NR_getpid);
 	t->life->own_process = t->life->vfork = false;
+	if (t->pid == 1)		/* the first in a name space of its own */
+		process.own_pids = true;
 	if (process.watch & WATCH_GUARD)
 		guard_forked(t);
 	t->regs.rax = 0;

@@ -14,6 +14,7 @@
 #include "cbpf.h"
 #include "fd.h"
 #include "../agent/catch.h"
+#include "../agent/debug.h"
 #include "../agent/life.h"
 #include "../agent/patch.h"
 #include "../agent/signal.h"
@@ -325,7 +326,26 @@ static bool notify(struct task *t, const struct guest_filter *f, long *result)
 	return false;
 }
 
-static bool act(struct task *t, const struct seccomp_data *d, long *result)
+static bool act(struct task *t, const struct seccomp_data *d, unsigned long *args, bool again, long *result);
+
+/* Whoever traces it may change the call; the filters then look at what has become of it. */
+static bool asks_tracer(struct task *t, unsigned long *args, unsigned data, long *result)
+{
+	const struct regs *r = &t->regs;
+	const bool told = debug_filtered(t, data);
+
+	*result = told ? t->skipped : -ENOSYS;
+	if (!told || (int)r->rax < 0) {
+		t->nr = (uint32_t)r->rax;
+		return false;
+	}
+	args[0] = r->rdi, args[1] = r->rsi, args[2] = r->rdx, args[3] = r->r10, args[4] = r->r8, args[5] = r->r9;
+	t->nr = (uint32_t)r->rax;
+	const struct seccomp_data d = describe(t, args);
+	return act(t, &d, args, true, result);
+}
+
+static bool act(struct task *t, const struct seccomp_data *d, unsigned long *args, bool again, long *result)
 {
 	const struct guest_filter *match;
 	uint32_t answer = verdict(newest(t), d, &match), action = answer & SECCOMP_RET_ACTION_FULL;
@@ -343,9 +363,8 @@ static bool act(struct task *t, const struct seccomp_data *d, long *result)
 	case SECCOMP_RET_TRAP:
 		*result = send_sigsys(t, d, SYS_SECCOMP_CODE, data);
 		return false;
-	case SECCOMP_RET_TRACE:		/* nobody traces by it: see docs/limits.md */
-		*result = -ENOSYS;
-		return false;
+	case SECCOMP_RET_TRACE:
+		return again || asks_tracer(t, args, data, result);
 	case SECCOMP_RET_USER_NOTIF:
 		return notify(t, match, result);
 	case SECCOMP_RET_KILL_THREAD:
@@ -355,7 +374,7 @@ static bool act(struct task *t, const struct seccomp_data *d, long *result)
 	}
 }
 
-static bool decide(struct task *t, const unsigned long *args, long *result)
+static bool decide(struct task *t, unsigned long *args, long *result)
 {
 	struct guard *g = t->guard;
 	struct seccomp_data d = describe(t, args);
@@ -364,10 +383,10 @@ static bool decide(struct task *t, const unsigned long *args, long *result)
 		return false;
 	if (g->mode == SECCOMP_MODE_STRICT)
 		return strict_passes(t, &d);
-	return !newest(t) || act(t, &d, result);
+	return !newest(t) || act(t, &d, args, false, result);
 }
 
-bool guard_passes(struct task *t, const unsigned long *args, long *result)
+bool guard_passes(struct task *t, unsigned long *args, long *result)
 {
 	struct guard *g = t->guard;
 	bool passes;

@@ -35,9 +35,9 @@ struct guard {
 	struct { bool on; uint64_t offset, len, selector; } dispatch;	/* Syscall User Dispatch */
 };
 
-/* The call in t->regs: true when it is to go on, else *result is its result.  May not return.  Only of use
- * while process.watch has WATCH_GUARD. */
-bool guard_passes(struct task *t, const unsigned long *args, long *result);
+/* The call t->nr in t->regs, its arguments in args: true when it is to go on, else *result is its result.  May not return.
+ * A debugger may make another call of it.  Only of use while process.watch has WATCH_GUARD. */
+bool guard_passes(struct task *t, unsigned long *args, long *result);
 
 /* A filter of len instructions, to be filled; and what is to be done when it is and has been checked. */
 struct guest_filter *guard_new(unsigned len);

@@ -428,7 +428,7 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 	case PROC_BOUND:
 		if (final && (h.pid || !is_directory(h.arg)))
 			return magic(k, &h, dir_len, final);
-		if (!final && is_own(k, &h))
+		if (is_own(k, &h))
 			return enter_own(k, &h);
 		n = is_magic_dir(k);
 		return n ? n : faked_link(k, &h, dir_len);

@@ -195,7 +195,7 @@ void tracee_get(struct tracee *c, struct user_regs *u)
 		return;
 	}
 	u->orig_rax = c->regs.rdx;
-	u->rax = c->event == DEBUG_ENTRY || c->event == DEBUG_LOADED ? (uint64_t)-ENOSYS : c->regs.r10;
+	u->rax = c->event == DEBUG_EXIT ? c->regs.r10 : (uint64_t)-ENOSYS;
 	if (c->step)
 		u->orig_rax = (uint64_t)-1;
 }
@@ -222,7 +222,7 @@ static long set_saved(struct tracee *c, const struct user_regs *before, const st
 	rip = u->rip == before->rip ? r.rip : u->rip;
 	to_saved(&r, u);
 	r.rip = rip;
-	if (c->event == DEBUG_ENTRY) {
+	if (c->event == DEBUG_ENTRY || c->event == DEBUG_FILTER) {
 		r.rax = u->orig_rax;
 		tracee_write(c, c->task + offsetof(struct task, skipped), &skipped, sizeof(skipped));
 	} else if (u->rax != before->rax) {

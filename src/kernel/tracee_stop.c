@@ -107,6 +107,8 @@ long tracee_run(struct tracee *c, int sig)
 	place = tracee_place(c);
 	if (!c->event && (place == IN_GUEST || place == IN_STUB || c->mode == RUN_CONT))
 		c->in_call = false;
+	if (c->event == DEBUG_FILTER)
+		c->in_call = c->mode != RUN_CONT;
 	if (c->mode == RUN_CONT)
 		return go(c, PTRACE_CONT, sig);
 	if (!c->event && !c->in_call && !c->fresh)
@@ -241,6 +243,10 @@ static bool agent_event(struct tracee *c, int *status)
 		answer(c, DEBUG_SEEN);
 	if (c->event == DEBUG_EXIT)
 		return end_event(c, status);
+	if (c->event == DEBUG_FILTER) {
+		*status = STOPPED(SIGTRAP, PTRACE_EVENT_SECCOMP);
+		return true;
+	}
 	c->in_call = c->mode != RUN_CONT;
 	if (c->event == DEBUG_ENTRY)
 		return c->mode == RUN_CALLS ? call_event(c, status) : hide(c, 0);

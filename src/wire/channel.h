@@ -99,7 +99,8 @@ enum um_op {
 	UM_OP_IOCTL,		/* handle ... (ENOTTY until issue 4) */
 	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
 				   struct flock; tgid owns it -> GET: data: struct um_lock */
-	UM_OP_STANDIN,		/* [w] a socket; path2 = a real one that stands for it, or "" -> as UM_OPEN_STANDIN */
+	UM_OP_STANDIN,		/* [w] a socket; path2 = a real one that stands for it, NUL, the address it was bound to, or ""
+				   -> as UM_OPEN_STANDIN; data = that address, `consumed` bytes */
 	UM_OP_WATCH,		/* [w] mode = 1 if UM_WATCH_LOCK is not held -> data: path of what inotify is to watch
 				   instead, from um_server.shadow */
 

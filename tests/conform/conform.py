@@ -44,10 +44,11 @@ class Item:
     """One command of a suite.  parse(output, status, top) gives {test: outcome}.  In argv, @SCRATCH@ is the empty directory that
     the command starts in, @TOP@ another one, on no image, that only outlives the command, @STATE@ the directory of --state."""
 
-    def __init__(self, name, argv, parse, limit=120, short=False, setup=None, image_argv=None, lacks=None):
+    def __init__(self, name, argv, parse, limit=120, short=False, setup=None, image_argv=None, image_limit=None, lacks=None):
         self.name, self.argv, self.parse, self.limit, self.short = name, argv, parse, limit, short
         self.setup = setup              # setup(scratch, state): prepares both directories, on the host
         self.image_argv = image_argv    # what to run instead in the world "image"
+        self.image_limit = image_limit or limit
         self.lacks = lacks              # what must be installed first
 
     def stamp(self, world):
@@ -123,7 +124,8 @@ def run_once(item, world, tier, log, state):
     where = str(scratch / "s" if world == "image" else scratch)
     environment = dict(PATH=PATH, HOME=where, TMPDIR=where, LC_ALL="C.UTF-8", TZ="UTC",
                        PYTHONDONTWRITEBYTECODE="1", UMT_SOURCES=str(HERE.parent.parent))
-    supervise = [str(BUILD / "tests/lib/supervise"), "-l", "-t", str(item.limit), "--"]
+    limit = item.image_limit if world == "image" else item.limit
+    supervise = [str(BUILD / "tests/lib/supervise"), "-l", "-t", str(limit), "--"]
     with open(log, "wb") as out:
         status = subprocess.run(supervise + argv, cwd=scratch, env=environment, stdin=subprocess.DEVNULL,
                                 stdout=out, stderr=subprocess.STDOUT).returncode

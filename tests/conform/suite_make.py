@@ -21,6 +21,9 @@ COREUTILS = {"misc": tests("filter", "misc"), "files": tests("filter", *FILES), 
              "gnulib": ["-C", "gnulib-tests"]}
 
 
+BUILDING = 1200         # seconds for ./configure and make on an image, where others work, too
+
+
 def missing():
     for program in ("apt-get", "gcc", "make", "xz"):
         if not shutil.which(program):
@@ -56,7 +59,8 @@ def prepare(package):
 def item(name, package, limit, arguments):
     inside = f"cp -a @STATE@/make/{package}.src t && cd t && ./configure --quiet && make -s -j2 && exec make -k -j2 check"
     return Item(name, ["make", "-C", f"@STATE@/make/{package}", "-k", "-j2", "check"] + arguments, parse, limit=limit,
-                setup=prepare(package), image_argv=["sh", "-c", inside + ' "$@"', "sh"] + arguments)
+                setup=prepare(package), image_argv=["sh", "-c", inside + ' "$@"', "sh"] + arguments,
+                image_limit=limit + BUILDING)
 
 
 def items():

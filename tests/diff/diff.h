@@ -60,7 +60,7 @@ enum feature {
 	FEAT_HARDLINK = 1 << 14,
 	FEAT_DINO = 1 << 15,		/* inode numbers and types in directories are those of stat */
 	FEAT_SAME = 1 << 16,		/* two descriptors of a file show one inode */
-	FEAT_UNLINKED = 1 << 17,	/* the name and link count of an open file that was removed */
+	FEAT_UNLINKED = 1 << 17,	/* the name of an open file that was removed */
 	FEAT_ENVIRON = 1 << 18,		/* names of files in /proc/self/fd */
 	FEAT_LONGNAME = 1 << 19,	/* names of more than 255 bytes */
 	FEAT_RESOLVE = 1 << 20,		/* openat2's rules for the path */

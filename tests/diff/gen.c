@@ -175,9 +175,13 @@ static void say_rest(const char *p)
 void say_path(const char *p)
 {
 	static const char *const numbered[] = { "pipe:[", "socket:[" };
-	const char *at = strstr(p, root);
+	const char *at = strstr(p, root), *deleted = strstr(p, " (deleted)");
 	char start[32];
 
+	if (deleted && !deleted[10] && !(features & FEAT_UNLINKED)) {
+		say("deleted");
+		return;
+	}
 	sprintf(start, "/proc/%d/", getpid());
 	if (!strncmp(p, start, strlen(start))) {
 		p += strlen(start);

@@ -207,7 +207,7 @@ static void op_interrupted(void)
 	pid_t pid;
 
 	say("%d %#x", (int)what, (unsigned)flag);
-	if ((what == OPEN_FIFO && !(features & FEAT_SPECIAL)) || in_thread())
+	if ((what == OPEN_FIFO && !(features & FEAT_SPECIAL)) || in_thread() || few_descriptors)
 		return;
 	flush_line();
 	pid = fork();

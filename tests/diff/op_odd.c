@@ -149,6 +149,8 @@ static void op_vector(void)
 	n = pick_vector(v, writes);
 	at = PICK_OF(offsets);
 	flag = PICK_OF(flags);
+	if (flag == 0x100 && !(features & FEAT_NOAPPEND))	/* RWF_NOSIGNAL of newer kernels */
+		flag = 0;
 	say(" %s at %ld %#x", writes ? "write" : "read", at, (unsigned)flag);
 	switch (pick(3)) {
 	case 0:

@@ -143,7 +143,7 @@ static void add_action(posix_spawn_file_actions_t *actions)
 		say(" open %d ", to);
 		pick_path(&p);
 		if (p.arg == p.text)
-			posix_spawn_file_actions_addopen(actions, to, p.text, O_RDWR | O_CREAT | O_NONBLOCK, 0644);
+			posix_spawn_file_actions_addopen(actions, to, p.text, O_RDONLY | O_CREAT | O_NONBLOCK, 0644);
 		break;
 	case 3:
 		say(" chdir ");

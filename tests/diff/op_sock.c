@@ -229,6 +229,10 @@ static void op_watch(void)
 	pid_t pid;
 
 	close(fd);
+	if (high < 0) {		/* which of several errors is told is not its own affair */
+		say("no descriptor");
+		return;
+	}
 	say("%u steps", count);
 	while (n--) {
 		say(" ");

@@ -112,7 +112,7 @@ static void op_wait(void)
 	for (unsigned i = 0; i < times; i++) {
 		how = pick(8);
 		option = (unsigned)PICK_OF(options);
-		if (ends == 7 && !(option & WUNTRACED))
+		if (ends == 7)		/* a stop is told once */
 			option |= WNOHANG;
 		say(", %u %#x", how, option);
 		wait_once(child, how, (int)option);

@@ -46,6 +46,7 @@ PADDING = "/".join("123456789abcde")        # more directories above the tree th
 TIMEOUT = 120
 
 APART = "a cwd is not shared without memory, nor are descriptors of virtual files: docs/limits.md"
+FEWFDS = "what is wrong with the path comes before that there is no descriptor left: docs/limits.md"
 CHROOT = "no chroot where something is mounted: docs/limits.md"
 LEFT_OUT = {
     "view": {},
@@ -54,6 +55,7 @@ LEFT_OUT = {
     "bind": {
         "apart": APART,
         "root": CHROOT,
+        "fewfds": FEWFDS,
         "resolve": "the order of errors with openat2's rules behind a mount: docs/limits.md",
         "longname": "which of two errors is told: docs/limits.md",
         "order": "with magic links of /proc: docs/limits.md",
@@ -89,7 +91,8 @@ LEFT_OUT = {
         "apart": APART,
         "root": CHROOT,
         "user": "who mounts an image may do everything in it, and its files have no limit",
-        "fewfds": "what is wrong with the path comes before that there is no descriptor left",
+        "fewfds": FEWFDS,
+        "unlinked": "the name that a removed file had is not kept: docs/limits.md",
         "watch": "no inotify on what is mounted: docs/limits.md",
         "aio": "EINVAL on what is mounted: docs/syscalls.md",
         "hint": "what the kernel's FUSE knows of them: docs/syscalls.md",

@@ -460,6 +460,77 @@ TEST(user_spaces, "in a user name space, and in ones of processes, names and net
 		EXITED(in_child(in_user_space, (void *)flags[i]), 0);
 }
 
+#define NEIGHBOURS 40
+
+/* Reads and writes a file of its own until somebody makes "stop"; it must never find another's. */
+static void own_file(int number)
+{
+	char name[16], text[32];
+
+	snprintf(name, sizeof(name), "own%d", number);
+	snprintf(text, sizeof(text), "the file of %d", number);
+	put(name, text);
+	while (!guest_bad && !exists("stop"))
+		STR(get(name), text);
+	_exit(guest_bad != 0);
+}
+
+/* Process ids are given in a row: those whose remainder is small are the numbers that the space within will have. */
+static int neighbours(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < 2100 && n < NEIGHBOURS / 2; i++) {
+		pid_t pid = MUST(fork());
+
+		if (pid == 0 && getpid() % 1024 <= NEIGHBOURS)
+			own_file(1000 + getpid());
+		if (pid == 0)
+			_exit(0);
+		if (pid % 1024 <= NEIGHBOURS)
+			n++;
+		else
+			waitpid(pid, NULL, 0);
+	}
+	return n;
+}
+
+static void crowd_within(void *arg MAYBE)
+{
+	int status;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWPID) < 0)
+		return;
+	pid_t first = MUST(fork());
+	if (first == 0) {
+		guest_bad = 0;
+		EQ(getpid(), 1);
+		for (int i = 0; i < NEIGHBOURS; i++)
+			if (MUST(fork()) == 0)
+				own_file(i);
+		sleep_ms(700);
+		put("stop", "");
+		while (wait(&status) > 0)
+			EXITED(status, 0);
+		_exit(guest_bad != 0);
+	}
+	OK(waitpid(first, &status, 0));
+	EXITED(status, 0);
+}
+
+TEST(same_numbers, "processes of two spaces have the same numbers, at the same time, and files of their own")
+{
+	int status;
+
+	start();
+	if (neighbours() == 0)
+		SKIP("process ids are not given in a row");
+	EXITED(in_child(crowd_within, NULL), 0);
+	put("stop", "");
+	while (wait(&status) > 0)
+		EXITED(status, 0);
+}
+
 /* ---- calls that take a path for the kernel alone ---------------------------------------------------------- */
 
 TEST(for_administrators, "acct, swapon, swapoff, quotactl, uselib: never done with a path")

@@ -16,6 +16,23 @@ static const char *target(const char *path)
 	return buf;
 }
 
+TEST(link_slash, "link to a name with a slash behind it: what is there is there, links too, wherever they lead")
+{
+	put("f", "");
+	OK(mkdir("d", 0700));
+	OK(symlink("nowhere", "dangling"));
+	OK(symlink("f", "to-file"));
+	OK(symlink("d", "to-dir"));
+	FAILS(link("f", "dangling/"), EEXIST);
+	FAILS(link("f", "to-file/"), EEXIST);
+	FAILS(link("f", "to-dir//"), EEXIST);
+	FAILS(link("f", "f/"), EEXIST);
+	FAILS(link("f", "d/"), EEXIST);
+	FAILS(link("f", "d/dangling/"), ENOENT);
+	FAILS(link("f", "new/"), ENOENT);
+	FAILS(link("dangling/", "new"), ENOENT);
+}
+
 TEST(read_link, "symlink and readlink, and their errors")
 {
 	char buf[4];

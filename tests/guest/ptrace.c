@@ -6,10 +6,13 @@
  */
 #include "guest.h"
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/user.h>
+#include <linux/filter.h>
 #include <linux/ptrace.h>
+#include <linux/seccomp.h>
 
 #define SYSGOOD	(SIGTRAP | 0x80)
 #define EVENT(e) (SIGTRAP | (e) << 8)
@@ -329,6 +332,86 @@ TEST(fork_event, "PTRACE_O_TRACEFORK: the event names the child, whose first sto
 	} else {
 		EXITED(status, 4);
 	}
+}
+
+/* ---- the guest's own filters --------------------------------------------------------------------------- */
+
+#define ASK(nr, data) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | (data))
+
+static void filtered(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0 /* nr */),
+		ASK(SYS_getppid, 42),
+		ASK(SYS_umask, 7),
+		ASK(SYS_getsid, 9),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EXDEV),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = sizeof(code) / sizeof(*code), .filter = code };
+	long r[4];
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+		_exit(90);
+	r[0] = syscall(SYS_getppid);
+	r[1] = syscall(SYS_umask, 022);
+	r[2] = syscall(SYS_getppid);
+	r[3] = syscall(SYS_getsid, 0) == -1 ? errno : 0;
+	if (r[0] == -1 && r[1] == -1 && r[2] == -1)
+		_exit(errno == ENOSYS ? 8 : 91);
+	_exit(r[0] == getppid() && r[1] == 99 && r[2] == getpid() && r[3] == EXDEV ? 9 : 92);
+}
+
+TEST(filter_event, "SECCOMP_RET_TRACE: the tracer sees the call, skips it, or makes another one of it")
+{
+	pid_t pid = traced(filtered, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP);
+	struct { uint8_t op, pad[3]; uint32_t arch; uint64_t ip, sp, nr; uint64_t args[6]; uint32_t data; } info;
+	unsigned long message = 0;
+	siginfo_t si;
+	int end = 0;
+
+	EQ(next(pid, PTRACE_CONT, 0, &end), EVENT(PTRACE_EVENT_SECCOMP));
+	OK(ptrace(PTRACE_GETEVENTMSG, pid, 0, &message));
+	EQ(message, 42);
+	OK(ptrace(PTRACE_GETSIGINFO, pid, 0, &si));
+	EQ(si.si_code, EVENT(PTRACE_EVENT_SECCOMP));
+	EQ(ptrace(0x420e /* GET_SYSCALL_INFO */, pid, sizeof(info), &info), 84);
+	EQ(info.op, 3);
+	EQ(info.data, 42);
+	struct user_regs_struct u = registers(pid);
+	EQ(u.orig_rax, SYS_getppid);
+	EQ(u.rax, -ENOSYS);
+	EQ(next(pid, PTRACE_SYSCALL, 0, &end), SYSGOOD);
+	EQ(registers(pid).rax, getpid());
+
+	EQ(next(pid, PTRACE_SYSCALL, 0, &end), SYSGOOD);	/* first the begin, then the filter */
+	EQ(next(pid, PTRACE_SYSCALL, 0, &end), EVENT(PTRACE_EVENT_SECCOMP));
+	u = registers(pid);
+	EQ(u.orig_rax, SYS_umask);
+	EQ(u.rdi, 022);
+	u.orig_rax = -1ul;
+	u.rax = 99;
+	OK(ptrace(PTRACE_SETREGS, pid, 0, &u));
+
+	EQ(next(pid, PTRACE_CONT, 0, &end), EVENT(PTRACE_EVENT_SECCOMP));
+	u = registers(pid);
+	u.orig_rax = SYS_getpid;
+	OK(ptrace(PTRACE_SETREGS, pid, 0, &u));
+	EQ(next(pid, PTRACE_CONT, 0, &end), EVENT(PTRACE_EVENT_SECCOMP));
+	u = registers(pid);
+	u.orig_rax = SYS_getpgid;				/* which the filter forbids */
+	OK(ptrace(PTRACE_SETREGS, pid, 0, &u));
+	EQ(next(pid, PTRACE_CONT, 0, &end), EVENT(PTRACE_EVENT_SECCOMP));	/* getppid() at the end */
+	run_out(pid, 9);
+}
+
+TEST(filter_no_event, "a tracer that has not asked for it: ENOSYS")
+{
+	run_out(traced(filtered, 0), 8);
 }
 
 /* ---- attaching ----------------------------------------------------------------------------------------- */

@@ -155,10 +155,19 @@ static void unix_pair(struct sockaddr_un *a, socklen_t len)
 	OK(bind(l, (struct sockaddr *)a, len));
 	OK(listen(l, 4));
 	OK(getsockname(l, (struct sockaddr *)&name, &nlen));
-	if (!a->sun_path[0] || !(on_fuse() || on_cow()))	/* it has another name there */
+	if (!a->sun_path[0] || !on_cow())	/* it tells the whole path there */
+		EQ(nlen, len);
+	if (!a->sun_path[0] || !on_cow())
 		EQ(memcmp(&name, a, len), 0);
 	pthread_create(&t, NULL, echo_once, &l);
 	OK(connect(c, (struct sockaddr *)a, len));
+	memset(&name, 0, sizeof(name));
+	nlen = sizeof(name);
+	OK(getpeername(c, (struct sockaddr *)&name, &nlen));
+	if (!a->sun_path[0] || !on_cow()) {
+		EQ(nlen, len);
+		EQ(memcmp(&name, a, len), 0);
+	}
 	EQ(send(c, "unix", 4, 0), 4);
 	EQ(recv(c, buf, sizeof(buf), 0), 4);
 	STR(buf, "unix");
@@ -196,6 +205,40 @@ TEST(unix_name, "a UNIX socket with a name in a directory")
 	strcpy(a.sun_path, "three");
 	FAILS(bind(s, (struct sockaddr *)&a, sizeof(a)), EINVAL);
 	TRUE(!exists("three"));
+}
+
+TEST(unix_name_room, "the name of a socket: how much of it fits, errors")
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "./sub/../sub/a.socket" }, name;
+	const socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(a.sun_path) + 1);
+	int s = MUST(socket(AF_UNIX, SOCK_DGRAM, 0)), c = MUST(socket(AF_UNIX, SOCK_DGRAM, 0));
+	socklen_t n = 9;
+
+	OK(mkdir("sub", 0700));
+	OK(bind(s, (struct sockaddr *)&a, sizeof(a)));
+	memset(&name, 'x', sizeof(name));
+	OK(getsockname(s, (struct sockaddr *)&name, &n));
+	EQ(n, len);
+	EQ(memcmp(&name, &a, 9), 0);
+	EQ(((char *)&name)[9], 'x');
+	n = 0;
+	OK(getsockname(s, NULL, &n));
+	EQ(n, len);
+	n = (socklen_t)-1;
+	FAILS(getsockname(s, (struct sockaddr *)&name, &n), EINVAL);
+	FAILS(getsockname(s, (struct sockaddr *)&name, NULL), EFAULT);
+	n = sizeof(name);
+	FAILS(getsockname(s, (void *)16, &n), EFAULT);
+	FAILS(getsockname(700, (struct sockaddr *)&name, &n), EBADF);
+	FAILS(getsockname(MUST(open("file", O_CREAT | O_RDWR, 0600)), (struct sockaddr *)&name, &n), ENOTSOCK);
+	FAILS(getpeername(c, (struct sockaddr *)&name, &n), ENOTCONN);
+	OK(getsockname(c, (struct sockaddr *)&name, &n));
+	EQ(n, sizeof(sa_family_t));
+	OK(connect(c, (struct sockaddr *)&a, sizeof(a)));
+	n = sizeof(name);
+	OK(getpeername(c, (struct sockaddr *)&name, &n));
+	EQ(n, len);
+	STR(name.sun_path, a.sun_path);
 }
 
 TEST(unix_moved, "a bound name is renamed, linked to by a symbolic link, and replaced")

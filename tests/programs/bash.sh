@@ -14,8 +14,7 @@ echo "status $?"
 trap 'echo trapped USR1' USR1
 kill -USR1 $$
 trap 'echo leaving' EXIT
-for i in 1 2 3; do (sleep 0.0$i; echo "job $i") & done
-wait
+(for i in 1 2 3; do (sleep 0.0$i; echo "job $i") & done; wait) | sort
 sleep 20 & pid=$!
 until [ "$(cat /proc/$pid/comm)" = sleep ]; do :; done
 kill $pid; wait $pid; echo "killed: $?"

@@ -113,6 +113,7 @@ attached() {	# attached WHAT COMMAND: natively and in a view, what the command a
 	same_trace plain ./sample reads
 	same_trace plain -e trace=openat,lseek ./sample reads
 	same_trace plain -e trace=none ./sample signal
+	same_trace plain -f --seccomp-bpf -e trace=execve,lseek,getpid ./sample reads
 	same_trace plain /bin/cat /etc/passwd
 }
 

@@ -151,6 +151,10 @@ static void test_slots(struct fw_server *v)
 	is_int(slot_at(v, tid + 2)->owner, tid, "one of a dead thread is taken over");
 	channel_after_fork(&task);
 	is_int(slot_at(v, tid + 2)->owner, tid, "a child does not give back its parent's");
+	slot_at(v, tid)->state = UM_SLOT_POSTED;
+	is_int(call(&task, 1, UM_OP_STAT, "d", &s), 0, "again among slots of others");
+	is_int(slot_at(v, tid)->owner, tid, "one whose owner was killed before its request could be seen is taken over");
+	channel_after_fork(&task);
 	for (uint32_t k = 0; k < UM_SLOTS; k++)
 		slot_at(v, k)->owner = 1;
 	is_int(call(&task, 1, UM_OP_STAT, "d", &s), -EAGAIN, "no slot left");

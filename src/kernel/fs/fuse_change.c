@@ -1,129 +1,127 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One change at a time in each directory.
+ * One change at a time in each directory: the places of an operation that changes names, and their locks.
  *
- * The kernel's VFS locks a directory while names in it are made, moved or removed, and servers rely on it: fuse2fs
- * goes read-only when mkdir and rmdir of one name meet.  So an operation that changes names finds its place
- * here; if the directory was changed while it waited for the lock, it looks again.  And there is only one move between
- * directories at a time (the kernel's s_vfs_rename_mutex): two together could put each of two directories below the other.
+ * As in the kernel the path is walked up to its last name, then the directory is locked, and only then is the name
+ * looked up: what was found stays true until the operation is over.  fuse_mutex.c tells the order of locks.
  */
+#include <linux/stat.h>
 #include "fuse_conn.h"
 
-/* Finds the place of the operation (one or two), pinned. */
-typedef int (*finder)(struct fuse_job *j, struct fuse_place *p, unsigned flags);
-
-static int find_one(struct fuse_job *j, struct fuse_place *p, unsigned flags)
+static void place_lock(struct fuse_job *j, struct fuse_place *p)
 {
-	return fuse_walk(j, p, flags);
+	fuse_mutex_lock(j, &p->dir->lock);
+	p->locked = true;
 }
 
-static int find_two(struct fuse_job *j, struct fuse_place *p, unsigned flags)
+void fuse_change_unlock(struct fuse_place *p)
 {
-	int r = fuse_walk(j, &p[0], flags);
+	if (p->locked)
+		fuse_mutex_unlock(&p->dir->lock);
+	p->locked = false;
+}
 
-	if (r)
+void fuse_change_end(struct fuse_job *j, struct fuse_place *p)
+{
+	fuse_change_unlock(p);
+	fuse_place_put(j, p);
+}
+
+int fuse_change_begin(struct fuse_job *j, struct fuse_place *p, unsigned flags)
+{
+	int r = fuse_walk(j, p, flags | WALK_PARENT);
+
+	if (r || !p->dir)
 		return r;
-	r = fuse_walk(j, &p[1], flags | WALK_NAME | WALK_SECOND);
+	place_lock(j, p);
+	r = fuse_walk_last(j, p, flags);
 	if (r)
-		fuse_place_put(j, &p[0]);
+		fuse_change_end(j, p);
 	return r;
 }
 
-/* The directories of a change, in the order in which they are locked; the second may be NULL. */
-struct dirs { struct fuse_node *d[2]; };
+/* ---- two places ---------------------------------------------------------------------------------------------- */
 
-static struct dirs dirs_of(const struct fuse_place *p, int n)
+/*
+ * There is one move between directories at a time (the kernel's s_vfs_rename_mutex): so what lies below what stays true,
+ * and no two can put each of two directories below the other.
+ */
+static void lock_two(struct fuse_job *j, struct fuse_place *p)
 {
-	struct dirs s = { { p[0].dir, n > 1 ? p[1].dir : NULL } };
+	bool second_first;
 
-	if (s.d[0] == s.d[1])
-		s.d[1] = NULL;
-	if (s.d[1] && s.d[1] < s.d[0])
-		s = (struct dirs) { { s.d[1], s.d[0] } };
+	if (p[0].dir == p[1].dir) {
+		place_lock(j, &p[0]);
+		return;
+	}
+	fuse_mutex_lock(j, &j->c->moving);
+	second_first = fuse_node_below(p[0].dir, p[1].dir);
+	place_lock(j, &p[second_first]);
+	place_lock(j, &p[!second_first]);
+}
+
+void fuse_change_end_two(struct fuse_job *j, struct fuse_place *p)
+{
+	bool both = p[0].locked && p[1].locked;
+
+	fuse_change_end(j, &p[0]);
+	fuse_change_end(j, &p[1]);
+	if (both)
+		fuse_mutex_unlock(&j->c->moving);
+}
+
+int fuse_change_begin_two(struct fuse_job *j, struct fuse_place *p, unsigned flags)
+{
+	unsigned second = flags | WALK_NAME | WALK_SECOND;
+	int r = fuse_walk(j, &p[0], flags | WALK_PARENT);
+
+	if (r)
+		return r;
+	r = fuse_walk(j, &p[1], second | WALK_PARENT);
+	if (r) {
+		fuse_place_put(j, &p[0]);
+		return r;
+	}
+	if (!p[0].dir || !p[1].dir)
+		return 0;
+	lock_two(j, p);
+	r = fuse_walk_last(j, &p[0], flags);
+	if (!r)
+		r = fuse_walk_last(j, &p[1], second);
+	if (r)
+		fuse_change_end_two(j, p);
+	return r;
+}
+
+/* ---- what is removed, moved or linked ---------------------------------------------------------------------------- */
+
+struct fuse_subjects fuse_change_lock(struct fuse_job *j, struct fuse_node *a, struct fuse_node *b)
+{
+	struct fuse_subjects s = { { a, b == a ? NULL : b } };
+
+	for (int i = 0; i < 2; i++)
+		if (s.node[i])
+			fuse_mutex_lock(j, &s.node[i]->lock);
 	return s;
 }
 
-static void dirs_lock(struct fuse_job *j, struct dirs s)
+void fuse_subjects_unlock(const struct fuse_subjects *s)
 {
-	if (s.d[1])
-		fuse_mutex_lock(j, &j->c->moving);
-	for (int i = 0; i < 2 && s.d[i]; i++) {
-		fuse_node_pin(s.d[i]);
-		fuse_mutex_lock(j, &s.d[i]->lock);
-	}
+	for (int i = 0; i < 2; i++)
+		if (s->node[i])
+			fuse_mutex_unlock(&s->node[i]->lock);
 }
 
-static void dirs_unpin(struct fuse_job *j, struct dirs s)
+/* Those of a rename: directories first, and one that stays where it is not at all. */
+struct fuse_subjects fuse_change_lock_moved(struct fuse_job *j, const struct fuse_place *from, const struct fuse_place *to,
+					    bool exchange)
 {
-	for (int i = 0; i < 2 && s.d[i]; i++)
-		fuse_node_unpin(j->c, s.d[i]);
+	struct fuse_node *a = from->node, *b = to->node;
+	bool a_dir = fuse_node_is(a, S_IFDIR), b_dir = b && fuse_node_is(b, S_IFDIR), stays = from->dir == to->dir;
+
+	if (a_dir)
+		return fuse_change_lock(j, stays ? NULL : a, b_dir && stays && exchange ? NULL : b);
+	if (b_dir)
+		return fuse_change_lock(j, stays && exchange ? NULL : b, a);
+	return b && b < a ? fuse_change_lock(j, b, a) : fuse_change_lock(j, a, b);
 }
-
-static void dirs_unlock(struct fuse_job *j, struct dirs s)
-{
-	for (int i = 0; i < 2 && s.d[i]; i++)
-		fuse_mutex_unlock(j, &s.d[i]->lock);
-	if (s.d[1])
-		fuse_mutex_unlock(j, &j->c->moving);
-}
-
-static bool dirs_changed(struct dirs s, uint64_t since)
-{
-	return s.d[0]->changed > since || (s.d[1] && s.d[1]->changed > since);
-}
-
-static bool dirs_same(struct dirs s, struct dirs o)
-{
-	return s.d[0] == o.d[0] && s.d[1] == o.d[1];
-}
-
-static void places_put(struct fuse_job *j, struct fuse_place *p, int n)
-{
-	while (n--)
-		fuse_place_put(j, &p[n]);
-}
-
-static int begin(struct fuse_job *j, struct fuse_place *p, int n, unsigned flags)
-{
-	finder find = n > 1 ? find_two : find_one;
-
-	for (;;) {
-		uint64_t since = j->c->version;
-		int r = find(j, p, flags);
-		if (r || !p[0].dir || !p[n - 1].dir)
-			return r;
-		struct dirs s = dirs_of(p, n);
-		dirs_lock(j, s);
-		bool good = !dirs_changed(s, since);
-		if (!good) {
-			places_put(j, p, n);
-			r = find(j, p, flags);
-			good = !r && dirs_same(s, dirs_of(p, n));
-		}
-		if (!good)
-			dirs_unlock(j, s);
-		dirs_unpin(j, s);
-		if (good || r)
-			return r;
-		places_put(j, p, n);
-	}
-}
-
-static void end(struct fuse_job *j, struct fuse_place *p, int n)
-{
-	if (p[0].dir && p[n - 1].dir)
-		dirs_unlock(j, dirs_of(p, n));
-	places_put(j, p, n);
-}
-
-int fuse_change_begin(struct fuse_job *j, struct fuse_place *p, unsigned flags) { return begin(j, p, 1, flags); }
-void fuse_change_end(struct fuse_job *j, struct fuse_place *p) { end(j, p, 1); }
-
-void fuse_change_unlock(struct fuse_job *j, struct fuse_place *p)
-{
-	if (p->dir)
-		dirs_unlock(j, dirs_of(p, 1));
-}
-
-int fuse_change_begin_two(struct fuse_job *j, struct fuse_place *p, unsigned flags) { return begin(j, p, 2, flags); }
-void fuse_change_end_two(struct fuse_job *j, struct fuse_place *p) { end(j, p, 2); }

@@ -5,6 +5,8 @@
  *	fuse_conn.c	connections, opening the device
  *	fuse_dev.c	the device: read, write, waiting, the end of a connection
  *	fuse_splice.c	read and write through a pipe
+ *	fuse_mutex.c	locks between jobs: what an operation holds while the server works
+ *	fuse_change.c	the places of an operation that changes names
  *	fuse_job.c	jobs: a guest's request taken from its slot, run as a coroutine, answered
  *	fuse_co.c	the coroutines themselves: stacks and switching
  *	fuse_proto.c	FUSE messages: building requests, checking replies, attributes
@@ -22,7 +24,7 @@
  *
  * Everything here is protected by one lock, which is held whenever a coroutine runs.  A
  * coroutine gives the processor away in two places only: fuse_call() (waits for the server's reply) and
- * fuse_mutex_lock().  So what is looked up in the tables stays true up to the next of these; what must
+ * fuse_mutex_lock() (and its shared kin).  So what is looked up in the tables stays true up to the next of these; what must
  * live longer is pinned (nodes) or held (handles).
  *
  * The only thing done without the lock is copying between the server's buffers and a message that is in no
@@ -69,8 +71,9 @@ void co_yield(struct co *co);
 /* ---- what is kept -------------------------------------------------------------------------------------- */
 
 struct fuse_job;
-struct fuse_mutex {		/* between jobs; fair */
+struct fuse_mutex {		/* between jobs; fair; one owner or many who share it */
 	struct fuse_job *owner, *first, *last;
+	uint32_t shared;
 };
 
 struct fuse_node {
@@ -85,7 +88,7 @@ struct fuse_node {
 	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
 	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */
 	uint64_t changed;		/* conn.version of the last change made through us */
-	struct fuse_mutex lock;		/* writers of a file; changes of names in a directory */
+	struct fuse_mutex lock;		/* the kernel's i_rwsem: fuse_mutex.c */
 	struct fuse_mutex release;	/* held while the server is told of a last close */
 	struct fuse_lock *locks;	/* held by guests: fuse_lock.c */
 	bool atime_stale;		/* it was read since attr came */
@@ -158,6 +161,7 @@ struct fuse_job {
 	struct fuse_conn *c;
 	struct fuse_job *next, *prev;	/* conn.jobs */
 	struct fuse_job *wait;		/* mutex queue, or conn.ready */
+	bool waits, shares;		/* in the queue of a mutex; to share it */
 	int slot;
 	struct um_slot *shm;		/* its slot, NULL when answered or our own work */
 	struct um_request req;		/* our copy */
@@ -246,9 +250,14 @@ void fuse_job_answer(struct fuse_job *j);	/* tells the guest now, the job goes o
 void fuse_job_ready(struct fuse_job *j);	/* it runs at the next fuse_run_ready() */
 void fuse_run_ready(struct fuse_conn *c);
 void fuse_job_continue(struct fuse_job *j);
-void fuse_mutex_lock(struct fuse_job *j, struct fuse_mutex *m);
-void fuse_mutex_unlock(struct fuse_job *j, struct fuse_mutex *m);
 static inline struct fuse_job *fuse_job_of(struct co *co) { return (struct fuse_job *)co; }
+
+/* ---- fuse_mutex.c ---------------------------------------------------------------------------------------- */
+
+void fuse_mutex_lock(struct fuse_job *j, struct fuse_mutex *m);
+void fuse_mutex_unlock(struct fuse_mutex *m);
+void fuse_mutex_share(struct fuse_job *j, struct fuse_mutex *m);
+void fuse_mutex_unshare(struct fuse_mutex *m);
 
 /* ---- fuse_proto.c ---------------------------------------------------------------------------------------- */
 
@@ -426,6 +435,8 @@ struct fuse_place {
 	struct fuse_node *dir;		/* pinned: where the last name is; NULL: the path is its start */
 	struct fuse_node *node;		/* pinned: what is there; NULL: nothing */
 	bool fresh;			/* node's attributes came with this very request */
+	bool locked;			/* dir is, for a change */
+	uint32_t at;			/* how much of the path is behind us, name included */
 	uint32_t len;			/* of name */
 	char name[FUSE_NAME_LIMIT + 1];
 };
@@ -434,11 +445,13 @@ struct fuse_place {
 #define WALK_NAME	1u		/* the last name need not exist */
 #define WALK_NOFOLLOW	2u		/* a link at the end is what is wanted, whatever the request says */
 #define WALK_SECOND	4u		/* base2, handle2 and path2 of the request; links on the way: -ELOOP */
+#define WALK_PARENT	8u		/* stops in front of the last name (unless that is "."): node is NULL */
 
 #define FUSE_STOPPED	1		/* met a link: the reply says so, answer 0 */
 
 /* 0, FUSE_STOPPED or -errno.  After 0 fuse_place_put(). */
 int fuse_walk(struct fuse_job *j, struct fuse_place *p, unsigned flags);
+int fuse_walk_last(struct fuse_job *j, struct fuse_place *p, unsigned flags);	/* goes on; p->dir is locked */
 void fuse_place_put(struct fuse_job *j, struct fuse_place *p);
 
 /* fuse_readdir.c: the record at p, checked; its size, 0 if there is no whole one, or -EIO. */
@@ -447,14 +460,20 @@ long fuse_dirent(const uint8_t *p, uint32_t left, bool plus, const struct fuse_d
 /* fuse_change.c: fuse_walk() for who changes names there: nobody else does until fuse_change_end(), which is
  * fuse_place_put(), too.  Two: p[0] and p[1], by the request's first and second path, the latter with WALK_NAME. */
 int fuse_change_begin(struct fuse_job *j, struct fuse_place *p, unsigned flags);
-void fuse_change_unlock(struct fuse_job *j, struct fuse_place *p);	/* nothing will be changed: the place stays */
+void fuse_change_unlock(struct fuse_place *p);	/* nothing will be changed: the place stays */
 void fuse_change_end(struct fuse_job *j, struct fuse_place *p);
 int fuse_change_begin_two(struct fuse_job *j, struct fuse_place *p, unsigned flags);
 void fuse_change_end_two(struct fuse_job *j, struct fuse_place *p);
 
-/* The child `name` of dir, pinned; NULL if there is none.  *fresh (may be NULL): it was asked for just now. */
-int fuse_lookup(struct fuse_job *j, struct fuse_node *dir, const char *name, size_t len,
-		struct fuse_node **child, bool *fresh);
+/* What the change is about, locked, too: a, then b (either may be NULL); the places keep them alive. */
+struct fuse_subjects { struct fuse_node *node[2]; };
+struct fuse_subjects fuse_change_lock(struct fuse_job *j, struct fuse_node *a, struct fuse_node *b);
+struct fuse_subjects fuse_change_lock_moved(struct fuse_job *j, const struct fuse_place *from,
+					    const struct fuse_place *to, bool exchange);
+void fuse_subjects_unlock(const struct fuse_subjects *s);
+
+/* The child p->name of p->dir, which is locked, if only shared: p->node, pinned; untouched if there is none. */
+int fuse_lookup(struct fuse_job *j, struct fuse_place *p);
 
 /* Makes sure that the attributes are valid (force: asks anyway).  h may be NULL.  0 or -errno. */
 int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h, bool force);

@@ -202,7 +202,7 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 	}
 	while (n->nopen && is_releasing(j->c, n)) {
 		fuse_mutex_lock(j, &n->release);
-		fuse_mutex_unlock(j, &n->release);
+		fuse_mutex_unlock(&n->release);
 	}
 }
 
@@ -241,7 +241,7 @@ void fuse_release(struct fuse_job *j, struct fuse_handle *h)
 		fuse_call_plain(j, h->is_dir ? FUSE_RELEASEDIR : FUSE_RELEASE, h->node->nodeid,
 				&in, sizeof in);
 		h->releasing = false;
-		fuse_mutex_unlock(j, &h->node->release);
+		fuse_mutex_unlock(&h->node->release);
 	}
 	fuse_handle_free(j->c, h);
 }

@@ -197,32 +197,3 @@ void fuse_refuse_slots(struct fuse_conn *c, int error)
 	while ((slot = slot_take(c)) >= 0)
 		slot_refuse(fuse_slot(c, (unsigned)slot), error);
 }
-
-/* ---- mutual exclusion between jobs ------------------------------------------------------------------- */
-
-void fuse_mutex_lock(struct fuse_job *j, struct fuse_mutex *m)
-{
-	if (!m->owner) {
-		m->owner = j;
-		return;
-	}
-	j->wait = NULL;
-	if (m->first)
-		m->last->wait = j;
-	else
-		m->first = j;
-	m->last = j;
-	while (m->owner != j)
-		co_yield(&j->co);
-}
-
-void fuse_mutex_unlock(struct fuse_job *j, struct fuse_mutex *m)
-{
-	struct fuse_job *next = m->first;
-
-	m->owner = next;
-	if (!next)
-		return;
-	m->first = next->wait;
-	ready_add(j->c, next);
-}

@@ -119,7 +119,7 @@ static int setattr(struct fuse_job *j, struct fuse_target *t)
 		r = fuse_kill_suid(j, t->node);
 	if (!r)
 		r = in.valid ? setattr_send(j, t->node, &in) : fuse_getattr(j, t->node, t->h, false);
-	fuse_mutex_unlock(j, &t->node->lock);
+	fuse_mutex_unlock(&t->node->lock);
 	if (!r)
 		fuse_shadow_set(j->c, t->h, t->node, t->h ? NULL : &t->place, in.valid);
 	return r;
@@ -147,7 +147,7 @@ int fuse_truncate(struct fuse_job *j, struct fuse_node *n, uint64_t size)
 	r = fuse_kill_suid(j, n);
 	if (!r)
 		r = setattr_send(j, n, &in);
-	fuse_mutex_unlock(j, &n->lock);
+	fuse_mutex_unlock(&n->lock);
 	return r;
 }
 
@@ -312,8 +312,10 @@ static int setxattr(struct fuse_job *j, const struct xattr *x)
 	fuse_req_arg(&r, &in, FUSE_COMPAT_SETXATTR_IN_SIZE);
 	fuse_req_arg(&r, x->name, x->len + 1);
 	fuse_req_arg(&r, j->shm->data + at, j->req.size);
+	fuse_mutex_lock(j, &x->t.node->lock);
 	err = fuse_call(j, &r);
 	fuse_node_changed(j->c, x->t.node);
+	fuse_mutex_unlock(&x->t.node->lock);
 	return err;
 }
 
@@ -339,9 +341,11 @@ int fuse_op_removexattr(struct fuse_job *j)
 	if (err)
 		return err;
 	err = -ENOSYS;
+	fuse_mutex_lock(j, &x.t.node->lock);
 	if (!can->no_removexattr)
 		err = fuse_call_plain(j, FUSE_REMOVEXATTR, x.t.node->nodeid, x.name, x.len + 1);
 	fuse_node_changed(j->c, x.t.node);
+	fuse_mutex_unlock(&x.t.node->lock);
 	if (!err)
 		xattr_changed(j, &x);
 	return xattr_end(j, &x.t, err, &can->no_removexattr);

@@ -137,17 +137,20 @@ int fuse_op_symlink(struct fuse_job *j)
 static int link_to(struct fuse_job *j, struct fuse_node *n, struct fuse_place *to)
 {
 	struct fuse_link_in in = { .oldnodeid = n->nodeid };
+	struct fuse_subjects locked;
 	struct fuse_req r;
 	int err;
 
 	if (fuse_node_is(n, S_IFDIR))
 		return -EPERM;
+	locked = fuse_change_lock(j, n, NULL);
 	fuse_req_init(&r, j, FUSE_LINK, to->dir->nodeid);
 	fuse_req_arg(&r, &in, sizeof in);
 	fuse_req_arg(&r, to->name, to->len + 1);
 	err = make(j, to, &r, n->attr.mode & S_IFMT, n);
 	if (to->node != n)
 		n->attr_until = 0;	/* its link count may have changed */
+	fuse_subjects_unlock(&locked);
 	return err;
 }
 
@@ -186,6 +189,7 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 {
 	bool is_dir = fuse_node_is(p->node, S_IFDIR);
 	int err = fuse_may_delete(j, p->dir, p->node);
+	struct fuse_subjects locked;
 
 	if (err)
 		return err;
@@ -193,6 +197,7 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 		return -ENOTDIR;
 	if (opcode == FUSE_UNLINK && is_dir)
 		return -EISDIR;
+	locked = fuse_change_lock(j, p->node, NULL);
 	fuse_handles_reap(j, p->node);
 	err = fuse_call_plain(j, opcode, p->dir->nodeid, p->name, p->len + 1);
 	if (!err) {
@@ -201,6 +206,7 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 	} else if (err == -EINTR || err == -ENOENT) {	/* it may be gone: ask again */
 		fuse_name_drop_at(j->c, p->dir, p->name, p->len);
 	}
+	fuse_subjects_unlock(&locked);
 	return err;
 }
 
@@ -308,8 +314,29 @@ static int rename_may(struct fuse_job *j, struct fuse_place *from, struct fuse_p
 	return err ? err : fuse_may(j, to->dir, MAY_WRITE | MAY_EXEC);
 }
 
+/* The server is asked; what is moved and what is replaced are locked. */
+static int rename_locked(struct fuse_job *j, struct fuse_place *from, struct fuse_place *to, uint32_t flags)
+{
+	int err;
+
+	if (to->node)
+		fuse_handles_reap(j, to->node);
+	err = rename_send(j, from, to, flags);
+	if (!err) {
+		rename_names(j, from, to, flags & RENAME_EXCHANGE);
+		fuse_shadow_moved(j->c, from, to, flags & RENAME_EXCHANGE);
+		if (to->node)
+			fuse_standin_unlinked(j->c, to->node);
+	} else if (err == -EINTR || err == -ENOENT) {
+		fuse_name_drop_at(j->c, from->dir, from->name, from->len);
+		fuse_name_drop_at(j->c, to->dir, to->name, to->len);
+	}
+	return err;
+}
+
 static int rename(struct fuse_job *j, struct fuse_place *from, struct fuse_place *to, uint32_t flags)
 {
+	struct fuse_subjects locked;
 	int err;
 
 	if (!from->dir || !to->dir)
@@ -324,19 +351,11 @@ static int rename(struct fuse_job *j, struct fuse_place *from, struct fuse_place
 	if (from->node == to->node && !(flags & RENAME_EXCHANGE))
 		return 0;		/* two names of one file: nothing to do */
 	err = rename_may(j, from, to);
-	if (!err && to->node)
-		fuse_handles_reap(j, to->node);
-	if (!err)
-		err = rename_send(j, from, to, flags);
-	if (!err) {
-		rename_names(j, from, to, flags & RENAME_EXCHANGE);
-		fuse_shadow_moved(j->c, from, to, flags & RENAME_EXCHANGE);
-		if (to->node)
-			fuse_standin_unlinked(j->c, to->node);
-	} else if (err == -EINTR || err == -ENOENT) {
-		fuse_name_drop_at(j->c, from->dir, from->name, from->len);
-		fuse_name_drop_at(j->c, to->dir, to->name, to->len);
-	}
+	if (err)
+		return err;
+	locked = fuse_change_lock_moved(j, from, to, flags & RENAME_EXCHANGE);
+	err = rename_locked(j, from, to, flags);
+	fuse_subjects_unlock(&locked);
 	return err;
 }
 

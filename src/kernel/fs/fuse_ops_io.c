@@ -106,7 +106,7 @@ int fuse_op_read(struct fuse_job *j)
 		err = read_at(j, h, h->offset);
 		h->offset += j->rep.size;
 		j->rep.offset = h->offset;
-		fuse_mutex_unlock(j, &h->lock);
+		fuse_mutex_unlock(&h->lock);
 	}
 	fuse_handle_put(j, h);
 	return err;
@@ -192,7 +192,7 @@ static int write_locked(struct fuse_job *j, struct fuse_handle *h)
 		err = fuse_kill_suid(j, h->node);
 	if (!err)
 		err = write_at(j, h, offset);
-	fuse_mutex_unlock(j, &h->node->lock);
+	fuse_mutex_unlock(&h->node->lock);
 	j->rep.offset = offset + j->rep.size;
 	return err;
 }
@@ -214,7 +214,7 @@ int fuse_op_write(struct fuse_job *j)
 	if (moves) {
 		if (!err)
 			h->offset = j->rep.offset;
-		fuse_mutex_unlock(j, &h->lock);
+		fuse_mutex_unlock(&h->lock);
 	}
 	fuse_handle_put(j, h);
 	return err;
@@ -265,12 +265,16 @@ static int seek(struct fuse_job *j, struct fuse_handle *h)
 		offset += h->offset;
 		break;
 	case SEEK_END:
+		fuse_mutex_lock(j, &h->node->lock);
 		err = fuse_getattr(j, h->node, h, false);
 		offset += h->node->attr.size;
+		fuse_mutex_unlock(&h->node->lock);
 		break;
 	case SEEK_DATA:
 	case SEEK_HOLE:
+		fuse_mutex_lock(j, &h->node->lock);
 		err = h->is_dir ? -EINVAL : seek_sparse(j, h, &offset);
+		fuse_mutex_unlock(&h->node->lock);
 		break;
 	default:
 		return -EINVAL;
@@ -296,7 +300,7 @@ int fuse_op_seek(struct fuse_job *j)
 	} else {
 		fuse_mutex_lock(j, &h->lock);
 		err = seek(j, h);
-		fuse_mutex_unlock(j, &h->lock);
+		fuse_mutex_unlock(&h->lock);
 	}
 	fuse_handle_put(j, h);
 	return err;
@@ -315,8 +319,10 @@ int fuse_op_fsync(struct fuse_job *j)
 		return err;
 	unknown = h->is_dir ? &j->c->can.no_fsyncdir : &j->c->can.no_fsync;
 	in.fh = h->fh;
+	fuse_mutex_lock(j, &h->node->lock);
 	if (!*unknown)
 		err = fuse_call_plain(j, h->is_dir ? FUSE_FSYNCDIR : FUSE_FSYNC, h->node->nodeid, &in, sizeof in);
+	fuse_mutex_unlock(&h->node->lock);
 	if (err == -ENOSYS) {
 		*unknown = true;
 		err = 0;
@@ -347,7 +353,7 @@ static int fallocate(struct fuse_job *j, struct fuse_handle *h)
 		size_reaches(j, h->node, in.offset + in.length);
 	else
 		fuse_node_changed(j->c, h->node);
-	fuse_mutex_unlock(j, &h->node->lock);
+	fuse_mutex_unlock(&h->node->lock);
 	if (!err)
 		fuse_shadow_did(j->c, h, h->node, NULL, IN_MODIFY);
 	if (err != -ENOSYS)

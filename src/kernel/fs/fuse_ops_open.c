@@ -239,8 +239,6 @@ static int create_may(struct fuse_job *j, struct fuse_place *p, uint32_t flags)
 		return -EISDIR;
 	if (flags & O_DIRECTORY)
 		return -EINVAL;
-	if (p->dir->removed)
-		return -ENOENT;
 	return err ? err : fuse_may(j, p->dir, MAY_WRITE | MAY_EXEC);
 }
 
@@ -312,10 +310,8 @@ int fuse_op_open(struct fuse_job *j)
 	err = creates ? fuse_change_begin(j, &p, WALK_NAME) : fuse_walk(j, &p, 0);
 	if (err)
 		return err;
-	if (creates && p.node) {	/* it exists: nothing is going to be changed */
-		fuse_change_unlock(j, &p);
-		creates = false;
-	}
+	if (p.node)			/* it exists: nothing is going to be changed */
+		fuse_change_unlock(&p);
 	if (!p.node)
 		err = open_new(j, &p, flags);
 	else if ((flags & TMPFILE_BIT) && !(flags & O_PATH))
@@ -324,10 +320,7 @@ int fuse_op_open(struct fuse_job *j)
 		err = open_existing(j, &p, flags);
 	if (!err && !(flags & O_PATH))
 		fuse_shadow_opened(j->c, j->rep.handle, &p, flags & O_TRUNC && !j->rep.created);
-	if (creates)
-		fuse_change_end(j, &p);
-	else
-		fuse_place_put(j, &p);
+	fuse_change_end(j, &p);
 	return err;
 }
 

@@ -201,12 +201,14 @@ int fuse_op_readdir(struct fuse_job *j)
 		return -EBADF;
 	rd.buf = heap_alloc(PIECE);
 	err = !rd.buf ? -ENOMEM : rd.h->open_flags & O_PATH ? -EBADF : !rd.h->is_dir ? -ENOTDIR :
-	      rd.h->node->bad ? -EIO : rd.h->node->removed ? -ENOENT : 0;
+	      rd.h->node->bad ? -EIO : 0;
 	if (!err) {
 		fuse_mutex_lock(j, &rd.h->lock);
-		err = fill(j, &rd);
+		fuse_mutex_share(j, &rd.h->node->lock);
+		err = rd.h->node->removed ? -ENOENT : fill(j, &rd);
 		j->rep.offset = rd.h->offset;
-		fuse_mutex_unlock(j, &rd.h->lock);
+		fuse_mutex_unshare(&rd.h->node->lock);
+		fuse_mutex_unlock(&rd.h->lock);
 		rd.h->node->atime_stale = true;
 	}
 	heap_free(rd.buf);

@@ -13,11 +13,14 @@
 #include "../fd.h"
 
 #define STANDINS_MOST	32u
+#define UM_SOCKET_NAME	108u		/* sun_path */
 
 struct fuse_standin {
 	struct fuse_standin *next;
 	struct fuse_node *node;		/* pinned */
 	int fd;
+	char name[UM_SOCKET_NAME];	/* a socket's address, as the guest gave it */
+	uint32_t name_len;
 };
 
 static struct fuse_standin **find(struct fuse_conn *c, const struct fuse_node *n)
@@ -107,6 +110,8 @@ static int standin_tell(struct fuse_job *j, const struct fuse_node *n)
 		return -ECONNREFUSED;
 	j->rep.offset = (uint64_t)process.pid;
 	j->rep.size = (uint64_t)s->fd;
+	j->rep.consumed = s->name_len;
+	memcpy(j->shm->data, s->name, s->name_len);
 	return 0;
 }
 
@@ -121,17 +126,27 @@ int fuse_open_fifo(struct fuse_job *j, struct fuse_node *n)
 	return standin_tell(j, n);
 }
 
-/* The guest has bound a socket there: the second path. */
+/* The guest has bound a socket there: the second path, and the address that it used. */
 static int socket_set(struct fuse_job *j, struct fuse_node *n)
 {
 	uint64_t at = (uint64_t)j->req.path_len + 1, len = j->req.path2_len;
-	char path[UM_STANDIN_ROOM];
+	char path[UM_STANDIN_ROOM + UM_SOCKET_NAME];
+	struct fuse_standin *s;
+	size_t name_at;
+	int err;
 
 	if (len >= sizeof path || at + len > UM_DATA_SIZE)
 		return -EINVAL;
 	memcpy(path, j->shm->data + at, len);
 	path[len] = 0;
-	return *find(j->c, n) ? -EADDRINUSE : standin_set(j->c, n, path, S_IFSOCK);
+	err = *find(j->c, n) ? -EADDRINUSE : standin_set(j->c, n, path, S_IFSOCK);
+	name_at = strlen(path) + 1;
+	if (!err && name_at < len && len - name_at <= UM_SOCKET_NAME) {
+		s = *find(j->c, n);
+		s->name_len = (uint32_t)(len - name_at);
+		memcpy(s->name, path + name_at, s->name_len);
+	}
+	return err;
 }
 
 int fuse_op_standin(struct fuse_job *j)

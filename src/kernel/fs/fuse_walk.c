@@ -38,35 +38,54 @@ static int lookup_ask(struct fuse_job *j, struct fuse_node *dir, const char *nam
 	*child = fuse_node_get(j, &e, r.version);
 	if (!*child)
 		return -ENOMEM;
+	if (fuse_node_is(*child, S_IFDIR) && fuse_node_below(dir, *child)) {
+		fuse_node_unpin(c, *child);
+		*child = NULL;
+		return -ELOOP;		/* a directory within itself */
+	}
 	dir->advise_plus = true;
 	if (!raced || !fuse_name_find(c, dir, name, len))
 		fuse_name_set(c, dir, name, len, *child, until);
 	return 0;
 }
 
-int fuse_lookup(struct fuse_job *j, struct fuse_node *dir, const char *name, size_t len,
-		struct fuse_node **child, bool *fresh)
+/* What the caches say.  0, -errno, or 1: the server has to be asked. */
+static int lookup_cached(struct fuse_job *j, struct fuse_place *p)
 {
 	struct fuse_name *e;
 
-	*child = NULL;
-	if (fresh)
-		*fresh = false;
-	if (len > FUSE_NAME_LIMIT)
-		return -ENAMETOOLONG;
-	if (dir->bad)
+	if (p->dir->bad)
 		return -EIO;
-	if (dir->removed)
+	if (p->dir->removed)
 		return -ENOENT;
-	e = fuse_name_find(j->c, dir, name, len);
-	if (e && e->until > j->now && !(e->node && e->node->bad)) {
-		if (e->node)
-			*child = fuse_node_pin(e->node);
-		return 0;
-	}
-	if (fresh)
-		*fresh = true;
-	return lookup_ask(j, dir, name, len, child);
+	e = fuse_name_find(j->c, p->dir, p->name, p->len);
+	if (!e || e->until <= j->now || (e->node && e->node->bad))
+		return 1;
+	if (e->node)
+		p->node = fuse_node_pin(e->node);
+	return 0;
+}
+
+int fuse_lookup(struct fuse_job *j, struct fuse_place *p)
+{
+	int r = lookup_cached(j, p);
+
+	if (r <= 0)
+		return r;
+	p->fresh = true;
+	return lookup_ask(j, p->dir, p->name, p->len, &p->node);
+}
+
+static int lookup(struct fuse_job *j, struct fuse_place *p)
+{
+	int r = lookup_cached(j, p);
+
+	if (r <= 0)
+		return r;
+	fuse_mutex_share(j, &p->dir->lock);
+	r = fuse_lookup(j, p);
+	fuse_mutex_unshare(&p->dir->lock);
+	return r;
 }
 
 int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h, bool force)
@@ -130,20 +149,18 @@ static int next_name(struct walker *w, struct fuse_place *p)
 }
 
 /* The reply for a walk that stopped behind p->name in dir. */
-static int stopped(struct fuse_job *j, const struct walker *w, const struct fuse_node *dir,
-		   const char *target, size_t len)
+static int stopped(struct fuse_job *j, const struct fuse_place *p, const char *target, size_t len)
 {
 	memcpy(j->shm->data, target, len);
 	j->shm->data[len] = 0;
 	j->rep.status = UM_WALK_LINK;
-	j->rep.consumed = w->at;
-	j->rep.node = dir->nodeid;
+	j->rep.consumed = p->at;
+	j->rep.node = p->dir->nodeid;
 	j->rep.size = len;
 	return FUSE_STOPPED;
 }
 
-static int stop_at_link(struct fuse_job *j, const struct walker *w, const struct fuse_node *dir,
-			const struct fuse_node *link)
+static int stop_at_link(struct fuse_job *j, const struct fuse_place *p)
 {
 	char *target = heap_alloc(4096);
 	struct fuse_req r;
@@ -151,11 +168,11 @@ static int stop_at_link(struct fuse_job *j, const struct walker *w, const struct
 
 	if (!target)
 		return -ENOMEM;
-	fuse_req_init(&r, j, FUSE_READLINK, link->nodeid);
+	fuse_req_init(&r, j, FUSE_READLINK, p->node->nodeid);
 	fuse_req_reply_upto(&r, target, 4095);
 	err = fuse_call(j, &r);
 	if (!err)
-		err = stopped(j, w, dir, target, strlen(target));
+		err = stopped(j, p, target, strlen(target));
 	heap_free(target);
 	return err;
 }
@@ -199,6 +216,16 @@ static bool follows(const struct fuse_job *j, unsigned flags)
 	return (j->req.walk & UM_WALK_FOLLOW) || ((j->req.walk & UM_WALK_DIR) && !(flags & WALK_NAME));
 }
 
+/* What was found, or not, behind p->name. */
+static int found(struct fuse_job *j, const struct fuse_place *p, bool last, unsigned flags)
+{
+	if (!p->node)
+		return last && (flags & WALK_NAME) ? 0 : -ENOENT;
+	if (fuse_node_is(p->node, S_IFLNK) && (!last || follows(j, flags)))
+		return flags & WALK_SECOND ? -ELOOP : stop_at_link(j, p);
+	return 0;
+}
+
 /* One name further: p->dir (pinned) and p->name are known, p->node is found. */
 static int step(struct fuse_job *j, struct fuse_place *p, const struct walker *w, unsigned flags)
 {
@@ -210,28 +237,20 @@ static int step(struct fuse_job *j, struct fuse_place *p, const struct walker *w
 	if (r)
 		return r;
 	if (w->dotdot)
-		return flags & WALK_SECOND ? -EINVAL : stopped(j, w, p->dir, "..", 2);
+		return flags & WALK_SECOND ? -EINVAL : stopped(j, p, "..", 2);
 	if (w->dot) {
 		p->node = fuse_node_pin(p->dir);
 		return 0;
 	}
-	r = fuse_lookup(j, p->dir, p->name, p->len, &p->node, &p->fresh);
-	if (r)
-		return r;
-	if (!p->node)
-		return w->last && (flags & WALK_NAME) ? 0 : -ENOENT;
-	if (fuse_node_is(p->node, S_IFLNK) && (!w->last || follows(j, flags)))
-		return flags & WALK_SECOND ? -ELOOP : stop_at_link(j, w, p->dir, p->node);
-	return 0;
+	if (w->last && (flags & WALK_PARENT))
+		return 0;
+	r = lookup(j, p);
+	return r ? r : found(j, p, w->last, flags);
 }
 
-/* "name/" and what "." made of it */
-static int end_of_walk(struct fuse_job *j, struct fuse_place *p, const struct walker *w, unsigned flags)
+/* "name/" */
+static int end_of_walk(const struct fuse_job *j, const struct fuse_place *p, unsigned flags)
 {
-	if (w->dot && p->dir) {
-		fuse_node_unpin(j->c, p->dir);
-		p->dir = NULL;
-	}
 	if (!(j->req.walk & UM_WALK_DIR) || (flags & (WALK_NAME | WALK_SECOND)) || !p->node)
 		return 0;
 	return fuse_node_is(p->node, S_IFDIR) ? 0 : -ENOTDIR;
@@ -244,7 +263,7 @@ int fuse_walk(struct fuse_job *j, struct fuse_place *p, unsigned flags)
 
 	p->dir = p->node = NULL;
 	p->len = 0;
-	p->fresh = false;
+	p->fresh = p->locked = false;
 	if (!r)
 		r = fuse_may_enter(j);
 	if (r)
@@ -257,15 +276,30 @@ int fuse_walk(struct fuse_job *j, struct fuse_place *p, unsigned flags)
 			fuse_node_unpin(j->c, p->dir);
 		p->dir = p->node;
 		p->node = NULL;
+		p->fresh = false;
+		p->at = w.at;
 		r = step(j, p, &w, flags);
 		if (r)
 			break;
 	}
+	if (!r && w.dot && p->dir) {
+		fuse_node_unpin(j->c, p->dir);
+		p->dir = NULL;
+	}
 	if (!r)
-		r = end_of_walk(j, p, &w, flags);
+		r = end_of_walk(j, p, flags);
 	if (r)
 		fuse_place_put(j, p);
 	return r;
+}
+
+int fuse_walk_last(struct fuse_job *j, struct fuse_place *p, unsigned flags)
+{
+	int r = fuse_lookup(j, p);
+
+	if (!r)
+		r = found(j, p, true, flags);
+	return r ? r : end_of_walk(j, p, flags);
 }
 
 void fuse_place_put(struct fuse_job *j, struct fuse_place *p)

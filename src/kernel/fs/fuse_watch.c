@@ -52,7 +52,6 @@ static void fill_close(struct fuse_job *j, struct filling *f)
 static int fill_name(struct fuse_job *j, struct filling *f, const struct fuse_dirent *d)
 {
 	bool is_dir = d->type == TYPE_DIR;
-	struct fuse_node *n = NULL;
 	int err = 0;
 
 	if (d->name[0] == '.' && (d->namelen == 1 || (d->namelen == 2 && d->name[1] == '.')))
@@ -60,15 +59,18 @@ static int fill_name(struct fuse_job *j, struct filling *f, const struct fuse_di
 	if (++f->names > NAMES_MOST)
 		return -ENOSPC;
 	if (!d->type) {
-		char name[FUSE_NAME_LIMIT + 1];
+		struct fuse_place p;
 
-		memcpy(name, d->name, d->namelen);
-		name[d->namelen] = 0;
-		err = fuse_lookup(j, f->dir, name, d->namelen, &n, NULL);
-		if (err || !n)
+		p.dir = f->dir;
+		p.node = NULL;
+		p.len = d->namelen;
+		memcpy(p.name, d->name, p.len);
+		p.name[p.len] = 0;
+		err = fuse_lookup(j, &p);
+		if (err || !p.node)
 			return err == -EINTR || err == -ENOMEM ? err : 0;
-		is_dir = fuse_node_is(n, S_IFDIR);
-		fuse_node_unpin(j->c, n);
+		is_dir = fuse_node_is(p.node, S_IFDIR);
+		fuse_node_unpin(j->c, p.node);
 	}
 	err = fuse_shadow_name(j->c, f->dir, d->name, d->namelen, is_dir);
 	return err == -ENAMETOOLONG ? 0 : err;
@@ -131,7 +133,7 @@ static int watch_dir(struct fuse_job *j, struct fuse_node *n)
 		fuse_shadow_keep(n, SHADOW_FULL);
 		fuse_shadow_attach(j->c, n);
 	}
-	fuse_mutex_unlock(j, &n->lock);
+	fuse_mutex_unlock(&n->lock);
 	return err;
 }
 

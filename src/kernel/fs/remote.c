@@ -153,14 +153,18 @@ static void second_place(struct um_slot *s, const struct where *w)
 	s->req.handle2 = w->handle;
 }
 
-/* "new/" is no name for a link: ENOENT, or EEXIST where something of that name is. */
+/* "new/" is no name for a link: ENOENT, or EEXIST where something of that name is, be it a symbolic link that leads nowhere. */
 static long slash_verdict(struct where *to)
 {
 	long r;
 	struct um_slot *s = remote_begin(to, UM_OP_STAT, &r);
 
-	if (s)
-		r = remote_call(to, s);
+	if (s) {
+		s->req.walk &= ~(uint32_t)(UM_WALK_FOLLOW | UM_WALK_DIR);
+		for (char *end = (char *)s->data + s->req.path_len; s->req.path_len > 1 && end[-1] == '/'; *--end = 0)
+			s->req.path_len--;
+		r = channel_call(to->t, to->mount.server, s);
+	}
 	return r && r != -ENOTDIR ? r : -EEXIST;
 }
 

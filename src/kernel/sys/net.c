@@ -95,12 +95,12 @@ static long address_set(struct unix_address *a, struct where *w, const char *own
 }
 
 /* The socket's name lies in a mount. */
-static long address_virtual(struct where *w, struct unix_address *a, int bind_fd)
+static long address_virtual(struct where *w, struct unix_address *a, int bind_fd, const char *own)
 {
 	long r;
 
 	if (bind_fd >= 0) {
-		r = unixname_bind(w, bind_fd);
+		r = unixname_bind(w, bind_fd, own);
 		a->bound = !r;
 		return r;
 	}
@@ -148,7 +148,7 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 	r = where_begin_path(&w, t, AT_FDCWD, path, create ? WHERE_ENTRY | WHERE_CREATE | WHERE_CHANGE : 0);
 	while (where_next(&w, &r)) {
 		if (w.fs == &remote_fs) {
-			r = address_virtual(&w, a, bind_fd);
+			r = address_virtual(&w, a, bind_fd, path);
 			continue;
 		}
 		r = w.cow ? cow_prepare(&w) : create ? 0 : real_check_link(&w);

@@ -178,13 +178,18 @@ static long syscall_info(struct task *t, struct tracee *c, size_t size, gaddr to
 	tracee_get(c, &u);
 	info.instruction_pointer = u.rip;
 	info.stack_pointer = u.rsp;
-	if (c->event == DEBUG_ENTRY) {
+	if (c->event == DEBUG_ENTRY || c->event == DEBUG_FILTER) {
 		const uint64_t args[6] = { u.rdi, u.rsi, u.rdx, u.r10, u.r8, u.r9 };
 
 		info.op = PTRACE_SYSCALL_INFO_ENTRY;
 		info.entry.nr = u.orig_rax;
 		memcpy(info.entry.args, args, sizeof(args));
 		n = offsetof(struct ptrace_syscall_info, entry.args) + sizeof(args);
+		if (c->event == DEBUG_FILTER) {
+			info.op = PTRACE_SYSCALL_INFO_SECCOMP;
+			info.seccomp.ret_data = (uint32_t)c->regs.r10;
+			n = offsetof(struct ptrace_syscall_info, seccomp.ret_data) + sizeof(uint32_t);
+		}
 	} else if (exit) {
 		info.op = PTRACE_SYSCALL_INFO_EXIT;
 		info.exit.rval = (int64_t)u.rax;
@@ -196,7 +201,8 @@ static long syscall_info(struct task *t, struct tracee *c, size_t size, gaddr to
 
 static long event_message(struct task *t, struct tracee *c, gaddr to)
 {
-	uint64_t message = c->event == DEBUG_LOADED ? c->message : c->early ? DEBUG_EXIT : (uint64_t)c->event;
+	uint64_t message = c->event == DEBUG_LOADED ? c->message :
+			   c->event == DEBUG_FILTER ? c->regs.r10 : c->early ? DEBUG_EXIT : (uint64_t)c->event;
 
 	return c->event || c->early ? copy_to_guest(t, to, &message, sizeof(message)) : pass_through(t);
 }
@@ -211,6 +217,8 @@ static long signal_info(struct task *t, struct tracee *c, gaddr to)
 		return pass_through(t);
 	if (c->event == DEBUG_LOADED)
 		info.code |= PTRACE_EVENT_EXEC << 8;
+	else if (c->event == DEBUG_FILTER)
+		info.code |= PTRACE_EVENT_SECCOMP << 8;
 	else if (c->step)
 		info.code = TRAP_TRACE;
 	else if (c->options & PTRACE_O_TRACESYSGOOD)

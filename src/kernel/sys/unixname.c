@@ -5,13 +5,16 @@
  * bind makes the name at the server (MKNOD), binds the guest's socket to a real name of our own, shows that
  * to the server's agent, which keeps hold of it (fs/fuse_standin.c), and removes it.  connect and send ask
  * the agent, and are given /proc/PID/fd/N.  The socket itself knows only the name of our own, which is
- * what getsockname and recvfrom tell; sent to, it is translated.
+ * what accept and recvfrom tell; sent to, it is translated.  getsockname and getpeername ask the agent for the true one.
  */
 #include "calls.h"
+#include "../cow.h"
 #include "unixname.h"
 #include "../standin.h"
 #include <linux/socket.h>
 #include <linux/un.h>
+
+#define NAME_MOST	sizeof ((struct sockaddr_un *)0)->sun_path
 
 static long bind_real(struct task *t, int fd, uint32_t server, uint64_t node, char *path)
 {
@@ -28,8 +31,10 @@ static long bind_real(struct task *t, int fd, uint32_t server, uint64_t node, ch
 	return r;
 }
 
-static long show(struct where *w, uint64_t node, const char *path)
+static long show(struct where *w, uint64_t node, const char *path, const char *name)
 {
+	const size_t path_len = strlen(path) + 1, name_len = strlen(name);
+	char both[UM_STANDIN_ROOM + NAME_MOST];
 	struct um_slot *s;
 	int error;
 	long r;
@@ -38,9 +43,11 @@ static long show(struct where *w, uint64_t node, const char *path)
 	if (!s)
 		return error;
 	s->req.base = node;
+	memcpy(both, path, path_len);
+	memcpy(both + path_len, name, name_len);
 	r = channel_path(s, "", 0);
 	if (!r)
-		r = channel_path2(s, path, strlen(path));
+		r = channel_path2(s, both, path_len + name_len);
 	return r ? r : channel_call_on(w->t, w->mount.server, s);
 }
 
@@ -53,7 +60,7 @@ static void unmake(struct where *w)
 		channel_call_on(w->t, w->mount.server, s);
 }
 
-long unixname_bind(struct where *w, int fd)
+long unixname_bind(struct where *w, int fd, const char *name)
 {
 	char path[UM_STANDIN_ROOM];
 	struct um_slot *s;
@@ -74,7 +81,7 @@ long unixname_bind(struct where *w, int fd)
 	node = s->rep.node;
 	r = bind_real(w->t, fd, w->mount.server, node, path);
 	if (!r) {
-		r = show(w, node, path);
+		r = show(w, node, path, name);
 		raw_syscall(__NR_unlink, path);
 	}
 	if (r)
@@ -99,22 +106,108 @@ long unixname_find(struct where *w, char *path, size_t size)
 	return r ? r : write_path(s, path, size);
 }
 
-long unixname_translate(struct task *t, const char *address, char *path, size_t size)
+/* Asks the server's agent about an address of our own.  -ENOENT: it is none. */
+static long ask(struct task *t, const char *address, struct um_slot **s)
 {
 	uint32_t server;
 	uint64_t node;
-	struct um_slot *s;
 	int error;
 	long r;
 
 	if (!standin_parse(address, &server, &node))
 		return -ENOENT;
-	s = channel_begin(t, server, UM_OP_STANDIN, &error);
-	if (!s)
+	*s = channel_begin(t, server, UM_OP_STANDIN, &error);
+	if (!*s)
 		return -ECONNREFUSED;
-	s->req.base = node;
-	r = channel_path(s, "", 0);
+	(*s)->req.base = node;
+	r = channel_path(*s, "", 0);
 	if (!r)
-		r = channel_call(t, server, s);
-	return r ? -ECONNREFUSED : write_path(s, path, size);
+		r = channel_call(t, server, *s);
+	return r ? -ECONNREFUSED : 0;
+}
+
+long unixname_translate(struct task *t, const char *address, char *path, size_t size)
+{
+	struct um_slot *s;
+	long r = ask(t, address, &s);
+
+	return r ? r : write_path(s, path, size);
+}
+
+/* ---- what a socket is called ------------------------------------------------------------------------- */
+
+union address {
+	struct sockaddr_un un;
+	char room[128];		/* the longest there is */
+};
+
+/* A name in the tree of a copy-on-write mount becomes that in the view, if there is room for it. */
+static bool from_tree(union address *a, int *len)
+{
+	char *path;
+	long n = (long)strlen(a->un.sun_path);
+	bool copied;
+
+	if (!view_has(UM_MOUNT_COW) || !(path = heap_strndup(a->un.sun_path, UM_PATH_MAX - 1)))
+		return false;
+	copied = cow_to_view(path, &n, UM_PATH_MAX);
+	if (copied && n > 0 && n <= NAME_MOST) {
+		memcpy(a->un.sun_path, path, (size_t)n + 1);
+		*len = (int)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
+	}
+	heap_free(path);
+	return copied;
+}
+
+/* Puts the guest's own name in place of ours, as long as the socket has it. */
+static void rename_address(struct task *t, union address *a, int *len)
+{
+	struct um_slot *s;
+	uint32_t n;
+
+	if (*len <= (int)offsetof(struct sockaddr_un, sun_path) || *len >= (int)sizeof(a->room) ||
+	    a->un.sun_family != 1 /* AF_UNIX */ || a->un.sun_path[0] != '/')
+		return;
+	a->room[*len] = 0;
+	if (from_tree(a, len) || ask(t, a->un.sun_path, &s))
+		return;
+	n = s->rep.consumed;
+	if (!n || n > NAME_MOST)
+		return;
+	memcpy(a->un.sun_path, s->data, n);
+	a->un.sun_path[n] = 0;
+	*len = (int)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+}
+
+static long name_of(struct task *t, long nr, int fd, gaddr addr, gaddr length)
+{
+	union address a;
+	int len = sizeof(a.room), room;
+	long r;
+
+	if (fd_is_ours(fd))
+		return -EBADF;
+	if (view_is_empty(t))
+		return kernel_call(t, nr, fd, addr, length);
+	r = kernel_call(t, nr, fd, &a, &len);
+	if (r)
+		return r;
+	rename_address(t, &a, &len);
+	if (copy_from_guest(t, &room, length, sizeof(room)))
+		return -EFAULT;
+	if (room < 0)
+		return -EINVAL;
+	if (copy_to_guest(t, addr, &a, (size_t)(room < len ? room : len)))
+		return -EFAULT;
+	return copy_to_guest(t, length, &len, sizeof(len)) ? -EFAULT : 0;
+}
+
+long sys_getsockname(struct task *t, int fd, gaddr addr, gaddr length)
+{
+	return name_of(t, __NR_getsockname, fd, addr, length);
+}
+
+long sys_getpeername(struct task *t, int fd, gaddr addr, gaddr length)
+{
+	return name_of(t, __NR_getpeername, fd, addr, length);
 }

@@ -7,8 +7,8 @@
 
 #include "../path.h"
 
-/* Binds fd to the place w: bind(2)'s result, or -UM_EAGAIN. */
-long unixname_bind(struct where *w, int fd);
+/* Binds fd to the place w, which the guest calls name: bind(2)'s result, or -UM_EAGAIN. */
+long unixname_bind(struct where *w, int fd, const char *name);
 
 /* A path by which the kernel finds the socket at the place w: 0, -errno, or -UM_EAGAIN. */
 long unixname_find(struct where *w, char *path, size_t size);
