@@ -151,7 +151,7 @@ static bool from_tree(union address *a, int *len)
 	if (!view_has(UM_MOUNT_COW) || !(path = heap_strndup(a->un.sun_path, UM_PATH_MAX - 1)))
 		return false;
 	copied = cow_to_view(path, &n, UM_PATH_MAX);
-	if (copied && n > 0 && n <= NAME_MOST) {
+	if (copied && n > 0 && n <= (long)NAME_MOST) {
 		memcpy(a->un.sun_path, path, (size_t)n + 1);
 		*len = (int)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
 	}
