@@ -89,8 +89,24 @@ static long try_path(struct task *t, const char *name, char **argv, char **envp)
 	return result;
 }
 
+/* The directory we were started in may be another one in the view.  If it is not there at all, we stay where we are. */
+static void enter_view(struct task *t)
+{
+	char path[UM_PATH_MAX];
+	struct where w;
+	long r = view_is_empty(t) ? 0 : raw_syscall(__NR_getcwd, path, sizeof path);
+
+	if (r <= 0 || path[0] != '/')
+		return;
+	r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_VERIFY);
+	while (where_next(&w, &r))
+		r = w.fs->chdir(&w);
+	where_end(&w, r);
+}
+
 _Noreturn void exec_first(struct task *t, char **argv, char **envp)
 {
+	enter_view(t);
 	const char *name = argv[0] ? argv[0] : "";
 	long r = strchr(name, '/') ? try_one(t, name, argv, envp) : *name ? try_path(t, name, argv, envp) : -ENOENT;
 	char line[UM_PATH_MAX + 128];

@@ -37,6 +37,7 @@ struct file *fd_hold(struct task *t, int fd);		/* with a reference, or NULL; fil
 int fd_install(struct task *t, int fd, struct file *f);	/* takes over the caller's reference; 0 or -ENOMEM */
 struct file *fd_remove(struct task *t, int fd);		/* gives its reference to the caller, or NULL */
 void fd_dup_hint(struct task *t, int from, int to);	/* a real descriptor has been duplicated */
+bool fd_read_only(const struct task *t, int fd);	/* a real one (or AT_FDCWD) behind a read-only bind mount? */
 void fd_forget_hint(struct task *t, int fd);		/* fd is closed or replaced: drop what path.c noted */
 
 /* Is fd one of the descriptors the agent itself owns?  The guest gets EBADF for it.  They are all parked

@@ -7,7 +7,7 @@
  * an 'x' in front of fd: exec closes this one, its server is to be told.  Then the real ones that were reached through
  * bind mounts:
  *
- *	bfd:bind:bound,
+ *	bfd:bind:bound:read_only,
  *
  * A text that is too long for an argument goes in a file (carry.h).
  */
@@ -33,12 +33,13 @@ static int describe_bound(struct files *fs, char *buf, size_t size)
 
 	for (int fd = 0; fd < fs->nhints; fd++) {
 		const struct dir_hint *h = fs->hints[fd];
-		long flags = h && h->bind ? raw_syscall(__NR_fcntl, fd, F_GETFD) : -1;
+		long flags = h && (h->bind || h->read_only) ? raw_syscall(__NR_fcntl, fd, F_GETFD) : -1;
 		size_t n;
 
 		if (flags < 0 || flags & FD_CLOEXEC)
 			continue;
-		n = (size_t)text_format(buf + len, size - len, "b%d:%u:%u,", fd, h->bind, h->bound);
+		n = (size_t)text_format(buf + len, size - len, "b%d:%u:%u:%d,", fd, h->bind, h->bound,
+				       h->read_only);
 		if (n >= size - len)
 			return -ENOSPC;
 		len += n;
@@ -82,7 +83,7 @@ int files_carry(struct files *fs)
 	for (int fd = 0; fd < fs->size; fd++)
 		items += fs->tab[fd] != NULL;
 	for (int fd = 0; fd < fs->nhints; fd++)
-		items += fs->hints[fd] && fs->hints[fd]->bind;
+		items += fs->hints[fd] && (fs->hints[fd]->bind || fs->hints[fd]->read_only);
 	text = heap_alloc(items * ITEM_MOST);
 	if (!text)
 		return -ENOMEM;
@@ -152,13 +153,13 @@ static void note_gone(struct files *fs, const long *field)
 
 static int restore_bound(struct files *fs, const char *text)
 {
-	long field[3];
+	long field[4];
 
 	while (*text == 'b') {
 		text++;
-		if (!parse(&text, field, 3))
+		if (!parse(&text, field, 4))
 			return -EINVAL;
-		if (!hints_add(fs, (int)field[0], (uint32_t)field[1], (uint32_t)field[2]))
+		if (!hints_add(fs, (int)field[0], (uint32_t)field[1], (uint32_t)field[2], field[3] != 0))
 			return -ENOMEM;
 	}
 	return 0;

@@ -12,6 +12,7 @@
  *	-						nothing to tell
  *	b:BIND:BOUND					real, reached through a bind mount
  *	v:fd:server:handle:mount:node/2^32:node%2^32:PATH	virtual; odd bytes of PATH as %xx
+ *	r:...						the same through a read-only bind mount
  */
 #include <linux/fcntl.h>
 #include "fd.h"
@@ -57,6 +58,7 @@ struct fsinfo *fsinfo_copy(struct fsinfo *old, bool same_table)
 	fs->umask = old->umask;
 	fs->cwd_bind = old->cwd_bind;
 	fs->cwd_bound = old->cwd_bound;
+	fs->cwd_read_only = old->cwd_read_only;
 	if (fs->cwd) {
 		file_get(fs->cwd);
 		fs->cwd_fd = same_table ? park_copy(old->cwd_fd) : fd_own(old->cwd_fd) < 0 ? -1 : old->cwd_fd;
@@ -91,7 +93,7 @@ void fsinfo_leave(struct fsinfo *old, const struct fsinfo *now)
 
 /* ---- changing it ---------------------------------------------------------------------------------- */
 
-static void cwd_replace(struct task *t, struct file *f, int fd, uint32_t bind, uint32_t bound)
+static void cwd_replace(struct task *t, struct file *f, int fd, uint32_t bind, uint32_t bound, bool read_only)
 {
 	struct fsinfo *fs = t->fs;
 	struct file *old;
@@ -104,6 +106,7 @@ static void cwd_replace(struct task *t, struct file *f, int fd, uint32_t bind, u
 	fs->cwd_fd = fd;
 	fs->cwd_bind = bind;
 	fs->cwd_bound = bound;
+	fs->cwd_read_only = read_only;
 	if (fs->hint)
 		hint_forget(fs->hint);
 	lock_release(&fs->lock);
@@ -135,7 +138,7 @@ int fsinfo_set_cwd(struct task *t, struct file *f)
 	int fd, parked;
 
 	if (!f) {
-		cwd_replace(t, NULL, -1, 0, 0);
+		cwd_replace(t, NULL, -1, 0, 0, false);
 		return 0;
 	}
 	fd = carrier_open(f->server, f->handle, O_RDONLY | O_CLOEXEC);
@@ -147,20 +150,20 @@ int fsinfo_set_cwd(struct task *t, struct file *f)
 		return parked;
 	}
 	raw_syscall(__NR_chdir, "/");
-	cwd_replace(t, f, parked, 0, 0);
+	cwd_replace(t, f, parked, 0, 0, false);
 	return 0;
 }
 
 void fsinfo_moved(struct task *t, const struct where *w)
 {
-	cwd_replace(t, NULL, -1, w ? w->bind : 0, w ? w->bound : 0);
+	cwd_replace(t, NULL, -1, w ? w->bind : 0, w ? w->bound : 0, w && w->read_only);
 }
 
 void fsinfo_moved_to(struct task *t, int fd)
 {
 	uint32_t bound, bind = base_bind(t, fd, &bound);
 
-	cwd_replace(t, NULL, -1, bind, bound);
+	cwd_replace(t, NULL, -1, bind, bound, fd_read_only(t, fd));
 }
 
 /* ---- exec ----------------------------------------------------------------------------------------- */
@@ -189,7 +192,7 @@ int fsinfo_describe(struct fsinfo *fs, char *buf, size_t size)
 	int n;
 
 	if (f)
-		n = text_format(buf, size, "v:%d:%u:%u:%u:%u:%u:", fs->cwd_fd, f->server, f->handle, f->mount,
+		n = text_format(buf, size, "%c:%d:%u:%u:%u:%u:%u:", f->flags & FILE_RDONLY ? 'r' : 'v', fs->cwd_fd, f->server, f->handle, f->mount,
 				(unsigned)(f->node >> 32), (unsigned)f->node);
 	else if (fs->cwd_bind)
 		n = text_format(buf, size, "b:%u:%u", fs->cwd_bind, fs->cwd_bound);
@@ -247,7 +250,7 @@ static bool numbers(const char **s, long *to, int n)
 	return true;
 }
 
-static int restore_virtual(struct fsinfo *fs, const char *s)
+static int restore_virtual(struct fsinfo *fs, const char *s, uint32_t flags)
 {
 	long n[6];
 	struct file *f;
@@ -263,6 +266,7 @@ static int restore_virtual(struct fsinfo *fs, const char *s)
 	f->mode = 0040000;	/* S_IFDIR */
 	f->node = (uint64_t)n[4] << 32 | (uint32_t)n[5];
 	f->path = get_word(s + 1);
+	f->flags = flags;
 	fs->cwd = f;
 	fs->cwd_fd = (int)n[0];
 	return fd_own(fs->cwd_fd);
@@ -270,10 +274,11 @@ static int restore_virtual(struct fsinfo *fs, const char *s)
 
 int fsinfo_restore(struct task *t, const char *text)
 {
+	struct mount m;
 	long n[2];
 
-	if (*text == 'v')
-		return restore_virtual(t->fs, text + 1);
+	if (*text == 'v' || *text == 'r')
+		return restore_virtual(t->fs, text + 1, *text == 'r' ? FILE_RDONLY : 0);
 	if (*text != 'b')
 		return *text == '-' ? 0 : -EINVAL;
 	text++;
@@ -281,5 +286,6 @@ int fsinfo_restore(struct task *t, const char *text)
 		return -EINVAL;
 	t->fs->cwd_bind = (uint32_t)n[0];
 	t->fs->cwd_bound = (uint32_t)n[1];
+	t->fs->cwd_read_only = !view_mount_by_id(t, t->fs->cwd_bind, &m, NULL, 0) && m.flags & UM_MNT_RDONLY;
 	return 0;
 }

@@ -371,7 +371,7 @@ static void where_init(struct where *w, struct task *t, int dfd, gaddr upath, un
 	w->flags = flags;
 	w->dfd = dfd;
 	w->upath = upath;
-	w->fast = w->below_plain = w->fuse_device = w->trailing = false;
+	w->fast = w->below_plain = w->read_only = w->fuse_device = w->trailing = false;
 	w->proc.what = PROC_NONE;
 	w->mount.server = UM_SERVERS;	/* nobody */
 	w->base = 0;
@@ -435,6 +435,8 @@ static long begin_empty(struct where *w)
 		file_put(f);
 	} else if (fd_is_ours(w->dfd)) {
 		return -EBADF;
+	} else {
+		w->read_only = fd_read_only(w->t, w->dfd);
 	}
 	return !f && w->flags & WHERE_CHANGE && (w->dfd >= 0 || w->dfd == AT_FDCWD) && view_has(UM_MOUNT_COW) ? begin_copied(w) : 0;
 }

@@ -38,6 +38,7 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 	uint32_t umask;		/* last value the guest set (kept for servers) */
 	uint32_t cwd_bind;	/* real cwd reached through this bind mount (its id), 0 = none */
 	uint32_t cwd_bound;	/* bytes of the kernel's cwd that stand for that mount's path */
+	bool cwd_read_only;	/* real cwd reached through a bind mount that is */
 	struct dir_hint *hint;	/* where the real cwd is: path_base.c */
 };
 
@@ -84,6 +85,7 @@ struct where {
 	int dfd;
 	gaddr upath;
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
+	bool read_only;		/* behind a bind mount that is: fs/readonly.h */
 	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
 	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be */
 	struct proc_hit proc;	/* proc.what: `fs` fakes something of /proc */

@@ -30,6 +30,7 @@ void hint_forget(struct dir_hint *h)
 	struct cow_list *list = h->list;
 
 	h->bind = 0;
+	h->read_only = false;
 	__atomic_store_n(&h->plain, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
 	h->list = NULL;		/* first: whoever is killed here has lost memory, and no more */
@@ -58,6 +59,13 @@ uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound)
 	return h ? h->bind : 0;
 }
 
+bool fd_read_only(const struct task *t, int fd)
+{
+	const struct dir_hint *h = fd == AT_FDCWD ? NULL : hint_peek(t, fd);
+
+	return fd == AT_FDCWD ? t->fs->cwd_read_only : h && h->read_only;
+}
+
 /* ---- what is not plain ---------------------------------------------------------------------------- */
 
 bool path_needs_check(const struct task *t, const char *dir, size_t len)
@@ -76,7 +84,7 @@ static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_
 
 	uint32_t bound, bind = base_bind(t, dfd, &bound);
 
-	if (bind && !cow_is_mount(t, bind))
+	if ((bind && !cow_is_mount(t, bind)) || fd_read_only(t, dfd))
 		return false;
 	if (len <= 1 || path_within(path, len, "/proc", 5) || path_within(path, len, "/dev", 4))
 		return false;
@@ -114,8 +122,8 @@ long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char
 
 	if (view_mount_by_id(t, bind, &m, mount, sizeof(mount)) || len < bound)
 		return (long)len;	/* unmounted meanwhile: the place itself is still there */
-	n = strlen(mount);
 	tail = len == 1 ? 0 : len - bound;
+	n = m.path_len == 1 && tail ? 0 : strlen(mount);
 	if (n + tail >= size)
 		return -ENAMETOOLONG;
 	memmove(buf + n, buf + bound, tail);
@@ -175,7 +183,7 @@ static bool hints_grow(struct files *fs, int fd)
 }
 
 /* In a table that nobody else has yet. */
-bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound)
+bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound, bool read_only)
 {
 	struct dir_hint *h = hints_grow(to, fd) ? heap_alloc(sizeof(*h)) : NULL;
 
@@ -183,6 +191,7 @@ bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound)
 		return false;
 	h->bind = bind;
 	h->bound = bound;
+	h->read_only = read_only;
 	to->hints[fd] = h;
 	return true;
 }
@@ -193,7 +202,7 @@ bool hints_copy(struct files *to, const struct files *from)
 	for (int fd = 0; fd < from->nhints; fd++) {
 		const struct dir_hint *h = from->hints[fd];
 
-		if (h && h->bind && !hints_add(to, fd, h->bind, h->bound))
+		if (h && (h->bind || h->read_only) && !hints_add(to, fd, h->bind, h->bound, h->read_only))
 			return false;
 	}
 	return true;
@@ -269,6 +278,7 @@ static void hint_make_like(struct task *t, int fd, const struct dir_hint *like)
 		h->bind = like->bind;
 		h->bound = like->bound;
 		h->list = cow_list_get(like->list);
+		h->read_only = like->read_only;
 		__atomic_store_n(&h->serial, like->serial, __ATOMIC_RELEASE);
 		__atomic_store_n(&h->plain, like->plain, __ATOMIC_RELEASE);
 	}
@@ -278,10 +288,10 @@ static void hint_make_like(struct task *t, int fd, const struct dir_hint *like)
 void where_opened(struct where *w, int fd)
 {
 	const struct dir_hint like = {
-		.bind = w->bind, .bound = w->bound, .plain = w->below_plain ? w->generation : 0, .serial = new_serial(),
+		.bind = w->bind, .bound = w->bound, .read_only = w->read_only, .plain = w->below_plain ? w->generation : 0, .serial = new_serial(),
 	};
 
-	if (like.bind || like.plain)
+	if (like.bind || like.plain || like.read_only)
 		hint_make_like(w->t, fd, &like);
 }
 
@@ -289,7 +299,7 @@ void fd_dup_hint(struct task *t, int from, int to)
 {
 	const struct dir_hint *h = hint_peek(t, from);
 
-	if (h && (h->plain || h->bind || h->list))
+	if (h && (h->plain || h->bind || h->list || h->read_only))
 		hint_make_like(t, to, h);
 }
 

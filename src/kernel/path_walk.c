@@ -201,6 +201,8 @@ int walk_base(struct walk *k, int dfd)
 		return is_directory(dfd) ? base_in_cow(k, b.plain) : -ENOTDIR;
 	k->anchored = true;
 	bind = base_bind(k->t, dfd, &bound);
+	k->place.read_only = fd_read_only(k->t, dfd);
+	k->cacheable &= !k->place.read_only;
 	if (!bind)
 		return 0;
 	return is_directory(dfd) ? base_behind_bind(k, bind) : -ENOTDIR;
@@ -249,7 +251,8 @@ int walk_file(struct walk *k, struct file *f)
 	memcpy(k->v, path, n + 1);
 	k->anchored = k->grounded = k->pure = k->cacheable = false;
 	walk_truncate(k, n == 1 ? 0 : n);
-	*p = (struct place) { .remote = true, .handle = f->handle, .base_len = k->len };
+	*p = (struct place) { .remote = true, .handle = f->handle, .base_len = k->len,
+			      .read_only = f->flags & FILE_RDONLY };
 	mount_of_file(k->t, f, &p->m);
 	p->since = p->m.rank;
 	return 0;
@@ -403,6 +406,14 @@ static long virtual_link(struct walk *k, const struct proc_hit *h, bool final)
 	return r;
 }
 
+/* A file that is opened anew by its descriptor stays behind its bind mount. */
+static long magic_file(struct walk *k, const struct proc_hit *h, size_t dir_len, bool final)
+{
+	if (final && proc_is_read_only(k->t, h))
+		k->place.read_only = true;
+	return magic(k, h, dir_len, final);
+}
+
 /* A name below /proc, on the way or to be followed. */
 static long walk_special(struct walk *k, size_t dir_len, bool final)
 {
@@ -427,13 +438,13 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 		return virtual_link(k, &h, final);
 	case PROC_BOUND:
 		if (final && (h.pid || !is_directory(h.arg)))
-			return magic(k, &h, dir_len, final);
+			return magic_file(k, &h, dir_len, final);
 		if (is_own(k, &h))
 			return enter_own(k, &h);
 		n = is_magic_dir(k);
 		return n ? n : faked_link(k, &h, dir_len);
 	case PROC_MAGIC:
-		return !final && is_own(k, &h) ? enter_own(k, &h) : magic(k, &h, dir_len, final);
+		return !final && is_own(k, &h) ? enter_own(k, &h) : magic_file(k, &h, dir_len, final);
 	default:
 		if (final && h.what != PROC_DIR)
 			k->w->proc = h;

@@ -25,6 +25,7 @@ struct dir_hint {
 	uint64_t plain;		/* the generation in which nothing virtual was at or below it, 0 = never */
 	uint32_t serial;	/* names this finding: key of cached relative prefixes */
 	uint32_t bind, bound;	/* descriptors: as where.bind and bound when it was opened (fsinfo has the cwd's) */
+	bool read_only;		/* likewise */
 	uint32_t len;
 	char *path;		/* canonical, in the view */
 	struct cow_list *list;	/* of a merged directory that is being read: cow_list.c */
@@ -33,7 +34,7 @@ struct dir_hint {
 void hint_free(struct dir_hint *h);
 void hint_forget(struct dir_hint *h);
 bool hints_copy(struct files *to, const struct files *from);
-bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound);
+bool hints_add(struct files *to, int fd, uint32_t bind, uint32_t bound, bool read_only);
 
 /* The hint of a descriptor, made if there is none and that is wanted, or NULL.  The table is locked. */
 struct dir_hint *hint_at(struct task *t, int fd, bool make);

@@ -14,6 +14,7 @@ void where_native(struct where *w)
 	w->proc.what = PROC_NONE;
 	w->cow = 0;
 	w->last = LAST_NAME;
+	w->read_only = false;
 	w->state = STATE_RAW;
 }
 
@@ -32,6 +33,7 @@ void where_file(struct where *w, struct file *f)
 	w->walk = 0;
 	w->last = LAST_NAME;
 	w->trailing = false;
+	w->read_only = f->flags & FILE_RDONLY;
 	if (view_mount_by_id(w->t, f->mount, &w->mount, NULL, 0))
 		w->mount = (struct mount) { .id = f->mount, .kind = UM_MOUNT_REMOTE, .is_dir = 1 };
 	w->mount.server = f->server;
@@ -47,6 +49,7 @@ static void copy_bind(struct walk *k)
 
 	w->bind = k->place.nested ? 0 : k->place.bind;
 	w->bound = w->bind ? (uint32_t)k->place.back_len : 0;
+	w->read_only = k->place.read_only;
 }
 
 /* The backing path into w->path; "/" for the root. */
@@ -120,7 +123,7 @@ static long finish_real(struct walk *k)
 		w->fs = proc_fs();
 	if (w->fs != &real_fs)
 		k->cacheable = false;
-	if (k->pure && !k->rewrite) {
+	if (k->pure && !k->rewrite && !k->place.read_only) {
 		w->last = LAST_NAME;
 		w->state = STATE_RAW;
 		copy_bind(k);
@@ -224,7 +227,9 @@ long where_resume(struct where *w, struct walk *k)
 	k->lazy = false;
 	if (!link || w->bind)
 		return walk_locate(k);
-	*p = (struct place) { .remote = true, .m = w->mount, .base = w->base, .since = w->mount.rank };
+	*p = (struct place) {
+		.remote = true, .read_only = w->read_only, .m = w->mount, .base = w->base, .since = w->mount.rank,
+	};
 	p->base_len = k->len;
 	return 0;
 }

@@ -92,6 +92,9 @@ long proc_mapped_exe(int pid, char *buf, size_t size);
 enum proc_what proc_fd_kind(int pid, int fd);
 enum proc_what proc_cwd_kind(int pid, int tid);
 
+/* Is it a descriptor (PROC_BOUND, PROC_MAGIC) that was opened through a read-only bind mount? */
+bool proc_is_read_only(const struct task *t, const struct proc_hit *h);
+
 /* The virtual file behind PROC_FD, PROC_CWD or PROC_FDINFO, with a reference, or NULL. */
 struct file *proc_file_of(struct task *t, const struct proc_hit *h);
 

@@ -98,7 +98,17 @@ static bool peer_hint(int pid, int fd, struct dir_hint *h)
 	struct task t;
 
 	return peer_task(pid, 0, &t) && peer_read(pid, t.files, &files, sizeof(files)) && fd < files.nhints &&
-	       peer_read(pid, files.hints + fd, &at, sizeof(at)) && at && peer_read(pid, at, h, sizeof(*h)) && h->bind;
+	       peer_read(pid, files.hints + fd, &at, sizeof(at)) && at && peer_read(pid, at, h, sizeof(*h)) &&
+	       (h->bind || h->read_only);
+}
+
+bool proc_is_read_only(const struct task *t, const struct proc_hit *h)
+{
+	struct dir_hint hint;
+
+	if (h->arg == PROC_NO_FD)
+		return false;
+	return h->pid ? peer_hint(h->pid, h->arg, &hint) && hint.read_only : fd_read_only(t, h->arg);
 }
 
 /* Does the kernel have it at a path in the tree of a copy-on-write mount?  (pid 0: we) */
@@ -134,7 +144,7 @@ enum proc_what proc_fd_kind(int pid, int fd)
 		return PROC_HIDDEN;
 	if (find_carrier(pid, fd, &c))
 		return PROC_FD;
-	return peer_hint(pid, fd, &h) || fd_in_tree(NULL, pid, fd) ? PROC_BOUND : PROC_MAGIC;
+	return (peer_hint(pid, fd, &h) && h.bind) || fd_in_tree(NULL, pid, fd) ? PROC_BOUND : PROC_MAGIC;
 }
 
 /* What fdinfo says of a pidfd, in one of its lines; 0: it is none, or its process is no more. */

@@ -194,7 +194,7 @@ static long real_open(struct where *w, int flags, unsigned mode)
 {
 	long fd = has_identity(w->t) ? ident_open(w, flags, mode, open_at) : open_at(w, flags, mode);
 
-	if (fd >= 0 && (w->bind || (w->below_plain && flags & O_DIRECTORY)))
+	if (fd >= 0 && (w->bind || w->read_only || (w->below_plain && flags & O_DIRECTORY)))
 		where_opened(w, (int)fd);
 	return fd;
 }

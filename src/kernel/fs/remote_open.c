@@ -97,7 +97,7 @@ static long open_file(struct where *w, int flags, unsigned mode, struct um_reply
 	f->mount = w->mount.id;
 	f->mode = rep->attr.mode & S_IFMT;
 	f->open_flags = (uint32_t)(flags & ~OPEN_ONCE);
-	f->flags = flags & O_PATH ? FILE_PATH : 0;
+	f->flags = (flags & O_PATH ? FILE_PATH : 0) | (w->read_only ? FILE_RDONLY : 0);
 	f->node = rep->node;
 	r = open_verdict(&rep->attr, rep->created ? flags & ~(O_CREAT | O_TRUNC) : flags);
 	if (!r && S_ISDIR(f->mode) && !(f->path = path_copy(w)))

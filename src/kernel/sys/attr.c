@@ -53,6 +53,8 @@ long sys_fchmod(struct task *t, int fd, unsigned mode)
 	struct file *f;
 	long r = 0;
 
+	if (fd_is_read_only(t, fd))
+		return -EROFS;
 	if (!fd_is_virtual(t, fd))
 		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chmod, EPERM, mode, 0)) :
 			r ? r : has_identity(t) ? ident_fchmod(t, fd, mode) : real_call(t, __NR_fchmod, fd, mode);
@@ -73,7 +75,7 @@ long sys_fchmodat2(struct task *t, int dfd, gaddr name, unsigned mode, int flags
 		return -EINVAL;
 	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_CHANGE);
 	while (where_next(&w, &r))
-		r = place_call(&w, chmod, EPERM, mode, 0);
+		r = place_change(&w, CHANGE_OLD, chmod, EPERM, mode, 0);
 	return where_end(&w, r);
 }
 
@@ -83,6 +85,8 @@ long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 	struct file *f;
 	long r = 0;
 
+	if (fd_is_read_only(t, fd))
+		return -EROFS;
 	if (!fd_is_virtual(t, fd))
 		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chown, EPERM, uid, gid)) :
 			r ? r : has_identity(t) ? ident_fchown(t, fd, uid, gid) : real_call(t, __NR_fchown, fd, uid, gid);
@@ -103,7 +107,7 @@ long sys_fchownat(struct task *t, int dfd, gaddr name, unsigned uid, unsigned gi
 		return -EINVAL;
 	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_CHANGE);
 	while (where_next(&w, &r))
-		r = place_call(&w, chown, EPERM, uid, gid);
+		r = place_change(&w, CHANGE_OLD, chown, EPERM, uid, gid);
 	return where_end(&w, r);
 }
 
@@ -126,6 +130,8 @@ static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 	long r = 0;
 	struct file *f;
 
+	if (fd_is_read_only(t, fd))
+		return -EROFS;
 	if (!fd_is_virtual(t, fd))
 		return cow_fd(&w, t, fd, &r) && !bad_times(ts) ? place_end(&w, place_call(&w, utimens, EPERM, ts)) :
 			r ? r : real_call(t, __NR_utimensat, fd, 0, ts, 0);
@@ -142,7 +148,7 @@ static long place_utimens(struct where *w, const struct timespec64 *ts)
 	long r;
 
 	if (w->fs == &real_fs || !bad_times(ts))
-		return place_call(w, utimens, EPERM, ts);
+		return place_change(w, CHANGE_OLD, utimens, EPERM, ts);
 	r = place_call(w, access, EACCES, 0, 0);
 	return r ? r : -EINVAL;
 }
@@ -216,7 +222,7 @@ long sys_truncate(struct task *t, gaddr name, int64_t length)
 		return -EINVAL;
 	r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY | WHERE_CHANGE);
 	while (where_next(&w, &r))
-		r = place_call(&w, truncate, EPERM, (uint64_t)length);
+		r = place_change(&w, CHANGE_SIZE, truncate, EPERM, (uint64_t)length);
 	return where_end(&w, r);
 }
 

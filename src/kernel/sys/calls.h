@@ -10,6 +10,7 @@
 #include "../../agent/trace.h"
 #include "../fd.h"
 #include "../path.h"
+#include "../fs/readonly.h"
 #include "../fs/remote.h"
 #include "handlers.h"
 #include "sysnr.h"
@@ -39,7 +40,8 @@
 #else
 static inline bool where_is_last(const struct where *w, gaddr name)
 {
-	return w->fs == &real_fs && !w->fast && w->upath == name && !w->bind && !trace_ends();
+	return w->fs == &real_fs && !w->fast && w->upath == name && !(w->bind | w->read_only) &&
+	       !trace_ends();
 }
 #endif
 
@@ -68,6 +70,19 @@ static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 static inline long place_end(struct where *w, long r)
 {
 	return where_end(w, r);
+}
+
+/* The same where it changes something, and a read-only bind mount may be in the way (enum readonly_change). */
+#define place_change(w, change, verb, missing, ...) \
+	(__builtin_expect((w)->read_only, 0) ? readonly_verdict((w), (change)) : \
+	 place_call(w, verb, missing, ##__VA_ARGS__))
+
+/* May what is behind fd not be changed, though fd itself is fine? */
+static inline bool fd_is_read_only(const struct task *t, int fd)
+{
+	const struct file *f = fd_peek(t, fd);
+
+	return f ? f->flags & FILE_RDONLY : fd_read_only(t, fd);
 }
 
 /* AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH for where_begin(). */

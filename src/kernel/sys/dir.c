@@ -36,7 +36,7 @@ long sys_mkdirat(struct task *t, int dfd, gaddr name, unsigned mode)
 	while (where_next(&w, &r)) {
 		r = making_verdict(&w);
 		if (!r)
-			r = place_call(&w, mkdir, EPERM, mode);
+			r = place_change(&w, CHANGE_NEW, mkdir, EPERM, mode);
 	}
 	return where_end(&w, r);
 }
@@ -57,7 +57,7 @@ long sys_mknodat(struct task *t, int dfd, gaddr name, unsigned mode, unsigned de
 	while (where_next(&w, &r)) {
 		r = making_verdict(&w);
 		if (!r)
-			r = place_call(&w, mknod, EPERM, type ? mode : mode | S_IFREG, dev);
+			r = place_change(&w, CHANGE_NEW, mknod, EPERM, type ? mode : mode | S_IFREG, dev);
 	}
 	return where_end(&w, r);
 }
@@ -73,7 +73,7 @@ long sys_unlinkat(struct task *t, int dfd, gaddr name, int flags)
 	while (where_next(&w, &r)) {
 		r = removing_verdict(&w, flags);
 		if (!r)
-			r = place_call(&w, unlink, EPERM, flags);
+			r = place_change(&w, CHANGE_NAME, unlink, EPERM, flags);
 	}
 	return where_end(&w, r);
 }

@@ -342,6 +342,8 @@ long sys_ioctl(struct task *t, int fd, unsigned cmd, gaddr arg)
 	if (!fd_is_virtual(t, fd)) {
 		if (cmd == SECCOMP_IOCTL_NOTIF_SEND)
 			return notif_send(t, fd, arg);
+		if ((cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR) && fd_read_only(t, fd))
+			return -EROFS;
 		return real_call(t, __NR_ioctl, fd, cmd, arg);
 	}
 	f = fd_hold(t, fd);

@@ -35,7 +35,7 @@ long sys_symlinkat(struct task *t, gaddr target, int dfd, gaddr name)
 		if (!w.fast && w.last != LAST_NAME)
 			r = -EEXIST;
 		else
-			r = place_call(&w, symlink, EPERM, text);
+			r = place_change(&w, CHANGE_NEW, symlink, EPERM, text);
 	}
 	return where_end(&w, r);
 }
@@ -83,10 +83,12 @@ static long same_world(const struct where *a, const struct where *b)
 {
 	long r;
 
+	bool same = (a->fs == &remote_fs) == (b->fs == &remote_fs) &&
+		    (a->fs != &remote_fs || a->mount.id == b->mount.id) && a->cow == b->cow;
+
 	if (!a->cow && b->cow && a->fs != &remote_fs && !has_name(a))
 		return 0;	/* O_TMPFILE */
-	if ((a->fs == &remote_fs) == (b->fs == &remote_fs) && (a->fs != &remote_fs || a->mount.id == b->mount.id) &&
-	    a->cow == b->cow)
+	if (same && a->read_only == b->read_only && (!a->read_only || a->bind == b->bind))
 		return 0;
 	r = real_error(a);
 	if (!r)
@@ -106,6 +108,8 @@ static long link_places(struct where *from, struct where *to, int flags)
 	bool no_name = !to->fast && to->last != LAST_NAME;
 	long r = same_world(from, to);
 
+	if (to->read_only && (!r || r == -EXDEV))
+		r = readonly_verdict(to, CHANGE_NEW);
 	if (no_name || r) {
 		long e = place_call(from, access, EACCES, 0, 0);	/* it has to be there */
 
@@ -175,6 +179,8 @@ static long rename_places(struct where *from, struct where *to, unsigned flags)
 		return old_directory_first(from, flags,
 					   flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY);
 	}
+	if (!r && from->read_only)
+		r = -EROFS;
 	return r ? r : place_call(from, rename, EPERM, to, flags);
 }
 

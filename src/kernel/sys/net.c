@@ -147,6 +147,11 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 		return r;
 	r = where_begin_path(&w, t, AT_FDCWD, path, create ? WHERE_ENTRY | WHERE_CREATE | WHERE_CHANGE : 0);
 	while (where_next(&w, &r)) {
+		if (create && w.read_only) {
+			r = readonly_verdict(&w, CHANGE_NEW);
+			r = r == -EEXIST ? -EADDRINUSE : r;
+			continue;
+		}
 		if (w.fs == &remote_fs) {
 			r = address_virtual(&w, a, bind_fd, path);
 			continue;

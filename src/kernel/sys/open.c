@@ -51,8 +51,13 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 		return pass_last(t);
 	if (r < 0)
 		return no_path((unsigned)flags, r);
-	while (where_next(&w, &r))
-		r = place_call(&w, open, EACCES, flags, mode);
+	while (where_next(&w, &r)) {
+		int f = flags;
+
+		r = w.read_only ? readonly_open(&w, &f) : 0;
+		if (!r)
+			r = place_call(&w, open, EACCES, f, mode);
+	}
 	if (w.cow && r < 0 && r != -UM_EAGAIN)
 		r = no_path((unsigned)flags, r);
 	return where_end(&w, r);
@@ -180,7 +185,7 @@ static long remote_verdict(const struct where *w, int dfd, uint64_t resolve)
 /* As real_open(): behind a bind mount a descriptor is not where the kernel says. */
 static long opened_how(struct where *w, long fd, const struct open_how *how)
 {
-	if (fd >= 0 && (w->bind || (w->below_plain && how->flags & O_DIRECTORY)))
+	if (fd >= 0 && (w->bind || w->read_only || (w->below_plain && how->flags & O_DIRECTORY)))
 		where_opened(w, (int)fd);
 	return fd;
 }
@@ -253,6 +258,14 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 	if (r < 0)
 		return no_path(how.flags, r);
 	while (where_next(&w, &r)) {
+		int f = (int)how.flags;
+
+		r = w.read_only ? readonly_open(&w, &f) : 0;
+		if (r)
+			continue;
+		if (!(f & O_CREAT) && how.flags & O_CREAT)
+			how.mode = 0;
+		how.flags = (unsigned)f;
 		if (w.fs == &real_fs || w.proc.what) {
 			r = proc_made(&w, real_how(&w, dfd, name, &how), (int)how.flags);
 			continue;

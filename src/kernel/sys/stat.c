@@ -95,6 +95,8 @@ long sys_statfs(struct task *t, gaddr name, gaddr st)
 
 	while (where_next(&w, &r))
 		r = place_call(&w, statfs, ENOSYS, st);
+	if (!r && w.read_only)
+		r = readonly_statfs(t, st);
 	return where_end(&w, r);
 }
 
@@ -103,12 +105,16 @@ long sys_fstatfs(struct task *t, int fd, gaddr st)
 	struct file *f;
 	long r;
 
-	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fstatfs, fd, st);
+	if (!fd_is_virtual(t, fd)) {
+		r = real_call(t, __NR_fstatfs, fd, st);
+		return !r && fd_read_only(t, fd) ? readonly_statfs(t, st) : r;
+	}
 	f = fd_hold(t, fd);
 	if (!f)
 		return -EBADF;
 	r = file_statfs(t, f, st);
+	if (!r && f->flags & FILE_RDONLY)
+		r = readonly_statfs(t, st);
 	file_put(f);
 	return r;
 }
@@ -125,7 +131,10 @@ long sys_faccessat2(struct task *t, int dfd, gaddr name, unsigned mode, int flag
 	r = where_begin(&w, t, dfd, name, where_flags(flags) | (mode & 2 ? WHERE_CHANGE : 0));
 	if (!r && where_is_last(&w, name))
 		return pass_last(t);
-	while (where_next(&w, &r))
+	while (where_next(&w, &r)) {
 		r = place_call(&w, access, EACCES, (int)mode, flags & AT_EACCESS);
+		if (!r && w.read_only)
+			r = readonly_access(&w, (int)mode);
+	}
 	return where_end(&w, r);
 }

@@ -66,7 +66,7 @@ long sys_xattr_set(struct task *t, gaddr path, gaddr attr, gaddr value, size_t s
 		return r;
 	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_CHANGE);
 	while (where_next(&w, &r))
-		r = place_call(&w, setxattr, EOPNOTSUPP, name.text, value, size, flags);
+		r = place_change(&w, CHANGE_OLD, setxattr, EOPNOTSUPP, name.text, value, size, flags);
 	return where_end(&w, r);
 }
 
@@ -90,7 +90,7 @@ long sys_xattr_remove(struct task *t, gaddr path, gaddr attr, int at)
 		return r;
 	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_CHANGE);
 	while (where_next(&w, &r))
-		r = place_call(&w, removexattr, EOPNOTSUPP, name.text);
+		r = place_change(&w, CHANGE_OLD, removexattr, EOPNOTSUPP, name.text);
 	return where_end(&w, r);
 }
 
@@ -120,6 +120,8 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 	struct file *f;
 	long r;
 
+	if (fd_is_read_only(t, fd))
+		return -EROFS;
 	if (!fd_is_virtual(t, fd) && !view_has(UM_MOUNT_COW))
 		return real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
 	r = check_set(size, flags);
@@ -158,6 +160,8 @@ long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 	struct file *f;
 	long r;
 
+	if (fd_is_read_only(t, fd))
+		return -EROFS;
 	if (!fd_is_virtual(t, fd) && !view_has(UM_MOUNT_COW))
 		return real_call(t, __NR_fremovexattr, fd, attr);
 	r = fetch_name(t, &name, attr);
