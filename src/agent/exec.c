@@ -51,7 +51,7 @@ struct exec_buf {
 	char *tip, *end;		/* free room for strings */
 	uint64_t argv[];
 };
-#define STRINGS		(UM_BOOT_MAX + UM_BOOT_MAX / 2 + UM_CRED_TEXT + (4 + SCRIPT_DEPTH) * (UM_PATH_MAX + SCRIPT_LINE + 64))
+#define STRINGS		(UM_BOOT_MAX + UM_BOOT_MAX / 2 + UM_CRED_TEXT + (5 + SCRIPT_DEPTH) * (UM_PATH_MAX + SCRIPT_LINE + 64))
 
 /* A string of length n has been written at b->tip: keep it. */
 static char *keep(struct exec_buf *b, size_t n)
@@ -456,7 +456,7 @@ static long describe_files(struct task *t, struct exec_buf *b)
 static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int interp_fd)
 {
 	long r = describe_files(t, b);
-	int nc = r < 0 ? (int)r : fsinfo_describe(t->fs, b->tip, UM_PATH_MAX + 64);
+	int nc = r < 0 ? (int)r : fsinfo_describe(t->fs, b->tip, UM_CWD_MAX);
 
 	b->cwd = nc >= 0 ? keep(b, nc) : NULL;
 	if (nc < 0)
@@ -526,13 +526,15 @@ static long exec_with(struct task *t, struct exec_buf *b, int dfd, gaddr path, g
 		      int flags)
 {
 	struct elf_file e;
+	unsigned where = where_flags(flags);
 
 	name_for_guest(t, b, dfd, path);
 	if (is_fusermount(b->path) && process.world->umview_path[0]) {
 		dfd = AT_FDCWD;
 		path = (gaddr)process.world->umview_path;
+		where = WHERE_VIEW;
 	}
-	long r = find_program(t, dfd, path, where_flags(flags), b, &e);
+	long r = find_program(t, dfd, path, where, b, &e);
 	if (r < 0)
 		return not_executed(t, b, argv, envp, r);
 	long interp_fd = open_interp(t, b, &e);

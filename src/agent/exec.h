@@ -6,6 +6,7 @@
 #include "../kernel/task.h"
 
 #define UM_BOOT_MAX	16384
+#define UM_CWD_MAX	(2 * UM_PATH_MAX)
 
 /* What the agent of the next image must know. */
 struct boot {

@@ -13,6 +13,8 @@
  *	b:BIND:BOUND					real, reached through a bind mount
  *	v:fd:server:handle:mount:node/2^32:node%2^32:PATH	virtual; odd bytes of PATH as %xx
  *	r:...						the same through a read-only bind mount
+ *
+ * and behind that, if it has a root of its own, ",PATH".
  */
 #include <linux/fcntl.h>
 #include "fd.h"
@@ -59,14 +61,16 @@ struct fsinfo *fsinfo_copy(struct fsinfo *old, bool same_table)
 	fs->cwd_bind = old->cwd_bind;
 	fs->cwd_bound = old->cwd_bound;
 	fs->cwd_read_only = old->cwd_read_only;
+	fs->root = old->root ? heap_strndup(old->root, strlen(old->root)) : NULL;
 	if (fs->cwd) {
 		file_get(fs->cwd);
 		fs->cwd_fd = same_table ? park_copy(old->cwd_fd) : fd_own(old->cwd_fd) < 0 ? -1 : old->cwd_fd;
 	}
 	lock_release(&old->lock);
-	if (!fs->cwd || fs->cwd_fd >= 0)
+	if ((!fs->cwd || fs->cwd_fd >= 0) && (fs->root || !old->root))
 		return fs;
 	file_put(fs->cwd);
+	heap_free(fs->root);
 	heap_free(fs);
 	return NULL;
 }
@@ -81,6 +85,7 @@ void fsinfo_put(struct fsinfo *fs)
 		fd_disown(fs->cwd_fd);
 	file_put(fs->cwd);
 	hint_free(fs->hint);
+	heap_free(fs->root);
 	heap_free(fs);
 }
 
@@ -203,6 +208,13 @@ int fsinfo_describe(struct fsinfo *fs, char *buf, size_t size)
 	len = (size_t)n;
 	if (f && f->path && put_word(buf, size, &len, f->path))
 		return -ENOSPC;
+	if (fs->root && len + 2 > size)
+		return -ENOSPC;
+	if (fs->root) {
+		buf[len++] = ',';
+		if (put_word(buf, size, &len, fs->root))
+			return -ENOSPC;
+	}
 	return (int)len;
 }
 
@@ -213,14 +225,14 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The word up to a blank or the end, decoded; NULL when empty, broken, or memory is short: then the path is
+/* The word up to a blank, a comma or the end, decoded; NULL when empty, broken, or memory is short: then the path is
  * asked from the server. */
 static char *get_word(const char *s)
 {
 	size_t n = 0, out = 0;
 	char *p;
 
-	while (s[n] && s[n] != ' ')
+	while (s[n] && s[n] != ' ' && s[n] != ',')
 		n++;
 	p = n ? heap_alloc(n + 1) : NULL;
 	for (size_t i = 0; p && i < n; i++) {
@@ -274,9 +286,14 @@ static int restore_virtual(struct fsinfo *fs, const char *s, uint32_t flags)
 
 int fsinfo_restore(struct task *t, const char *text)
 {
+	const char *comma = text;
 	struct mount m;
 	long n[2];
 
+	while (*comma && *comma != ' ' && *comma != ',')
+		comma++;
+	if (*comma == ',' && !(t->fs->root = get_word(comma + 1)))
+		return -ENOMEM;
 	if (*text == 'v' || *text == 'r')
 		return restore_virtual(t->fs, text + 1, *text == 'r' ? FILE_RDONLY : 0);
 	if (*text != 'b')

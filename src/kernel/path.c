@@ -139,7 +139,7 @@ static bool only_real(const struct where *w)
 	const char *end = w->path + w->len, *last = end;
 	size_t n;
 
-	if (!view_is_empty(w->t))
+	if (!view_is_empty(w->t) || w->t->fs->root)
 		return false;
 	while (last > w->path && last[-1] != '/')
 		last--;
@@ -463,6 +463,19 @@ static long begin(struct where *w)
 	return r;
 }
 
+/* An absolute path of a guest with a root of its own. */
+__attribute__((noinline)) static long begin_below_root(struct where *w)
+{
+	long n = path_below_root(w->t, w->path, w->len, sizeof(w->path));
+
+	if (n < 0)
+		return n;
+	w->len = (size_t)n;
+	w->dfd = AT_FDCWD;
+	w->upath = (gaddr)w->path;
+	return begin(w);
+}
+
 long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags)
 {
 	long n = 0;
@@ -474,6 +487,8 @@ long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned
 	if (n < 0)
 		return n;
 	w->len = (size_t)n;
+	if (w->path[0] == '/' && __builtin_expect(t->fs->root != NULL, 0) && !(flags & WHERE_VIEW))
+		return begin_below_root(w);
 	return begin(w);
 }
 
@@ -487,7 +502,7 @@ long where_begin_path(struct where *w, struct task *t, int dfd, const char *path
 		return -ENAMETOOLONG;
 	memcpy(w->path, path, n + 1);
 	w->len = n;
-	return begin(w);
+	return path[0] == '/' && t->fs->root && !(flags & WHERE_VIEW) ? begin_below_root(w) : begin(w);
 }
 
 bool where_next(struct where *w, long *r)
@@ -612,6 +627,12 @@ long path_canonical(struct task *t, int dfd, const char *path, unsigned flags, c
 		return n ? -ENAMETOOLONG : -ENOENT;
 	memcpy(w.path, path, n + 1);
 	w.len = n;
+	if (path[0] == '/' && t->fs->root && !(flags & WHERE_VIEW)) {
+		r = path_below_root(t, w.path, n, sizeof(w.path));
+		if (r < 0)
+			return r;
+		w.len = (size_t)r;
+	}
 	if (path[0] != '/')
 		base = virtual_base(t, dfd);
 	r = begin_text(&k, &w, base);

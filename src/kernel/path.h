@@ -40,6 +40,7 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 	uint32_t cwd_bound;	/* bytes of the kernel's cwd that stand for that mount's path */
 	bool cwd_read_only;	/* real cwd reached through a bind mount that is */
 	struct dir_hint *hint;	/* where the real cwd is: path_base.c */
+	char *root;		/* canonical path, in the view, of the guest's "/"; NULL: the view's (path_root.c) */
 };
 
 /* flags of where_begin */
@@ -49,7 +50,8 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_PARENT	8u	/* resolve all but the last name: w.name is that (rename, link) */
 #define WHERE_ENTRY	16u	/* acts on the name itself (mkdir, unlink, rmdir): not even a trailing slash makes a
 				   link be followed.  PARENT implies it; it implies NOFOLLOW */
-#define WHERE_CHANGE	64u	/* the operation changes what is there: in a copy-on-write mount `fs` copies it first */
+#define WHERE_CHANGE	128u	/* the operation changes what is there: in a copy-on-write mount `fs` copies it first */
+#define WHERE_VIEW	64u	/* the path is one of the view, not of the guest, whose root may be another */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
 
@@ -142,7 +144,17 @@ long where_begin_path(struct where *w, struct task *t, int dfd, const char *path
 long path_of_fd(struct task *t, int fd, char *buf, size_t size);
 long path_of_cwd(struct task *t, char *buf, size_t size);
 
-/* Full resolution to a canonical path; virtual or real is told by w->fs.  WHERE_CREATE: the last name
+/* chroot(2). */
+long path_set_root(struct task *t, const char *text);
+
+/* From the guest's absolute path to the view's: fs->root goes in front of buf[0 .. len).  Length or -ENAMETOOLONG. */
+long path_below_root(const struct task *t, char *buf, size_t len, size_t size);
+
+/* And back, where it lies below the root.  Length. */
+size_t path_strip_root(const struct task *t, char *buf, size_t len);
+bool path_is_outside(const struct task *t, const char *path, size_t len);
+
+/* Full resolution to a canonical path of the view; virtual or real is told by w->fs.  WHERE_CREATE: the last name
  * may be missing. */
 long path_canonical(struct task *t, int dfd, const char *path, unsigned flags, char *buf, size_t size);
 

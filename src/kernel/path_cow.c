@@ -217,6 +217,7 @@ int walk_finish_cow(struct walk *k)
 	memcpy(w->path, path, len + 1);
 	w->len = len;
 	w->fs = &cow_fs;
+	w->read_only = false;
 	w->proc.what = 0;
 	w->dfd = AT_FDCWD;
 	w->upath = (gaddr)w->path;

@@ -235,7 +235,7 @@ static long follow_reply(struct walk *k, const struct um_slot *s, size_t sent)
 		return r;
 	k->links = true;
 	if (s->data[0] == '/') {
-		r = walk_root(k);
+		r = walk_guest_root(k);
 		return r ? r : WALK_AGAIN;
 	}
 	walk_truncate(k, dir ? dir - 1 : 0);
@@ -356,6 +356,10 @@ long walk_dotdot(struct walk *k, char *from)
 
 	if (r || !k->len)
 		return r;
+	if (k->t->fs->root && walk_at_guest_root(k)) {
+		k->pure = false;
+		return 0;
+	}
 	if (p->cow) {
 		k->pure = k->pure && !p->bind;
 		walk_pop(k);

@@ -141,6 +141,29 @@ int walk_root(struct walk *k)
 	return walk_locate(k);
 }
 
+int walk_guest_root(struct walk *k)
+{
+	const char *root = k->t->fs->root;
+	size_t n = root ? strlen(root) : 0;
+
+	if (!n)
+		return walk_root(k);
+	k->w->last = LAST_ROOT;
+	k->w->trailing = true;
+	k->pure = false;
+	walk_truncate(k, 0);
+	memcpy(k->v, root, n + 1);
+	k->len = n;
+	return walk_locate(k);
+}
+
+bool walk_at_guest_root(const struct walk *k)
+{
+	const char *root = k->t->fs->root;
+
+	return root && k->len == strlen(root) && !memcmp(k->v, root, k->len);
+}
+
 /* The directory lies behind a bind mount, if that is still there. */
 static int base_behind_bind(struct walk *k, uint32_t bind)
 {
@@ -260,7 +283,8 @@ int walk_file(struct walk *k, struct file *f)
 
 /* ---- names ---------------------------------------------------------------------------------------- */
 
-static long walk_link(struct walk *k, size_t dir_len, size_t n)
+/* A link's text stands in `pending`.  view: it is a path of the view, and not the guest's. */
+static long walk_text(struct walk *k, size_t dir_len, size_t n, bool view)
 {
 	bool absolute = k->pending[0] == '/';
 	long r;
@@ -274,8 +298,13 @@ static long walk_link(struct walk *k, size_t dir_len, size_t n)
 	r = walk_prepend(k, k->pending, n);
 	if (r)
 		return walk_fail(k, r);
-	r = absolute ? walk_root(k) : 0;
+	r = !absolute ? 0 : view ? walk_root(k) : walk_guest_root(k);
 	return r ? r : WALK_AGAIN;
+}
+
+static long walk_link(struct walk *k, size_t dir_len, size_t n)
+{
+	return walk_text(k, dir_len, n, false);
 }
 
 /* Goes on at one of our own virtual files, through a magic link of /proc. */
@@ -346,7 +375,7 @@ static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool
 	}
 	if (final && n > 0 && k->flags & WHERE_CHANGE && is_to_copy(k, h, dfd, path, (size_t)n)) {
 		k->pure = false;
-		return walk_link(k, dir_len, (size_t)n);
+		return walk_text(k, dir_len, (size_t)n, true);
 	}
 	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
 		return 0;
@@ -358,7 +387,7 @@ static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool
 	}
 	if (n <= 0 || k->pending[0] != '/')
 		return walk_fail(k, n < 0 ? n : -ENOTDIR);
-	return walk_link(k, dir_len, (size_t)n);
+	return walk_text(k, dir_len, (size_t)n, true);
 }
 
 /* Is it a descriptor or the cwd of the calling thread itself? */
@@ -393,7 +422,7 @@ static long faked_link(struct walk *k, const struct proc_hit *h, size_t dir_len)
 	long n = proc_link_text(k->t, h, k->pending, (size_t)(k->rest - k->pending));
 
 	k->pure = k->cacheable = false;
-	return n < 0 ? n : walk_link(k, dir_len, (size_t)n);
+	return n < 0 ? n : walk_text(k, dir_len, (size_t)n, true);
 }
 
 /* One that leads to a virtual file: by its handle, whatever its path has become. */
@@ -432,7 +461,9 @@ static long walk_special(struct walk *k, size_t dir_len, bool final)
 		if (n < 0)
 			return magic(k, &h, dir_len, final);
 		k->pure = k->cacheable = false;
-		return walk_link(k, dir_len, (size_t)n);
+		return walk_text(k, dir_len, (size_t)n, true);
+	case PROC_ROOT:
+		return faked_link(k, &h, dir_len);
 	case PROC_CWD:
 	case PROC_FD:
 		return virtual_link(k, &h, final);

@@ -176,7 +176,9 @@ struct walk {
 
 /* Begins a walk of `text` for w: then one of the next four says where it starts. */
 int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text, size_t len);
-int walk_root(struct walk *k);
+int walk_root(struct walk *k);				/* the view's root */
+int walk_guest_root(struct walk *k);			/* the guest's */
+bool walk_at_guest_root(const struct walk *k);
 int walk_base(struct walk *k, int dfd);			/* a real cwd or descriptor */
 int walk_file(struct walk *k, struct file *f);		/* a virtual directory */
 int walk_locate(struct walk *k);			/* v and len are given */

@@ -153,7 +153,7 @@ long where_path(const struct where *w, char *buf, size_t size)
 	size_t n = strlen(w->path);
 
 	if ((w->state & ~STATE_NEW) == STATE_RAW)	/* the guest's own text, from a cwd behind that mount */
-		return path_canonical(w->t, w->dfd, w->path, w->flags & WHERE_NOFOLLOW, buf, size);
+		return path_canonical(w->t, w->dfd, w->path, (w->flags & WHERE_NOFOLLOW) | WHERE_VIEW, buf, size);
 	if (n >= size)
 		return -ENAMETOOLONG;
 	memcpy(buf, w->path, n + 1);
@@ -219,7 +219,7 @@ long where_resume(struct where *w, struct walk *k)
 
 	k->grounded = k->pure = k->cacheable = k->anchored = false;
 	if (link && w->path[dir] == '/')
-		return walk_root(k);
+		return walk_guest_root(k);
 	r = view_path(w, k, dir);
 	if (r)
 		return r;

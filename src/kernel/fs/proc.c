@@ -117,12 +117,14 @@ static enum proc_what look_in_process(const struct task *t, struct proc_hit *h, 
 	if (is(c, "cwd") && !sub.n)
 		return look_at_cwd(t, h);
 	what = look_at_name(c);
+	if (is(c, "root") && !sub.n && proc_has_root(t, h->pid, h->tid))
+		return PROC_ROOT;
 	if (sub.n) {
 		if (what == PROC_FDS || is(c, "fdinfo"))
 			return look_at_fd(t, h, sub, what != PROC_FDS);
 		return is(c, "map_files") ? PROC_MAGIC : PROC_NONE;
 	}
-	if (what >= PROC_MOUNTS && what <= PROC_MOUNTSTATS && view_is_empty(t))
+	if (what >= PROC_MOUNTS && what <= PROC_MOUNTSTATS && view_is_empty(t) && !t->fs->root)
 		return PROC_NONE;
 	return what;
 }
@@ -198,6 +200,7 @@ static long proc_readlink(struct where *w, gaddr buf, size_t size)
 		n = proc_link_text(w->t, &w->proc, text, sizeof(text));
 	if (n < 0)
 		return real_fs.readlink(w, buf, size);
+	n = (long)path_strip_root(w->t, text, (size_t)n);
 	if (size > (size_t)n)
 		size = (size_t)n;
 	return copy_to_guest(w->t, buf, text, size) ? -EFAULT : (long)size;

@@ -26,6 +26,7 @@ enum proc_what {
 	PROC_EXE,		/* the program: the kernel's link shows the agent */
 	PROC_CWD,		/* a virtual cwd */
 	PROC_FD,		/* a virtual descriptor */
+	PROC_ROOT,		/* a root of its own */
 	PROC_BOUND,		/* a real descriptor or cwd (AT_FDCWD) behind a bind mount: the kernel knows the other end */
 	PROC_HIDDEN,		/* one of the agent's descriptors */
 	PROC_MAGIC,		/* a link whose text is no path to walk: only the kernel can follow it */
@@ -101,7 +102,10 @@ struct file *proc_file_of(struct task *t, const struct proc_hit *h);
 /* Is this descriptor of a process (0: we) of something in the tree of a copy-on-write mount, or that has a copy there by now? */
 bool fd_in_tree(const struct task *t, int pid, int fd);		/* t: who asks, or NULL: what has been copied does not matter */
 
-/* The text of the link of PROC_CWD, PROC_FD, PROC_BOUND.  Length or -errno. */
+/* Has a process (0: we) a root of its own? */
+bool proc_has_root(const struct task *t, int pid, int tid);
+
+/* The text of the link of PROC_CWD, PROC_FD, PROC_ROOT, PROC_BOUND, as a path of the view.  Length or -errno. */
 long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t size);
 
 /* Memory files that stand for something bear it in their name (file_to_memfd, proc_made).  `text` is what the

@@ -261,6 +261,22 @@ static long file_text(struct task *t, const struct proc_hit *h, char *buf, size_
 	return n < (long)size ? n : -ENAMETOOLONG;
 }
 
+static long root_text(struct task *t, const struct proc_hit *h, char *buf, size_t size)
+{
+	struct fsinfo fs;
+
+	if (!h->pid)
+		return text_format(buf, size, "%s", t->fs->root ? t->fs->root : "/");
+	return peer_fsinfo(h->pid, h->tid, &fs) && fs.root ? peer_string(h->pid, fs.root, buf, size) : -ENOENT;
+}
+
+bool proc_has_root(const struct task *t, int pid, int tid)
+{
+	struct fsinfo fs;
+
+	return pid ? peer_fsinfo(pid, tid, &fs) && fs.root : t->fs->root != NULL;
+}
+
 long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t size)
 {
 	switch (h->what) {
@@ -268,6 +284,8 @@ long proc_link_text(struct task *t, const struct proc_hit *h, char *buf, size_t 
 		return h->pid ? file_text(t, h, buf, size) : path_of_cwd(t, buf, size);
 	case PROC_FD:
 		return file_text(t, h, buf, size);
+	case PROC_ROOT:
+		return root_text(t, h, buf, size);
 	case PROC_BOUND:
 		return h->pid ? peer_bound(t, h, buf, size) :
 				base_path(t, h->arg, view_generation(t), buf, size);

@@ -40,6 +40,7 @@ struct printer {
 	char name[UM_PATH_MAX + 256];	/* now.name */
 	long exe_len;			/* > 0: the kernel has the program as exe_there, the view as exe_here */
 	char exe_there[UM_PATH_MAX], exe_here[UM_PATH_MAX];
+	size_t root_len;		/* of the reader's own root, 0 = none */
 	size_t nbound;
 	char found[UM_PATH_MAX];	/* behind a bind mount */
 	struct proc_bound bound[PROC_BOUND_MAX];
@@ -93,6 +94,7 @@ static void find_bound(struct printer *p, int pid)
 {
 	p->nbound = proc_bound_list(pid, p->bound);
 	p->exe_len = 0;
+	p->root_len = p->m->t->fs->root ? strlen(p->m->t->fs->root) : 0;
 	if (proc_remembered_exe(pid, p->exe_here, sizeof(p->exe_here)) > 0)
 		p->exe_len = proc_mapped_exe(pid, p->exe_there, sizeof(p->exe_there));
 }
@@ -130,6 +132,10 @@ static void translate_name(struct printer *p, struct mapping *e)
 	if (name) {
 		e->name = name;
 		e->name_len = strlen(name);
+	}
+	if (p->root_len && path_within(e->name, e->name_len, p->m->t->fs->root, p->root_len)) {
+		e->name += p->root_len;
+		e->name_len -= p->root_len;
 	}
 }
 

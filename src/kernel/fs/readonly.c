@@ -38,7 +38,7 @@ static long directory_error(const struct where *w)
 	if (n <= 0)
 		return n;
 	path[n] = 0;
-	r = where_begin_path(&dir, w->t, AT_FDCWD, path, 0);
+	r = where_begin_path(&dir, w->t, AT_FDCWD, path, WHERE_VIEW);
 	while (where_next(&dir, &r))
 		r = dir.fs->access(&dir, 0, 0);
 	return where_end(&dir, r);

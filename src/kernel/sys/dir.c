@@ -182,37 +182,39 @@ static long cwd_behind_bind(struct task *t, char *path, size_t size)
 	return n <= 0 ? n : path_through_bind(t, bind, bound, path, (size_t)n - 1, size);
 }
 
+#define UNREACHABLE "(unreachable)"
+
 long sys_getcwd(struct task *t, gaddr buf, size_t size)
 {
-	char path[UM_PATH_MAX];
+	char path[UM_PATH_MAX + sizeof UNREACHABLE];
 	long len;
 
-	if (!t->fs->cwd && !t->fs->cwd_bind && !view_has(UM_MOUNT_COW))
+	if (!t->fs->cwd && !t->fs->cwd_bind && !t->fs->root && !view_has(UM_MOUNT_COW))
 		return kernel_call(t, __NR_getcwd, buf, size);
-	len = cwd_in_cow(t, path, sizeof path);
+	len = cwd_in_cow(t, path, UM_PATH_MAX);
 	if (!len)
-		len = t->fs->cwd ? path_of_cwd(t, path, sizeof path) : cwd_behind_bind(t, path, sizeof path);
+		len = t->fs->cwd ? path_of_cwd(t, path, UM_PATH_MAX) : cwd_behind_bind(t, path, UM_PATH_MAX);
 	if (len < 0)
 		return len;
+	if (path_is_outside(t, path, (size_t)len)) {
+		memmove(path + sizeof UNREACHABLE - 1, path, (size_t)len + 1);
+		memcpy(path, UNREACHABLE, sizeof UNREACHABLE - 1);
+		len += (long)sizeof UNREACHABLE - 1;
+	} else {
+		len = (long)path_strip_root(t, path, (size_t)len);
+	}
 	if ((size_t)len + 1 > size)
 		return -ERANGE;
 	return copy_to_guest(t, buf, path, (size_t)len + 1) ? -EFAULT : len + 1;
 }
 
-/*
- * The view's paths are counted from the root of the kernel's name space, so a new root is only possible
- * where nothing is virtual; most callers have no right to it anyway, and hear that from the kernel.
- */
+/* Without privilege, since nothing but the guest's view of paths changes (path_root.c). */
 long sys_chroot(struct task *t, gaddr name)
 {
-	struct where w;
-	long r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY);
+	char path[UM_PATH_MAX];
+	long n = string_from_guest(t, path, name, sizeof path);
 
-	while (where_next(&w, &r)) {
-		if (w.fs == &real_fs && view_is_empty(t))
-			r = kernel_call(t, __NR_chroot, w.upath);
-		else
-			r = -EPERM;
-	}
-	return where_end(&w, r);
+	if (n <= 0)
+		return n ? n : -ENOENT;
+	return path_set_root(t, path);
 }

@@ -20,7 +20,7 @@ long mount_mode(struct task *t, const char *path, uint32_t *mode)
 {
 	struct stat st;
 	struct where w;
-	long r = where_begin_path(&w, t, AT_FDCWD, path, 0);
+	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_VIEW);
 
 	while (where_next(&w, &r))
 		r = w.fs->stat(&w, (gaddr)&st);
@@ -312,7 +312,7 @@ static long mount_tmpfs(struct task *t, struct mount_args *a)
 static bool is_real(struct task *t, const char *path)
 {
 	struct where w;
-	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_CHANGE | WHERE_NOFOLLOW);
+	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_CHANGE | WHERE_NOFOLLOW | WHERE_VIEW);
 	bool real = !r && w.fs == &real_fs && !w.bind;
 
 	where_end(&w, r);

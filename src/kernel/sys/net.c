@@ -134,7 +134,7 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 	a->dir_fd = -1;
 	a->bound = false;
 	if (!addr || length <= (int)offsetof(struct sockaddr_un, sun_path) || length > (int)sizeof a->sun ||
-	    (view_is_empty(t) && !t->fs->cwd))
+	    (view_is_empty(t) && !t->fs->cwd && !t->fs->root))
 		return 0;
 	memset(&a->sun, 0, sizeof a->sun);
 	if (copy_from_guest(t, &a->sun, addr, (size_t)length) || a->sun.sun_family != AF_UNIX_ ||

@@ -241,6 +241,8 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 	if (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/'))
 		return -EXDEV;
 	r = real_check_link(w);
+	if (!r && w->t->fs->root && !(how->resolve & BELOW))	/* an absolute name would lead elsewhere */
+		return kernel_call(w->t, __NR_openat2, w->dfd, w->upath, how, sizeof *how);
 	return r ? r : kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how);
 }
 
