@@ -324,7 +324,7 @@ static bool needs_no_program(const struct mount_options *o)
 	for (size_t i = 0; o->type && i < sizeof(types) / sizeof(types[0]); i++)
 		if (!strcmp(o->type, types[i]))
 			return true;
-	return !o->type && !o->src;
+	return !o->type && opts_have(o->opts, "renew");
 }
 
 /* Is there a word in the list that a bind does not know?  Allocated, or NULL. */
@@ -374,6 +374,17 @@ static int mount_tmpfs(const struct mount_options *o)
 	return r;
 }
 
+/* Nothing that mount(2) has no flag for? */
+static bool is_plain(const char *opts)
+{
+	char *once = opts_without(opts, "ro"), *left = opts_without(once, "rw");
+	bool plain = left && !*left;
+
+	free(once);
+	free(left);
+	return plain;
+}
+
 /* bind, hide, renew: words of viewfs, which the agent knows. */
 static int mount_viewfs(const struct mount_options *o)
 {
@@ -387,7 +398,10 @@ static int mount_viewfs(const struct mount_options *o)
 	}
 	opts = opts_without(o->opts, "defaults");
 	const char *type = o->type && !strcmp(o->type, "hide") ? "hide" : "viewfs";
-	r = mount(o->src ? o->src : "none", o->dst, type, 0, opts);
+	if (o->type && !strcmp(o->type, "bind") && is_plain(opts))
+		r = mount(o->src, o->dst, "none", MS_BIND | (o->read_only ? MS_RDONLY : 0), NULL);
+	else
+		r = mount(o->src ? o->src : "none", o->dst, type, 0, opts);
 	free(opts);
 	return r < 0 ? why_not(o) : 0;
 }

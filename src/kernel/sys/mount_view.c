@@ -252,6 +252,8 @@ static long mount_viewfs(struct task *t, struct mount_args *a)
 	struct view_options o = { .mode = MODE_MOVE };
 	long r = mount_point(t, a);
 
+	if (!strcmp(a->fstype, "hide"))
+		choose(&o, MODE_HIDE);
 	if (r < 0)		/* where it is covered, it may be renewed all the same */
 		return strcmp(a->data, "renew") ? r : mount_renew(t, a);
 	r = view_words(t, a, &o);
@@ -346,14 +348,7 @@ bool mount_is_view(const char *fstype)
 
 long mount_view(struct task *t, struct mount_args *a)
 {
-	long r;
-
-	if (!strcmp(a->fstype, "tmpfs"))
-		return mount_tmpfs(t, a);
 	if (!strcmp(a->fstype, "cow"))
 		return mount_cow(t, a);
-	if (!strcmp(a->fstype, "viewfs"))
-		return mount_viewfs(t, a);
-	r = mount_point(t, a);
-	return r < 0 ? r : mount_hide(t, a, 0);
+	return !strcmp(a->fstype, "tmpfs") ? mount_tmpfs(t, a) : mount_viewfs(t, a);
 }
