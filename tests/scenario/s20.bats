@@ -74,10 +74,12 @@ inside() {	# inside OPTIONS -- then a script on standard input, run in the tree
 	[ "$(umview --bind data root/srv/d --hide root/etc/where --chroot root -- sh -c 'cat /srv/d/f /absolute 2>&1; ls /etc | grep -c where')" = \
 		"$(printf 'data\ncat: /absolute: No such file or directory\n0')" ]
 	umview -- python3 - <<-'PY'
-		import os, socket
+		import ctypes, os, socket
 		out = os.open("data", os.O_RDONLY)
 		os.chroot("root")
-		assert os.getcwd().startswith("(unreachable)/") or not os.getcwd().startswith("/"), os.getcwd()
+		cwd = ctypes.create_string_buffer(4096)
+		ctypes.CDLL(None).syscall(79, cwd, 4096)		# getcwd, as the kernel answers it
+		assert cwd.value.startswith(b"(unreachable)/"), cwd.value
 		assert os.readlink("/proc/self/root") == "/" if os.path.exists("/proc/self") else True
 		os.chdir("/tmp")
 		assert os.getcwd() == "/tmp"
