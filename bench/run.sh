@@ -25,6 +25,7 @@ chmod 755 "$dir"
 mkdir -p "$BUILD/bench" "$dir/mnt" "$dir/kfuse" "$dir/host"
 gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$BUILD/bench/calls" "$here/calls.c" || exit 1
 calls=$BUILD/bench/calls
+gcc -std=gnu11 -O2 -static -o "$dir/host/calls" "$here/calls.c" || exit 1
 : >"$raw"
 
 worlds='native view'
@@ -40,13 +41,24 @@ binds() {
 	for i in $(seq "$1"); do printf -- '--bind\n%s\n%s\n' "$dir/tree" "$dir/binds/of/$((i % 10))/$i"; done
 }
 
-# in_world WORLD COMMAND...: `view` and `native` and so on, without any mount; `view-N` with N of them
+hides() {
+	local i
+	for i in $(seq "$1"); do printf -- '--hide\n%s\n' "$dir/binds/of/$((i % 10))/$i"; done
+}
+
+# in_world WORLD COMMAND...: `view` and `native` and so on, without any mount; `view-N` with N of them, `hides-N` with N
+# hidden names; `bound` with what is measured behind a bind, `chroot` with it below a root of its own
 in_world() {
 	local world=$1 options
 	shift
 	case $world in
 	view-*)	mapfile -t options < <(binds "${world#view-}")
 		"$UMVIEW" "${options[@]}" -- "$@" ;;
+	hides-*) mapfile -t options < <(hides "${world#hides-}")
+		"$UMVIEW" "${options[@]}" -- "$@" ;;
+	bound)	"$UMVIEW" --bind "$dir/host" "$dir/bound" -- "${@//"$dir/host"/"$dir/bound"}" ;;
+	chroot)	shift
+		"$UMVIEW" --chroot "$dir/host" -- /calls "$@" ;;
 	native)	"$@" ;;
 	view)	"$UMVIEW" -- "$@" ;;
 	proot)	proot "$@" ;;
@@ -147,6 +159,18 @@ one_round() {
 			record "stat-$n" view in_world view-$n "$calls" stat "$dir/host/4k"
 			record "openclose-$n" native "$calls" openclose "$dir/host/4k"
 			record "openclose-$n" view in_world view-$n "$calls" openclose "$dir/host/4k"
+			record "stat-h$n" native "$calls" stat "$dir/host/4k"
+			record "stat-h$n" view in_world hides-$n "$calls" stat "$dir/host/4k"
+			record "openclose-h$n" native "$calls" openclose "$dir/host/4k"
+			record "openclose-h$n" view in_world hides-$n "$calls" openclose "$dir/host/4k"
+		done
+	fi
+	if is_wanted behind; then
+		for op in stat openclose; do
+			record "$op-bound" native "$calls" $op "$dir/host/4k"
+			record "$op-bound" view in_world bound "$calls" $op "$dir/host/4k"
+			record "$op-chroot" native "$calls" $op "$dir/host/4k"
+			record "$op-chroot" view in_world chroot "$calls" $op /4k
 		done
 	fi
 	if is_wanted memory; then

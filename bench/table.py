@@ -17,6 +17,10 @@ ROWS = {
     'pread4k': ('pread 4 KiB', 1.25), 'write4k': ('write 4 KiB', 1.1), 'stat': ('stat', 1.2), 'openclose': ('open + close', 1.2),
     'stat-1': ('stat, 1 mount elsewhere', 1.2), 'openclose-1': ('open + close, 1 mount', 1.2),
     'stat-1000': ('stat, 1000 mounts elsewhere', 1.2), 'openclose-1000': ('open + close, 1000 mounts', 1.2),
+    'stat-h1': ('stat, 1 name hidden elsewhere', 1.2), 'openclose-h1': ('open + close, 1 hidden', 1.2),
+    'stat-h1000': ('stat, 1000 names hidden elsewhere', 1.2), 'openclose-h1000': ('open + close, 1000 hidden', 1.2),
+    'stat-bound': ('stat behind a bind', None), 'openclose-bound': ('open + close behind a bind', None),
+    'stat-chroot': ('stat in a chroot', 1.3), 'openclose-chroot': ('open + close in a chroot', 1.3),
     'forkexec': ('fork + exec + wait of /bin/true', 1.25), 'find': ('find /usr -xdev', 1.1), 'git': ('git status', 1.1),
     'tar': ('tar c /usr/include', 1.1), 'build': ('a C build (30 files)', 1.1), 'python': ('python3 -c pass', 1.1),
     'start': ('umview true, against true', None),
@@ -63,7 +67,7 @@ def main():
     for row, (text, goal) in ROWS.items():
         if (f := all_figures.get(row)):
             view, ratio = compared(f, 'view', 'native')
-            rows.append([text, compared(f, 'native', None)[0], view, ratio, f'{goal}x' if goal else 'native + 5 ms',
+            rows.append([text, compared(f, 'native', None)[0], view, ratio, f'{goal}x' if goal else 'native + 5 ms' if row == 'start' else '-',
                          *compared(f, 'proot', 'native')])
     if rows:
         table(['real files and processes', 'native', 'view', 'ratio', 'asked', 'PRoot', 'ratio'], rows)
