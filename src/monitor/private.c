@@ -33,7 +33,7 @@
 
 /* ---- removing ------------------------------------------------------------------------------------- */
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+static int private_remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st;
 	(void)at;
@@ -53,12 +53,12 @@ static int open_up(const char *path, const struct stat *st, int type, struct FTW
 	return 0;
 }
 
-static void remove_tree(const char *path)
+static void private_remove_tree(const char *path)
 {
-	nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+	nftw(path, private_remove_one, 32, FTW_DEPTH | FTW_PHYS);
 	for (int i = 0; i < 64 && access(path, F_OK) == 0; i++) {	/* each turn opens up one level more */
 		nftw(path, open_up, 32, FTW_PHYS);
-		nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+		nftw(path, private_remove_one, 32, FTW_DEPTH | FTW_PHYS);
 	}
 }
 
@@ -75,7 +75,7 @@ void private_remove(const char *path)
 	pid_t pid = fork();
 	if (pid > 0)
 		return;
-	remove_tree(dir);
+	private_remove_tree(dir);
 	if (pid == 0)
 		_exit(0);
 }
@@ -125,7 +125,7 @@ static bool world_lives(const struct stale *s)
 	return lives;
 }
 
-static void sweep(const char *place)
+static void private_sweep(const char *place)
 {
 	char path[PRIVATE_PATH];
 	struct stale s;
@@ -178,7 +178,7 @@ int private_make(const struct monitor *m, unsigned mode, char path[PRIVATE_PATH]
 
 	if (!place || fstat(m->w.fd, &st) < 0)
 		return -ENOENT;
-	sweep(place);
+	private_sweep(place);
 	n = snprintf(path, PRIVATE_PATH, "%s/umview-%u-%d-%lu.XXXXXX", place, getuid(), (int)getpid(),
 		     (unsigned long)st.st_ino);
 	if (n + sizeof(SHOWN) > PRIVATE_PATH)
