@@ -251,8 +251,8 @@ static void test_exec_bound(void)
 	int fd = (int)raw_syscall(__NR_dup, 0), closes = (int)raw_syscall(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0);
 	char text[80], want[80], again[80];
 
-	snprintf(text, sizeof(text), "b%d:7:12,b%d:8:3,", fd, closes);
-	snprintf(want, sizeof(want), "b%d:7:12,", fd);
+	snprintf(text, sizeof(text), "b%d:7:12:1,b%d:8:3:0,", fd, closes);
+	snprintf(want, sizeof(want), "b%d:7:12:1,", fd);
 	task.files = files_new();
 	is_int(files_restore(task.files, text), 0, "behind bind mounts");
 	is_int(files_describe(task.files, again, sizeof(again)), (int)strlen(want), "described again");

@@ -13,7 +13,8 @@
 #include "../../src/kernel/fs/proc.h"
 #include "../../src/kernel/guard.h"
 
-static struct task task;
+static struct fsinfo fsinfo;		/* no root of its own */
+static struct task task = { .fs = &fsinfo };
 static struct sigstate sig;
 static struct sighand hand;
 static struct guard guard;

@@ -26,7 +26,6 @@ enum proc_what {
 	PROC_EXE,		/* the program: the kernel's link shows the agent */
 	PROC_CWD,		/* a virtual cwd */
 	PROC_FD,		/* a virtual descriptor */
-	PROC_ROOT,		/* a root of its own */
 	PROC_BOUND,		/* a real descriptor or cwd (AT_FDCWD) behind a bind mount: the kernel knows the other end */
 	PROC_HIDDEN,		/* one of the agent's descriptors */
 	PROC_MAGIC,		/* a link whose text is no path to walk: only the kernel can follow it */
@@ -41,6 +40,7 @@ enum proc_what {
 	PROC_SYSCALL,
 	PROC_FDINFO,
 	PROC_FDS,		/* a directory of descriptors: its size is their number */
+	PROC_ROOT,		/* a root of its own */
 };
 
 static inline bool proc_is_made(uint8_t what)
