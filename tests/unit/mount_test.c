@@ -217,7 +217,7 @@ static void test_view(void)
 	is_int(do_mount("viewfs", 0, "renew"), 0, "renew");
 	is_int(slot.req.op, UM_CTL_RENEW, "... is another one");
 	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
-		is_int(do_mount("viewfs", 0, bad[i]), -EINVAL, bad[i]);
+		is_int(do_mount("viewfs", 0, bad[i]), -EINVAL, "%s", bad[i]);
 	is_int(do_mount("tmpfs", MS_NODEV, "mode=750"), 0, "tmpfs");
 	is_int(slot.req.op, UM_CTL_TMPFS, "... is the monitor's to make");
 	is_int(slot.req.mode, 0750, "... with a mode");
