@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * status, stat, syscall of ourselves and of others: signals and calls as the guest knows them.
- * GUEST_WORLDS: view
+ * GUEST_WORLDS: view fakeroot
  */
 #include "guest.h"
 #include <pthread.h>

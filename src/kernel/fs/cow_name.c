@@ -212,6 +212,7 @@ static long link_nameless(struct where *a, struct where *b, int flags)
 
 long cow_link(struct where *a, struct where *b, int flags)
 {
+	const bool slash = b->trailing;
 	struct spot *from, *to;
 	long r;
 
@@ -219,13 +220,14 @@ long cow_link(struct where *a, struct where *b, int flags)
 		return link_nameless(a, b, flags);
 	if (place_is_own(a) && place_is_own(b) && !a->trailing && !b->trailing)
 		return real_fs.link(a, b, flags);
+	b->trailing = false;		/* what is there is there, whatever it is */
 	r = look_both(a, b, &from, &to);
 	if (r)
 		return r;
 	if (spot_exists(to))
 		r = -EEXIST;
 	else
-		r = b->trailing ? -ENOENT : link_spots(from, to);
+		r = slash ? -ENOENT : link_spots(from, to);
 	if (!r && S_ISLNK(spot_stat(from)->st_mode))
 		view_links_changed(a->t);
 	spot_done(from);

@@ -26,8 +26,10 @@ static bool table(struct vtable *vt, bool write)
 	if (!base) {
 		long at = own_map(size, PROT_READ | PROT_WRITE, MAP_SHARED, process.world_fd, UM_OFF_VSTAT);
 
-		if (at < 0)
+		if (at < 0) {
+			agent_log("the table of virtual attributes cannot be mapped (%ld): files are shown as they are", -at);
 			return false;
+		}
 		base = (void *)at;
 		if (!__atomic_compare_exchange_n(&mapped, &none, base, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 			own_unmap(base, size);
