@@ -5,6 +5,7 @@
  *	cow.c		which session; its lock and its journal; names in its tree
  *	cow_up.c	copying from below into the tree
  *	cow_list.c	listings of merged directories
+ *	cow_where.c	where a directory is, by its path
  *	fs/cow.c	the operations at a place that change it
  *	fs/cow_name.c	those that remove and move names
  *	path_cow.c	the resolver
@@ -94,6 +95,9 @@ bool cow_is_plain(const struct task *t, const char *path, size_t len);
 
 /* Is what the kernel has at this path in a tree, too? */
 bool cow_has_copy(const struct task *t, const char *path, size_t len);
+
+/* Is this path that of a directory of the kernel's own, which is never copied: /proc, /sys, /dev? */
+bool cow_is_uncopied(const char *path, size_t len);
 
 /* Would the kernel, in the directory at this path of the view, find what the view has there?  copied: the directory that is meant
  * is the one in a tree. */

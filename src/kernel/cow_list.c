@@ -10,7 +10,7 @@
 #include <linux/fcntl.h>
 #include "cow.h"
 #include "path_walk.h"
-#include "fs/remote.h"
+#include "fs/dirents.h"
 
 #define CHUNK		(32u << 10)
 #define RECORD_ALIGN	8u
@@ -328,6 +328,8 @@ bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy
 	if (!l)
 		return *r != 0;
 	*r = serve(t, l, buf, count, legacy);
+	if (*r > 0)
+		*r = dirents_hide_real(t, fd, buf, *r, legacy);
 	cow_list_put(l);
 	return true;
 }

@@ -14,13 +14,6 @@
 #include "cow.h"
 #include "path_walk.h"
 
-/* Directories of the kernel's own, that nobody wants a copy of. */
-static bool is_uncopied(const char *path, size_t len)
-{
-	return (len == 5 && !memcmp(path, "/proc", 5)) ||
-	       (len == 4 && (!memcmp(path, "/sys", 4) || !memcmp(path, "/dev", 4)));
-}
-
 static int look(const char *path, struct stat *st)
 {
 	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
@@ -107,7 +100,7 @@ int walk_step_cow(struct walk *k)
 	int r;
 
 	p->cow_known = false;
-	if (p->cow_state == COW_MERGED && is_uncopied(k->v, k->len))
+	if (p->cow_state == COW_MERGED && cow_is_uncopied(k->v, k->len))
 		step_down(k, COW_NONE);
 	if (p->cow_state != COW_MERGED)
 		return 0;
@@ -170,7 +163,7 @@ static bool is_special(const struct task *t, const char *path, size_t len)
 	char *view = heap_strndup(path, UM_PATH_MAX - 1);
 	long n = (long)len;
 	struct mount m;
-	bool special = !view || !cow_to_view(view, &n, UM_PATH_MAX) || n < 0 || is_uncopied(view, (size_t)n) ||
+	bool special = !view || !cow_to_view(view, &n, UM_PATH_MAX) || n < 0 || cow_is_uncopied(view, (size_t)n) ||
 		       view_lookup(t, view, (size_t)n, &m) != VIEW_PLAIN;
 
 	heap_free(view);
@@ -233,152 +226,4 @@ int walk_finish_cow(struct walk *k)
 	for (w->rest = w->len; w->rest && w->path[w->rest - 1] != '/'; w->rest--)
 		;
 	return 0;
-}
-
-/* ---- paths of directories --------------------------------------------------------------------------- */
-
-/* The newest mount that covers the path: its length, 0 for "/" and for none (then m->kind is UM_MOUNT_NONE). */
-static size_t covering(const struct task *t, const char *path, size_t len, struct mount *m)
-{
-	while (len) {
-		if (view_lookup(t, path, len, m) == VIEW_MOUNT)
-			return len;
-		do
-			len--;
-		while (len && path[len] != '/');
-	}
-	if (view_lookup(t, "/", 1, m) != VIEW_MOUNT)
-		m->kind = UM_MOUNT_NONE;
-	return 0;
-}
-
-/*
- * Where in a copy-on-write mount a directory is, whose path in the view this is, and in which (its id).  *at: where its path
- * in the tree begins, behind the slash.
- */
-static enum cow_state state_of(const struct task *t, const char *path, size_t len, uint32_t *id, size_t *at)
-{
-	char tree[UM_PATH_MAX];
-	struct mount m;
-	uint64_t generation = view_generation(t);
-	unsigned known;
-	struct stat st;
-	size_t cut, n;
-	int r;
-
-	*at = cut = covering(t, path, len, &m);
-	*id = m.id;
-	if (m.kind != UM_MOUNT_COW || view_bind_target(t, m.id, tree, sizeof(tree)))
-		return COW_NONE;
-	*at += cut < len && path[cut] == '/';
-	for (n = strlen(tree); cut < len && path[cut + 1]; ) {
-		size_t end = cut + 1;
-
-		while (end < len && path[end] != '/')
-			end++;
-		if (is_uncopied(path, end))
-			return COW_NONE;
-		if (n + (end - cut) >= sizeof(tree))
-			return COW_UPPER;
-		memcpy(tree + n, path + cut, end - cut);
-		n += end - cut;
-		tree[n] = 0;
-		cut = end;
-		known = cache_find(BASE_TREE, tree, n, generation);
-		if (known & CACHE_MERGED)
-			continue;
-		if (known)
-			return known & CACHE_UPPER ? COW_UPPER : COW_LOWER;
-		r = look(tree, &st);
-		if (r)
-			return r == -ENOENT ? COW_LOWER : COW_UPPER;
-		if (!S_ISDIR(st.st_mode))
-			return COW_UPPER;
-		known = cow_is_opaque((struct task *)t, m.id, &st) ? CACHE_UPPER : CACHE_MERGED;
-		cache_store(BASE_TREE, tree, n, generation, CACHE_KNOWN | known, NULL, 0);
-		if (known & CACHE_UPPER)
-			return COW_UPPER;
-	}
-	return COW_MERGED;
-}
-
-bool cow_is_plain(const struct task *t, const char *path, size_t len)
-{
-	enum cow_state state;
-	uint32_t id;
-	size_t at;
-
-	if (!view_has(UM_MOUNT_COW))
-		return true;
-	state = state_of(t, path, len, &id, &at);
-	return state == COW_NONE || state == COW_LOWER;
-}
-
-bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
-{
-	enum cow_state state;
-	uint32_t id;
-	size_t at;
-
-	if (!view_has(UM_MOUNT_COW))
-		return true;
-	state = state_of(t, path, len, &id, &at);
-	return copied ? state == COW_UPPER : state == COW_NONE || state == COW_LOWER;
-}
-
-bool cow_covers(const struct task *t, const char *path, size_t len)
-{
-	uint32_t id;
-	size_t at;
-	char *dir = heap_alloc(UM_PATH_MAX);
-	struct mount m;
-	bool covers = dir && view_cow_by_tree(path, len, &m, dir, UM_PATH_MAX) < 0 &&
-		      state_of(t, path, len, &id, &at) != COW_NONE;
-
-	heap_free(dir);
-	return covers;
-}
-
-bool cow_has_copy(const struct task *t, const char *path, size_t len)
-{
-	enum cow_state state;
-	uint32_t id;
-	size_t at;
-
-	state = state_of(t, path, len, &id, &at);
-	return state == COW_MERGED || state == COW_UPPER;
-}
-
-struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel)
-{
-	uint32_t id;
-	size_t at;
-	long error;
-
-	if (state_of(t, path, len, &id, &at) != COW_MERGED)
-		return NULL;
-	*rel = path + at;
-	return cow_get(t, id, &error);
-}
-
-bool cow_to_view(char *buf, long *len, size_t size)
-{
-	char dir[UM_PATH_MAX];
-	struct mount m;
-	int n = *len > 0 && view_has(UM_MOUNT_COW) ? view_cow_by_tree(buf, (size_t)*len, &m, dir, sizeof(dir)) : -ENOENT;
-	size_t d, tail;
-
-	if (n < 0)
-		return false;
-	d = strlen(dir);
-	tail = (size_t)*len - (size_t)n;
-	if (d == 1 && tail)
-		d = 0;
-	*len = d + tail < size ? (long)(d + tail) : -ENAMETOOLONG;
-	if (*len < 0)
-		return true;
-	memmove(buf + d, buf + n, tail);
-	memcpy(buf, dir, d);
-	buf[d + tail] = 0;
-	return true;
 }

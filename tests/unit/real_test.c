@@ -151,7 +151,8 @@ int main(void)
 {
 	plan(0);
 	process.world_fd = memfd_create("world", MFD_CLOEXEC);
-	if (process.world_fd < 0 || ftruncate(process.world_fd, UM_WORLD_SIZE) < 0 || view_map_world() < 0)
+	if (process.world_fd < 0 || ftruncate(process.world_fd, UM_WORLD_SIZE) < 0 || view_map_world() < 0 ||
+	    view_map(0) < 0)
 		return 99;
 	world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED, process.world_fd, 0);
 	process.pid = getpid();

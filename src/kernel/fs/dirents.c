@@ -106,3 +106,27 @@ long dirents_hide(struct task *t, struct file *dir, gaddr buf, long n, bool lega
 	h.len[1] = 0;
 	return hide(t, &h, buf, n, legacy);
 }
+
+/*
+ * Both forms of a record have the same size: the new one has the type where the old one's name
+ * starts, the old one has it in the record's last byte.
+ */
+void dirents_to_legacy(uint8_t *data, size_t size)
+{
+	size_t at = 0;
+
+	const size_t name = offsetof(struct linux_dirent64, d_name);
+
+	while (at + name < size) {
+		struct linux_dirent64 *d = (struct linux_dirent64 *)(data + at);
+		uint8_t *old_name = data + at + offsetof(struct linux_dirent64, d_type);
+		uint8_t type = d->d_type;
+		size_t reclen = d->d_reclen;
+
+		if (reclen <= name || reclen > size - at)
+			return;
+		memmove(old_name, old_name + 1, reclen - name);
+		data[at + reclen - 1] = type;
+		at += reclen;
+	}
+}

@@ -16,4 +16,7 @@ long dirents_drop(struct task *t, gaddr buf, long n, bool legacy, bool (*drop)(c
 long dirents_hide_real(struct task *t, int fd, gaddr buf, long n, bool legacy);
 long dirents_hide(struct task *t, struct file *dir, gaddr buf, long n, bool legacy);
 
+/* Turns struct linux_dirent64 records into those of the old getdents (same sizes), in place. */
+void dirents_to_legacy(uint8_t *data, size_t size);
+
 #endif

@@ -86,9 +86,6 @@ long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool l
 long file_fsync(struct task *t, struct file *f, bool datasync);
 long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, int64_t len);
 
-/* Turns struct linux_dirent64 records into those of the old getdents (same sizes), in place. */
-void dirents_to_legacy(uint8_t *data, size_t size);
-
 /*
  * A regular file's whole contents in a new memory file that stands for that path, with holes where there are zeros;
  * cloexec: O_CLOEXEC or 0.  Returns the raw descriptor.

@@ -7,6 +7,7 @@
  * UM_OFFSET_FILE means "that one, and move it".
  */
 #include "proc.h"
+#include "dirents.h"
 #include "remote.h"
 #include <linux/memfd.h>
 #include <linux/fs.h>
@@ -299,30 +300,6 @@ long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, in
 }
 
 /* ---- directories ------------------------------------------------------------------------------------ */
-
-/*
- * Both forms of a record have the same size: the new one has the type where the old one's name
- * starts, the old one has it in the record's last byte.
- */
-void dirents_to_legacy(uint8_t *data, size_t size)
-{
-	size_t at = 0;
-
-	const size_t name = offsetof(struct linux_dirent64, d_name);
-
-	while (at + name < size) {
-		struct linux_dirent64 *d = (struct linux_dirent64 *)(data + at);
-		uint8_t *old_name = data + at + offsetof(struct linux_dirent64, d_type);
-		uint8_t type = d->d_type;
-		size_t reclen = d->d_reclen;
-
-		if (reclen <= name || reclen > size - at)
-			return;
-		memmove(old_name, old_name + 1, reclen - name);
-		data[at + reclen - 1] = type;
-		at += reclen;
-	}
-}
 
 long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool legacy)
 {

@@ -315,7 +315,7 @@ static bool is_real(struct task *t, const char *path)
 {
 	struct where w;
 	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_CHANGE | WHERE_NOFOLLOW | WHERE_VIEW);
-	bool real = !r && w.fs == &real_fs && !w.bind;
+	bool real = !r && !strcmp(w.fs->name, "real") && !w.bind;
 
 	where_end(&w, r);
 	return real;
