@@ -69,6 +69,8 @@ LEFT_OUT = {
         "user": "the session is its owner's: docs/limits.md",
         "longname": "which of two errors is told: docs/limits.md",
         "atime": "listing a directory that is in both reads the copy: docs/limits.md",
+        "fewfds": "a change takes descriptors for a moment: docs/limits.md",
+        "map": "a mapping is of what was opened, copied since or not: docs/limits.md",
         "watch": "what is watched is below, or the copy: docs/limits.md",
         "dino": "in a directory that was moved: docs/limits.md",
         "order": "a copy is another file than what is copied: docs/limits.md",

@@ -57,7 +57,7 @@ static long spot_fill(struct where *w, struct spot *s)
 	if (r)
 		return r;
 	r = look(s->up, &s->up_st);
-	if (r && r != -ENOENT && r != -ENOTDIR)
+	if (r && r != -ENOENT)
 		return r;
 	s->placed = w->cow_state != COW_LOWER;
 	s->white = !r && cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);

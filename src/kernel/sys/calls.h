@@ -60,10 +60,16 @@ static inline bool fd_is_virtual(const struct task *t, int fd)
  */
 static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 {
+	long flags;
+
 	*r = 0;
 	if (!view_has(UM_MOUNT_COW))
 		return false;
-	*r = where_begin(w, t, fd, 0, WHERE_EMPTY | WHERE_CHANGE);
+	flags = fd_is_ours(fd) ? -EBADF : raw_syscall(__NR_fcntl, fd, F_GETFL);
+	if (flags < 0 || flags & O_PATH)
+		*r = -EBADF;
+	else
+		*r = where_begin(w, t, fd, 0, WHERE_EMPTY | WHERE_CHANGE);
 	return !*r && w->cow;
 }
 

@@ -4,6 +4,7 @@
  * server when both lie in its mount, nobody else can: EXDEV.
  */
 #include "calls.h"
+#include "../fs/proc.h"
 #include <linux/fs.h>
 
 long sys_readlinkat(struct task *t, int dfd, gaddr name, gaddr buf, size_t size)
@@ -75,6 +76,8 @@ static bool has_name(const struct where *w)
 {
 	struct stat st;
 
+	if (w->flags & WHERE_EMPTY && !w->path[0] && fd_in_tree(NULL, 0, w->dfd))
+		return false;		/* one there, but it is a descriptor that is linked */
 	return raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, 0) || st.st_nlink;
 }
 

@@ -122,7 +122,7 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
-	if (!fd_is_virtual(t, fd) && !view_has(UM_MOUNT_COW))
+	if (!fd_is_virtual(t, fd) && (!view_has(UM_MOUNT_COW) || raw_syscall(__NR_fcntl, fd, F_GETFD) < 0))
 		return real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
 	r = check_set(size, flags);
 	if (!r)
@@ -162,7 +162,7 @@ long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
-	if (!fd_is_virtual(t, fd) && !view_has(UM_MOUNT_COW))
+	if (!fd_is_virtual(t, fd) && (!view_has(UM_MOUNT_COW) || raw_syscall(__NR_fcntl, fd, F_GETFD) < 0))
 		return real_call(t, __NR_fremovexattr, fd, attr);
 	r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
