@@ -5,7 +5,7 @@
  * and gets a signal.  Whatever the instruction: the handler runs once, sees itself called from the site of the
  * call, the call is made once, and every register, flag and byte of the red zone is as it should be afterwards.
  *
- * GUEST_WORLDS: native view mount
+ * GUEST_WORLDS: native view
  * GUEST_OPTIONS: --plain-ptrace
  */
 #include "guest.h"
