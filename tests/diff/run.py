@@ -69,6 +69,7 @@ LEFT_OUT = {
         "user": "the session is its owner's: docs/limits.md",
         "longname": "which of two errors is told: docs/limits.md",
         "atime": "listing a directory that is in both reads the copy: docs/limits.md",
+        "lock": "the position of a directory that is in both is not the kernel's",
         "fewfds": "a change takes descriptors for a moment: docs/limits.md",
         "map": "a mapping is of what was opened, copied since or not: docs/limits.md",
         "watch": "what is watched is below, or the copy: docs/limits.md",
