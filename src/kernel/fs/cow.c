@@ -68,7 +68,7 @@ static long spot_fill(struct where *w, struct spot *s)
 		return 0;
 	r = look(s->low, &s->low_st);
 	s->has_low = !r;
-	return r == -ENOENT || s->has_up || s->white ? 0 : r;
+	return r == -ENOENT || r == -EACCES || s->has_up || s->white ? 0 : r;	/* what cannot be read counts as empty */
 }
 
 long spot_look(struct where *w, struct spot **out)
