@@ -114,6 +114,25 @@ mounted() {	# mounted ROW COMMAND...
 	done
 }
 
+# copied ROW COMMAND...: what @ stands for is written to; natively, with all copied on write, and in the kernel's overlayfs
+copied() {
+	local row=$1 world
+	shift
+	is_wanted "$row" || return 0
+	for world in native view overlay; do
+		rm -rf "$dir/low" "$dir/upper"
+		cp -a "$dir/repo" "$dir/low"
+		case $world in
+		native)	record "$row" native "${@//@/$dir/low}" ;;
+		view)	record "$row" view "$UMVIEW" --cow / --upper "$dir/upper" -- "${@//@/$dir/low}" ;;
+		overlay) mkdir -p "$dir/upper/u" "$dir/upper/w" "$dir/over"
+			mount -t overlay -o "lowerdir=$dir/low,upperdir=$dir/upper/u,workdir=$dir/upper/w" overlay "$dir/over" 2>"$dir/err" || continue
+			record "$row" overlay "${@//@/$dir/over}"
+			umount "$dir/over" ;;
+		esac
+	done
+}
+
 # The private memory of a process that sleeps, in bytes, as seen from outside.
 private_memory() {
 	local pid
@@ -188,6 +207,14 @@ one_round() {
 		record start view "$calls" time 20 "$UMVIEW" -- true
 		[[ $worlds != *proot* ]] || record start proot "$calls" time 20 proot true
 	fi
+	copied c-stat "$calls" stat @/d7/f7
+	copied c-openclose "$calls" openclose @/d7/f7
+	copied c-create "$calls" create @/d7/new
+	copied c-find "$calls" time 1 find @
+	copied c-git "$calls" time 3 git -C @ status
+	copied c-untar "$calls" time 1 tar xf "$dir/untar.tar" -C @
+	copied c-build sh -c "cp -r $dir/src @/src && exec $calls time 1 make -B -s -j2 -C @/src"
+	copied c-rm "$calls" time 1 rm -r @/d1 @/d2 @/d3 @/d4 @/d5 @/d6 @/d7 @/d8
 	mounted m-stat "$calls" stat @/4k
 	mounted m-openreadclose "$calls" openreadclose @/4k
 	mounted m-pread4k "$calls" pread4k @/4k

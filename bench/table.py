@@ -25,6 +25,11 @@ ROWS = {
     'tar': ('tar c /usr/include', 1.1), 'build': ('a C build (30 files)', 1.1), 'python': ('python3 -c pass', 1.1),
     'start': ('umview true, against true', None),
 }
+COPIED = {
+    'c-stat': ('stat', 1.25), 'c-openclose': ('open + close', 1.25), 'c-create': ('create a file of 100 bytes', None),
+    'c-find': ('find, 2000 files', 1.25), 'c-git': ('git status', 1.25), 'c-untar': ('tar x of the kernel headers', 1.25),
+    'c-build': ('a C build (30 files)', 1.25), 'c-rm': ('rm -r of 320 files', 1.25),
+}
 MOUNTED = {
     'm-stat': 'stat', 'm-openreadclose': 'open + read + close', 'm-pread4k': 'pread 4 KiB', 'm-readdir': 'ls -l of 300 files',
     'm-read64': 'read 64 MiB', 'm-write64': 'write 64 MiB', 'm-create': 'create a file of 100 bytes', 'm-untar': 'tar x of the kernel headers',
@@ -71,6 +76,13 @@ def main():
                          *compared(f, 'proot', 'native')])
     if rows:
         table(['real files and processes', 'native', 'view', 'ratio', 'asked', 'PRoot', 'ratio'], rows)
+    rows = []
+    for row, (text, goal) in COPIED.items():
+        if (f := all_figures.get(row)):
+            rows.append([text, compared(f, 'native', None)[0], *compared(f, 'view', 'native'), f'{goal}x' if goal else '-',
+                         *compared(f, 'overlay', 'native')])
+    if rows:
+        table(['written to', 'native', '--cow /', 'ratio', 'asked', 'kernel overlayfs', 'ratio'], rows)
     rows = []
     for row, text in MOUNTED.items():
         if (f := all_figures.get(row)):

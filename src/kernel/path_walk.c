@@ -390,10 +390,22 @@ static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool
 	return walk_text(k, dir_len, (size_t)n, true);
 }
 
+/* Has this thread of the process the same cwd, or the same descriptors, as we? */
+static bool shares(const struct walk *k, int tid, int fd)
+{
+	const struct task *o = NULL;
+
+	while ((o = task_next(o)) && o->tid != tid)
+		;
+	return o && o->pid == k->t->pid && (fd == AT_FDCWD ? o->fs == k->t->fs : o->files == k->t->files);
+}
+
 /* Is it a descriptor or the cwd of the calling thread itself? */
 static bool is_own(const struct walk *k, const struct proc_hit *h)
 {
-	return !h->pid && h->arg != PROC_NO_FD && (h->tid ? h->tid : process.pid) == k->t->tid;
+	int tid = h->tid ? h->tid : process.pid;
+
+	return !h->pid && h->arg != PROC_NO_FD && (tid == k->t->tid || shares(k, tid, h->arg));
 }
 
 /*

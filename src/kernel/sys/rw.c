@@ -96,7 +96,8 @@ long sys_pwrite64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 /* ---- vectors ---------------------------------------------------------------------------------------- */
 
 #define RWF_READS	(RWF_HIPRI | RWF_NOWAIT)
-#define RWF_WRITES	(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+#define RWF_NO_SIGPIPE	0x100		/* RWF_NOSIGNAL, since Linux 6.18: of files nothing */
+#define RWF_WRITES	(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NO_SIGPIPE)
 
 /* pos -1: the file's own offset, as for readv and writev, which are these calls with it. */
 static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int64_t pos, int flags,
