@@ -43,7 +43,7 @@ no_mounts() {
 	ext4 img
 	in_view --mount img mnt -- <<-SH
 		$WAIT
-		inotifywait -q -m -r -e create,delete,close_write,move,attrib --format '%e %w%f' mnt/docs >told 2>&1 &
+		inotifywait -q -m -r -e create,delete,close_write,move,attrib --format '%e %w%f' mnt/docs >told 2>/dev/null &
 		p=\$!
 		for i in \$(seq 200); do touch mnt/docs/deep/er/first; test -s told && break; sleep 0.05; done
 		: >told.before

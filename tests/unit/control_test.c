@@ -42,6 +42,14 @@ static void turn(int timeout)
 	pthread_mutex_unlock(&looking);
 }
 
+/* A value among the monitor's own records. */
+#define LOOK(value) ({ \
+	pthread_mutex_lock(&looking); \
+	__typeof__(value) seen_ = (value); \
+	pthread_mutex_unlock(&looking); \
+	seen_; \
+})
+
 static bool has_mount(uint32_t view, const char *path)
 {
 	pthread_mutex_lock(&looking);
@@ -343,27 +351,27 @@ static uint32_t rank_of(const char *path)
 static void test_viewfs(struct guest *g)
 {
 	is_int(ask_mount_but(g, UM_CTL_BIND, 0, "/v", "/else", 0, "d/a\nf/b/c", 0), 0, "a bind with exceptions");
-	is_int(m->w.views[0].nmounts, 3, "... is three mounts");
-	is_int(m->w.views[0].mounts[1]->flags == UM_MNT_PART, 1, "... of which two are parts");
+	is_int(LOOK(m->w.views[0].nmounts), 3, "... is three mounts");
+	is_int(LOOK(m->w.views[0].mounts[1]->flags == UM_MNT_PART), 1, "... of which two are parts");
 	is_int(has_mount(0, "/v/a"), 0, "... that nobody finds by name");
-	is_int(m->w.views[0].mounts[1]->epoch, m->w.views[0].mounts[0]->id, "... and see what was before");
+	is_int(LOOK(m->w.views[0].mounts[1]->epoch), LOOK(m->w.views[0].mounts[0]->id), "... and see what was before");
 	is_int(ask_mount_but(g, UM_CTL_BIND, 0, "/w", "/else", 0, "d/../x", 0), -EINVAL, "an exception that leads elsewhere");
 	is_int(ask_mount_but(g, UM_CTL_HIDE, 0, "/v/h", "", 0, "", UM_MNT_PERM), 0, "hidden for good");
 	is_int(ask_mount(g, UM_CTL_HIDE, 0, "/", "", 0), -EINVAL, "not the root");
 	is_int(ask_path(g, UM_CTL_UMOUNT, "/v/h", 0, 0, 0), -EPERM, "... is not to be unmounted");
 	is_int(ask_mount_but(g, UM_CTL_REMOUNT, 0, "/v", "", 0, "", MS_RDONLY), 0, "made read-only");
-	is_int(m->w.views[0].mounts[0]->flags, MS_RDONLY, "... it is");
+	is_int(LOOK(m->w.views[0].mounts[0]->flags), MS_RDONLY, "... it is");
 	is_int(ask_mount(g, UM_CTL_REMOUNT, 0, "/v/h", "", 0), -EINVAL, "nothing cannot");
 	is_int(ask_mount(g, UM_CTL_REMOUNT, 0, "/none", "", 0), -EINVAL, "nor what is not mounted");
 	uint32_t before = rank_of("/v"), hidden = rank_of("/v/h");
 	is_int(before < hidden, 1, "the older is covered by the younger");
 	is_int(ask_mount(g, UM_CTL_RENEW, 0, "/v", "", 0), 0, "renewed");
 	is_int(rank_of("/v") > hidden, 1, "... it is not");
-	is_int(m->w.views[0].nmounts, 4, "... and still has its parts");
-	is_int(m->w.views[0].mounts[3]->rank > m->w.views[0].mounts[2]->rank, 1, "... above it");
+	is_int(LOOK(m->w.views[0].nmounts), 4, "... and still has its parts");
+	is_int(LOOK(m->w.views[0].mounts[3]->rank > m->w.views[0].mounts[2]->rank), 1, "... above it");
 	is_int(ask_mount(g, UM_CTL_RENEW, 0, "/none", "", 0), -EINVAL, "only what is mounted");
 	is_int(ask_path(g, UM_CTL_UMOUNT, "/v", 0, 0, 0), 0, "unmounted");
-	is_int(m->w.views[0].nmounts, 1, "... with its parts");
+	is_int(LOOK(m->w.views[0].nmounts), 1, "... with its parts");
 	pthread_mutex_lock(&looking);
 	mount_remove(&m->w, 0, m->w.views[0].mounts[0]->id);
 	pthread_mutex_unlock(&looking);
@@ -375,7 +383,9 @@ static void test_tmpfs(struct guest *g)
 	struct stat st;
 
 	is_int(ask_mount(g, UM_CTL_TMPFS, 0, "/t", "", 0), 0, "a tmpfs");
+	pthread_mutex_lock(&looking);
 	snprintf(dir, sizeof(dir), "%s", m->w.views[0].mounts[0]->target);
+	pthread_mutex_unlock(&looking);
 	is_int(stat(dir, &st), 0, "is a directory");
 	is_int(st.st_mode, 040755, "... with the mode that was asked for");
 	strcat(dir, "/a");
@@ -409,23 +419,6 @@ static void test_reclaim(struct guest *g)
 	munmap(alive, sizeof(*alive));
 }
 
-/* The server's directory for watched files: as guests see it, and the monitor's own. */
-static int shadow_seen(uint32_t s)
-{
-	pthread_mutex_lock(&looking);
-	int fd = (int)m->servers[s].shm->shadow - 1;
-	pthread_mutex_unlock(&looking);
-	return fd;
-}
-
-static int shadow_own(uint32_t s)
-{
-	pthread_mutex_lock(&looking);
-	int fd = m->servers[s].shadow;
-	pthread_mutex_unlock(&looking);
-	return fd;
-}
-
 /* A directory for watched files: asked for, there until the mount ends. */
 static void test_shadow(struct guest *g)
 {
@@ -434,13 +427,13 @@ static void test_shadow(struct guest *g)
 	int fd;
 
 	is_int(ask(g, UM_CTL_SHADOW, (struct um_request) { .handle = s }), 0, "a directory for watched files");
-	fd = shadow_seen(s);
+	fd = (int)LOOK(m->servers[s].shm->shadow) - 1;
 	is_int(mkdirat(fd, "r", 0700), 0, "something can be made there");
 	is_int(ask(g, UM_CTL_SHADOW, (struct um_request) { .handle = s }), 0, "it is asked for again");
-	is_int(shadow_seen(s), fd, "and is the same");
+	is_int((int)LOOK(m->servers[s].shm->shadow) - 1, fd, "and is the same");
 	is_int(ask(g, UM_CTL_SHADOW, (struct um_request) { .handle = UM_SERVERS }), -ENOTCONN, "of no server");
 	is_int(ask_path(g, UM_CTL_UMOUNT, "/watched", 0, 0, 0), 0, "its mount ends");
-	is_int(shadow_own(s), -1, "the directory is no more");
+	is_int(LOOK(m->servers[s].shadow), -1, "the directory is no more");
 	is_int(waitpid(pid, NULL, 0), pid, "nor is the server");
 }
 
