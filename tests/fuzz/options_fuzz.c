@@ -16,7 +16,7 @@ static void mount_words(int argc, char **argv)
 {
 	struct mount_options o;
 
-	if (mount_options_parse(&o, argc, argv) == 0 && (!*o.src || !*o.dst))
+	if (mount_options_parse(&o, argc, argv) == 0 && ((o.src && !*o.src) || !*o.dst))
 		abort();
 	if (umount_options_parse(&o, argc, argv) == 0 && !*o.dst)
 		abort();
@@ -32,7 +32,7 @@ static void start_words(int argc, char **argv)
 		options_free(&o);
 		return;
 	}
-	if (o.argc < 0 || o.argc >= argc || o.nsteps * 3 > argc)
+	if (o.argc < 0 || o.argc >= argc || o.nsteps >= argc)
 		abort();
 	for (int i = 0; i < o.nsteps; i++)
 		free(opts_without(o.steps[i].opts, "ro"));
