@@ -463,7 +463,8 @@ static int join_opts(struct mount_options *o, const char *more)
 	}
 	if (asprintf(&joined, "%s,%s", o->opts, more) < 0)
 		return fail(o->error, "out of memory");
-	o->opts = joined;
+	free(o->joined);
+	o->opts = o->joined = joined;
 	return 0;
 }
 

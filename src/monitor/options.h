@@ -54,6 +54,7 @@ void options_free(struct options *o);
 /* Options of `umview mount` and `umview umount`. */
 struct mount_options {
 	const char *type, *opts;
+	char *joined;		/* opts, if they were given in several words: allocated */
 	const char *src, *dst;		/* src: NULL where there is none */
 	bool lazy, force, read_only;
 	char error[256];

@@ -18,6 +18,7 @@ static void mount_words(int argc, char **argv)
 
 	if (mount_options_parse(&o, argc, argv) == 0 && ((o.src && !*o.src) || !*o.dst))
 		abort();
+	free(o.joined);
 	if (umount_options_parse(&o, argc, argv) == 0 && !*o.dst)
 		abort();
 }
