@@ -41,6 +41,12 @@ void cow_show(const struct task *t, struct stat *st);
 /* Is the mount with this id a copy-on-write one? */
 bool cow_is_mount(const struct task *t, uint32_t id);
 
+/* lstat(2) of a path of the kernel's.  0 or -errno. */
+static inline int cow_look(const char *path, struct stat *st)
+{
+	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
 /* Is what lies at (dfd, path), a directory entry with this st, a whiteout? */
 bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
 
@@ -90,17 +96,11 @@ const char *cow_list_next(const struct cow_list *l, size_t *at);
 struct cow_list *cow_list_get(struct cow_list *l);	/* one more reference; of NULL: NULL */
 void cow_list_put(struct cow_list *l);
 
-/* Is a real directory, by its path in the view, in no tree: COW_NONE or COW_LOWER?  (A view without such mounts: yes.) */
-bool cow_is_plain(const struct task *t, const char *path, size_t len);
-
-/* Is what the kernel has at this path in a tree, too? */
-bool cow_has_copy(const struct task *t, const char *path, size_t len);
-
 /* Is this path that of a directory of the kernel's own, which is never copied: /proc, /sys, /dev? */
 bool cow_is_uncopied(const char *path, size_t len);
 
 /* Would the kernel, in the directory at this path of the view, find what the view has there?  copied: the directory that is meant
- * is the one in a tree. */
+ * is the one in a tree; without, what is asked is whether it has no copy there. */
 bool cow_leads(const struct task *t, const char *path, size_t len, bool copied);
 
 /* The session in which the directory at this path of the view (canonical) is a merged one, or NULL.  *rel: its path there, in

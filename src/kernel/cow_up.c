@@ -129,7 +129,7 @@ static int note_attributes(const struct copy *k)
 		.have = UM_VS_ORIGIN, .origin_dev = k->st.st_dev, .origin_ino = k->st.st_ino,
 	};
 	struct stat st;
-	int r = (int)raw_syscall(__NR_newfstatat, AT_FDCWD, k->work, &st, AT_SYMLINK_NOFOLLOW);
+	int r = (int)cow_look(k->work, &st);
 
 	if (r)
 		return r;
@@ -196,8 +196,8 @@ static long publish(struct copy *k)
 	}
 	parent_of(k->up, dir);
 	cow_lock(k->t, k->c);
-	r = raw_syscall(__NR_newfstatat, AT_FDCWD, dir, &parent, AT_SYMLINK_NOFOLLOW);
-	if (!r && !raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW)) {
+	r = cow_look(dir, &parent);
+	if (!r && !cow_look(k->up, &st)) {
 		discard(k);
 	} else if (!r) {
 		r = move_in(k, dir, &parent);
@@ -271,10 +271,10 @@ static long copy_one(struct copy *k, const char *rel, bool empty)
 
 	if (!r)
 		r = cow_up_path(k->c, k->up, rel);
-	if (!r && !raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW))
+	if (!r && !cow_look(k->up, &st))
 		return 0;
 	if (!r)
-		r = raw_syscall(__NR_newfstatat, AT_FDCWD, k->low, &k->st, AT_SYMLINK_NOFOLLOW);
+		r = cow_look(k->low, &k->st);
 	if (!r)
 		r = cow_work_path(k->t, k->c, k->work);
 	if (!r)
@@ -303,7 +303,7 @@ static long copy_parents(struct copy *k, const char *rel)
 	if (slash) {
 		*slash = 0;
 		r = cow_up_path(k->c, k->up, part);
-		if (!r && !raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW))
+		if (!r && !cow_look(k->up, &st))
 			slash = NULL;
 		else
 			*slash = '/';
@@ -317,6 +317,17 @@ static long copy_parents(struct copy *k, const char *rel)
 	return r;
 }
 
+static struct copy *copy_new(struct task *t, struct cow *c)
+{
+	struct copy *k = heap_alloc(sizeof *k);
+
+	if (k) {
+		k->t = t;
+		k->c = c;
+	}
+	return k;
+}
+
 long cow_copy_parents(struct task *t, struct cow *c, const char *rel)
 {
 	struct copy *k;
@@ -324,11 +335,9 @@ long cow_copy_parents(struct task *t, struct cow *c, const char *rel)
 
 	if (!strchr(rel, '/'))
 		return 0;
-	k = heap_alloc(sizeof *k);
+	k = copy_new(t, c);
 	if (!k)
 		return -ENOMEM;
-	k->t = t;
-	k->c = c;
 	r = copy_parents(k, rel);
 	heap_free(k);
 	return r;
@@ -336,13 +345,11 @@ long cow_copy_parents(struct task *t, struct cow *c, const char *rel)
 
 long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty)
 {
-	struct copy *k = heap_alloc(sizeof *k);
+	struct copy *k = copy_new(t, c);
 	long r;
 
 	if (!k)
 		return -ENOMEM;
-	k->t = t;
-	k->c = c;
 	r = copy_parents(k, rel);
 	if (!r)
 		r = copy_one(k, rel, empty);
@@ -396,7 +403,7 @@ static long copy_all(struct copy *k, const char *rel, int depth)
 	long r = depth > DEPTH_MAX ? -EXDEV : copy_one(k, rel, false);
 
 	if (!r)
-		r = raw_syscall(__NR_newfstatat, AT_FDCWD, k->up, &st, AT_SYMLINK_NOFOLLOW);
+		r = cow_look(k->up, &st);
 	if (r || !S_ISDIR(st.st_mode) || cow_is_opaque(k->t, k->c->id, &st))
 		return r;
 	l = cow_list_make(k->c, rel, true, true, O_NOATIME, &r);
@@ -411,13 +418,11 @@ static long copy_all(struct copy *k, const char *rel, int depth)
 
 long cow_copy_all(struct task *t, struct cow *c, const char *rel)
 {
-	struct copy *k = heap_alloc(sizeof *k);
+	struct copy *k = copy_new(t, c);
 	long r;
 
 	if (!k)
 		return -ENOMEM;
-	k->t = t;
-	k->c = c;
 	r = copy_parents(k, rel);
 	if (!r)
 		r = copy_all(k, rel, 0);

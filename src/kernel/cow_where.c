@@ -16,11 +16,6 @@ bool cow_is_uncopied(const char *path, size_t len)
 	       (len == 4 && (!memcmp(path, "/sys", 4) || !memcmp(path, "/dev", 4)));
 }
 
-static int look(const char *path, struct stat *st)
-{
-	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
-}
-
 /* ---- paths of directories --------------------------------------------------------------------------- */
 
 /* The newest mount that covers the path: its length, 0 for "/" and for none (then m->kind is UM_MOUNT_NONE). */
@@ -75,7 +70,7 @@ static enum cow_state state_of(const struct task *t, const char *path, size_t le
 			continue;
 		if (known)
 			return known & CACHE_UPPER ? COW_UPPER : COW_LOWER;
-		r = look(tree, &st);
+		r = cow_look(tree, &st);
 		if (r)
 			return r == -ENOENT ? COW_LOWER : COW_UPPER;
 		if (!S_ISDIR(st.st_mode))
@@ -86,18 +81,6 @@ static enum cow_state state_of(const struct task *t, const char *path, size_t le
 			return COW_UPPER;
 	}
 	return COW_MERGED;
-}
-
-bool cow_is_plain(const struct task *t, const char *path, size_t len)
-{
-	enum cow_state state;
-	uint32_t id;
-	size_t at;
-
-	if (!view_has(UM_MOUNT_COW))
-		return true;
-	state = state_of(t, path, len, &id, &at);
-	return state == COW_NONE || state == COW_LOWER;
 }
 
 bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
@@ -123,16 +106,6 @@ bool cow_covers(const struct task *t, const char *path, size_t len)
 
 	heap_free(dir);
 	return covers;
-}
-
-bool cow_has_copy(const struct task *t, const char *path, size_t len)
-{
-	enum cow_state state;
-	uint32_t id;
-	size_t at;
-
-	state = state_of(t, path, len, &id, &at);
-	return state == COW_MERGED || state == COW_UPPER;
 }
 
 struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel)

@@ -14,11 +14,6 @@
 #include "cow.h"
 #include "path_walk.h"
 
-static int look(const char *path, struct stat *st)
-{
-	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
-}
-
 /* ---- in the walk ------------------------------------------------------------------------------------ */
 
 int walk_enter_cow(struct walk *k, const struct mount *m)
@@ -107,7 +102,7 @@ int walk_step_cow(struct walk *k)
 	path = walk_backing(k, &len);
 	if (step_known(k, path, len))
 		return 0;
-	r = look(path, &st);
+	r = cow_look(path, &st);
 	if (!r)
 		step_on(k, path, len, &st);
 	else if (r == -ENOENT)
@@ -180,7 +175,7 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 	if (known & CACHE_CHECK && named && is_special(w->t, path, len))
 		return COW_FAST_NO;
 	if (known & CACHE_MERGED && named)
-		r = look(path, &st);
+		r = cow_look(path, &st);
 	if (r)
 		return r == -ENOENT ? COW_FAST_BELOW : COW_FAST_NO;
 	if (known & CACHE_MERGED && named && (S_ISLNK(st.st_mode) || S_ISCHR(st.st_mode)))

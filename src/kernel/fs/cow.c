@@ -15,11 +15,6 @@
 
 /* ---- what is there ---------------------------------------------------------------------------------------- */
 
-static int look(const char *path, struct stat *st)
-{
-	return (int)raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
-}
-
 /* Large, and needed for every change: one is kept. */
 static struct spot *spare UM_LARGE;
 
@@ -56,7 +51,7 @@ static long spot_fill(struct where *w, struct spot *s)
 		r = cow_low_path(s->c, s->low, rel);
 	if (r)
 		return r;
-	r = look(s->up, &s->up_st);
+	r = cow_look(s->up, &s->up_st);
 	if (r && r != -ENOENT)
 		return r;
 	s->placed = w->cow_state != COW_LOWER;
@@ -66,7 +61,7 @@ static long spot_fill(struct where *w, struct spot *s)
 		return -UM_EAGAIN;
 	if (!w->cow_below)
 		return 0;
-	r = look(s->low, &s->low_st);
+	r = cow_look(s->low, &s->low_st);
 	s->has_low = !r;
 	return r == -ENOENT || r == -EACCES || s->has_up || s->white ? 0 : r;	/* what cannot be read counts as empty */
 }
@@ -186,7 +181,7 @@ static long make_new(struct spot *s, const struct making *m)
 		return r;
 	if (s->white) {
 		cow_lock(s->t, s->c);
-		if (!look(s->up, &st) && cow_is_whiteout(AT_FDCWD, s->up, &st))
+		if (!cow_look(s->up, &st) && cow_is_whiteout(AT_FDCWD, s->up, &st))
 			r = make_instead(s, m);
 		else
 			r = make_at(s, m, s->up);

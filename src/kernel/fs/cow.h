@@ -13,7 +13,7 @@ struct spot {
 	struct task *t;
 	struct where *w;
 	struct cow *c;
-	bool has_up, has_low;		/* something is there in the tree; below, and not hidden by a directory above it */
+	bool has_up, has_low;		/* something is there in the tree; below, where it would show if the tree had nothing */
 	bool white;			/* a whiteout is */
 	bool placed;			/* the directory that it is in is in the tree */
 	struct stat up_st, low_st;
@@ -45,12 +45,6 @@ static inline bool spot_exists(const struct spot *s)
 static inline const struct stat *spot_stat(const struct spot *s)
 {
 	return s->has_up ? &s->up_st : &s->low_st;
-}
-
-/* A lower file or directory would show if there were nothing in the tree. */
-static inline bool spot_shows_below(const struct spot *s)
-{
-	return s->has_low;
 }
 
 /* The inode that has just lost a name is gone if that was its last: so is what the table says of it. */

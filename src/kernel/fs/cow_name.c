@@ -12,11 +12,6 @@
 
 #define DIRENTS		(16u << 10)
 
-static long look(const char *path, struct stat *st)
-{
-	return raw_syscall(__NR_newfstatat, AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
-}
-
 /* ---- whiteouts ------------------------------------------------------------------------------------------- */
 
 void cow_clear_whiteouts(const char *dir)
@@ -66,7 +61,7 @@ static long remove_locked(struct spot *s, int flags)
 {
 	long r;
 
-	if (s->has_up && spot_shows_below(s))
+	if (s->has_up && s->has_low)
 		return white_over(s);
 	if (!s->has_up)
 		return cow_make_whiteout(s->c, s->up);
@@ -116,7 +111,7 @@ static long unlink_own(struct where *w, int flags)
 	if (!c)
 		return error;
 	if (!(flags & AT_REMOVEDIR) && __atomic_load_n(&c->state->ncopies, __ATOMIC_RELAXED))
-		r = look(w->path, &st);
+		r = cow_look(w->path, &st);
 	if (r)
 		return r;
 	r = real_fs.unlink(w, flags);
@@ -302,7 +297,7 @@ static long move_over_white(struct spot *from, struct spot *to)
 {
 	long r = raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, RENAME_EXCHANGE);
 
-	if (!r && !spot_shows_below(from))
+	if (!r && !from->has_low)
 		raw_syscall(__NR_unlinkat, AT_FDCWD, from->up, 0);
 	return r;
 }
@@ -321,7 +316,7 @@ static long move_locked(struct spot *from, struct spot *to)
 		if (to->white)
 			return move_over_white(from, to);
 	}
-	if (spot_shows_below(from))
+	if (from->has_low)
 		return move_leaving_white(from, to, 0);
 	return raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
 }
@@ -335,7 +330,7 @@ static long copy_for_move(struct spot *s)
 	else if (!s->has_up)
 		r = cow_copy_up(s->t, s->c, s->rel, false);
 	if (!r)
-		r = look(s->up, &s->up_st);
+		r = cow_look(s->up, &s->up_st);
 	s->has_up = !r;
 	return r;
 }

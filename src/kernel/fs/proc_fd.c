@@ -126,7 +126,7 @@ bool fd_in_tree(const struct task *t, int pid, int fd)
 		text[n < UM_PATH_MAX ? n : 0] = 0;
 	if (n > 0)
 		in = cow_to_view(text, &n, UM_PATH_MAX) ||
-		     (t && cow_has_copy(t, text, (size_t)n));
+		     (t && !cow_leads(t, text, (size_t)n, false));
 	heap_free(text);
 	return in;
 }

@@ -56,7 +56,7 @@ long sys_fchmod(struct task *t, int fd, unsigned mode)
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
 	if (!fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chmod, EPERM, mode, 0)) :
+		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, chmod, EPERM, mode, 0)) :
 			r ? r : has_identity(t) ? ident_fchmod(t, fd, mode) : real_call(t, __NR_fchmod, fd, mode);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
@@ -88,7 +88,7 @@ long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
 	if (!fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, chown, EPERM, uid, gid)) :
+		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, chown, EPERM, uid, gid)) :
 			r ? r : has_identity(t) ? ident_fchown(t, fd, uid, gid) : real_call(t, __NR_fchown, fd, uid, gid);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
@@ -133,7 +133,7 @@ static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
 	if (!fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) && !bad_times(ts) ? place_end(&w, place_call(&w, utimens, EPERM, ts)) :
+		return cow_fd(&w, t, fd, &r) && !bad_times(ts) ? where_end(&w, place_call(&w, utimens, EPERM, ts)) :
 			r ? r : real_call(t, __NR_utimensat, fd, 0, ts, 0);
 	f = hold_for_change(t, fd, &r);
 	if (!f)

@@ -56,7 +56,7 @@ static inline bool fd_is_virtual(const struct task *t, int fd)
 
 /*
  * A change is to be made by a real descriptor: true, if it is of something that a copy-on-write mount covers; then w is its
- * place, and the operation's result goes to place_end().  False: *r is what is wrong, or 0.
+ * place, and the operation's result goes to where_end().  False: *r is what is wrong, or 0.
  */
 static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 {
@@ -71,11 +71,6 @@ static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 	else
 		*r = where_begin(w, t, fd, 0, WHERE_EMPTY | WHERE_CHANGE);
 	return !*r && w->cow;
-}
-
-static inline long place_end(struct where *w, long r)
-{
-	return where_end(w, r);
 }
 
 /* The same where it changes something, and a read-only bind mount may be in the way (enum readonly_change). */

@@ -122,7 +122,7 @@ static bool starts_in_tree(struct task *t, int dfd)
 	char path[UM_PATH_MAX];
 	long n = dfd == AT_FDCWD ? path_of_cwd(t, path, sizeof path) : path_of_fd(t, dfd, path, sizeof path);
 
-	return n > 0 && !cow_is_plain(t, path, (size_t)n);
+	return n > 0 && !cow_leads(t, path, (size_t)n, false);
 }
 
 static struct file *virtual_start(struct task *t, int dfd)

@@ -128,7 +128,7 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 	if (!r)
 		r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, setxattr, EPERM, name.text, value, size, flags)) :
+		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, setxattr, EPERM, name.text, value, size, flags)) :
 			r ? r : real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
@@ -166,7 +166,7 @@ long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 		return real_call(t, __NR_fremovexattr, fd, attr);
 	r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? place_end(&w, place_call(&w, removexattr, EPERM, name.text)) :
+		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, removexattr, EPERM, name.text)) :
 			r ? r : real_call(t, __NR_fremovexattr, fd, attr);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
