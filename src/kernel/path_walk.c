@@ -27,7 +27,6 @@
 #include "../agent/channel.h"
 
 #define MAX_NAME	255
-#define NOT_SPECIAL	4	/* walk_special(): nothing to do with /proc */
 
 /* ---- v, the backing path, the pending text -------------------------------------------------------- */
 
@@ -185,8 +184,7 @@ static int base_behind_bind(struct walk *k, uint32_t bind)
 	return !r && p->back_len + len - p->cut >= sizeof(k->back) ? -ENAMETOOLONG : r;
 }
 
-/* The path of a link or a file that was opened with O_PATH would lead somewhere, too. */
-static bool is_directory(int dfd)
+bool walk_is_directory_fd(int dfd)
 {
 	struct stat st;
 
@@ -221,14 +219,14 @@ int walk_base(struct walk *k, int dfd)
 	k->dfd = dfd;
 	k->anchor = k->len;
 	if (view_has(UM_MOUNT_COW))
-		return is_directory(dfd) ? base_in_cow(k, b.plain) : -ENOTDIR;
+		return walk_is_directory_fd(dfd) ? base_in_cow(k, b.plain) : -ENOTDIR;
 	k->anchored = true;
 	bind = base_bind(k->t, dfd, &bound);
 	k->place.read_only = fd_read_only(k->t, dfd);
 	k->cacheable &= !k->place.read_only;
 	if (!bind)
 		return 0;
-	return is_directory(dfd) ? base_behind_bind(k, bind) : -ENOTDIR;
+	return walk_is_directory_fd(dfd) ? base_behind_bind(k, bind) : -ENOTDIR;
 }
 
 /* f->path, asked for if nobody has yet. */
@@ -283,8 +281,7 @@ int walk_file(struct walk *k, struct file *f)
 
 /* ---- names ---------------------------------------------------------------------------------------- */
 
-/* A link's text stands in `pending`.  view: it is a path of the view, and not the guest's. */
-static long walk_text(struct walk *k, size_t dir_len, size_t n, bool view)
+long walk_text(struct walk *k, size_t dir_len, size_t n, bool view)
 {
 	bool absolute = k->pending[0] == '/';
 	long r;
@@ -305,194 +302,6 @@ static long walk_text(struct walk *k, size_t dir_len, size_t n, bool view)
 static long walk_link(struct walk *k, size_t dir_len, size_t n)
 {
 	return walk_text(k, dir_len, n, false);
-}
-
-/* Goes on at one of our own virtual files, through a magic link of /proc. */
-static long jump(struct walk *k, struct file *f, bool final)
-{
-	k->pure = k->cacheable = false;
-	if (!f)
-		return -ENOENT;
-	if (++k->w->links > WALK_MAX_LINKS)
-		return -ELOOP;
-	if (!final)
-		return walk_file(k, f);
-	where_file(k->w, f);
-	return WALK_DONE;
-}
-
-/* A descriptor on the way to something else: of a directory, or the path ends here. */
-static long is_magic_dir(struct walk *k)
-{
-	struct stat st;
-	int dfd;
-	const char *path = walk_kernel_path(k, &dfd);
-	long r = raw_syscall(__NR_newfstatat, dfd, path, &st, 0);
-
-	if (!r && (st.st_mode & 0170000) != 0040000)
-		r = -ENOTDIR;
-	return r ? walk_fail(k, r) : 0;
-}
-
-/*
- * Is it a file that a copy-on-write mount covers (its path is k->pending), and that is to be changed?  Then the copy is meant; but
- * who has it open for writing has it from outside, and is to get it.
- */
-static bool is_to_copy(const struct walk *k, const struct proc_hit *h, int dfd, const char *link, size_t n)
-{
-	struct stat st, there;
-
-	if (!view_has(UM_MOUNT_COW) || k->pending[0] != '/' || !cow_covers(k->t, k->pending, n))
-		return false;
-	if (!h->pid && h->arg >= 0 && (raw_syscall(__NR_fcntl, h->arg, F_GETFL) & O_ACCMODE) != O_RDONLY)
-		return false;
-	return !raw_syscall(__NR_newfstatat, dfd, link, &st, 0) &&
-	       !raw_syscall(__NR_newfstatat, AT_FDCWD, k->pending, &there, AT_SYMLINK_NOFOLLOW) &&
-	       st.st_ino == there.st_ino && st.st_dev == there.st_dev;
-}
-
-/*
- * A link of /proc that only the kernel can follow.  On the way to something else its text is the best
- * there is: the path of a directory.  And what is open somewhere below /proc is looked up there again,
- * since it may be a file that we make.
- */
-static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool final)
-{
-	int dfd;
-	const char *path = walk_kernel_path(k, &dfd), *stands;
-	size_t room = (size_t)(k->rest - k->pending), len;
-	long n;
-
-	k->cacheable = false;
-	n = raw_syscall(__NR_readlinkat, dfd, path, k->pending, room - 1);
-	if (n > 0) {
-		k->pending[n] = 0;
-		stands = proc_stands_for(k->pending, &len, NULL, NULL);
-		if (stands) {
-			memmove(k->pending, stands, len);
-			n = (long)len;
-		}
-	}
-	if (final && n > 0 && k->flags & WHERE_CHANGE && is_to_copy(k, h, dfd, path, (size_t)n)) {
-		k->pure = false;
-		return walk_text(k, dir_len, (size_t)n, true);
-	}
-	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
-		return 0;
-	if (!final) {
-		long r = is_magic_dir(k);
-
-		if (r)
-			return r;
-	}
-	if (n <= 0 || k->pending[0] != '/')
-		return walk_fail(k, n < 0 ? n : -ENOTDIR);
-	return walk_text(k, dir_len, (size_t)n, true);
-}
-
-/* Has this thread of the process the same cwd, or the same descriptors, as we? */
-static bool shares(const struct walk *k, int tid, int fd)
-{
-	const struct task *o = NULL;
-
-	while ((o = task_next(o)) && o->tid != tid)
-		;
-	return o && o->pid == k->t->pid && (fd == AT_FDCWD ? o->fs == k->t->fs : o->files == k->t->files);
-}
-
-/* Is it a descriptor or the cwd of the calling thread itself? */
-static bool is_own(const struct walk *k, const struct proc_hit *h)
-{
-	int tid = h->tid ? h->tid : process.pid;
-
-	return !h->pid && h->arg != PROC_NO_FD && (tid == k->t->tid || shares(k, tid, h->arg));
-}
-
-/*
- * Goes on in a real directory of our own as from any descriptor: what may be searched on the way to it does
- * not matter, as it does not in the kernel.
- */
-static long enter_own(struct walk *k, const struct proc_hit *h)
-{
-	long r = is_magic_dir(k);
-
-	if (r)
-		return r;
-	if (++k->w->links > WALK_MAX_LINKS)
-		return walk_fail(k, -ELOOP);
-	k->links = true;
-	k->grounded = k->cacheable = false;
-	k->place = (struct place) { 0 };
-	walk_truncate(k, 0);
-	r = walk_base(k, h->arg);
-	return r ? r : WALK_AGAIN;
-}
-
-/* Goes on at the text of a link that is ours. */
-static long faked_link(struct walk *k, const struct proc_hit *h, size_t dir_len)
-{
-	long n = proc_link_text(k->t, h, k->pending, (size_t)(k->rest - k->pending));
-
-	k->pure = k->cacheable = false;
-	return n < 0 ? n : walk_text(k, dir_len, (size_t)n, true);
-}
-
-/* One that leads to a virtual file: by its handle, whatever its path has become. */
-static long virtual_link(struct walk *k, const struct proc_hit *h, bool final)
-{
-	struct file *f = proc_file_of(k->t, h);
-	long r = jump(k, f, final);
-
-	file_put(f);
-	return r;
-}
-
-/* A file that is opened anew by its descriptor stays behind its bind mount. */
-static long magic_file(struct walk *k, const struct proc_hit *h, size_t dir_len, bool final)
-{
-	if (final && proc_is_read_only(k->t, h))
-		k->place.read_only = true;
-	return magic(k, h, dir_len, final);
-}
-
-/* A name below /proc, on the way or to be followed. */
-static long walk_special(struct walk *k, size_t dir_len, bool final)
-{
-	size_t len;
-	const char *path = walk_backing(k, &len);
-	struct proc_hit h = proc_look(k->t, path, len);
-	long n;
-
-	switch (h.what) {
-	case PROC_NONE:
-		return NOT_SPECIAL;
-	case PROC_HIDDEN:
-		return -ENOENT;
-	case PROC_EXE:
-		n = proc_exe(h.pid, k->pending, (size_t)(k->rest - k->pending));
-		if (n < 0)
-			return magic(k, &h, dir_len, final);
-		k->pure = k->cacheable = false;
-		return walk_text(k, dir_len, (size_t)n, true);
-	case PROC_ROOT:
-		return faked_link(k, &h, dir_len);
-	case PROC_CWD:
-	case PROC_FD:
-		return virtual_link(k, &h, final);
-	case PROC_BOUND:
-		if (final && (h.pid || !is_directory(h.arg)))
-			return magic_file(k, &h, dir_len, final);
-		if (is_own(k, &h))
-			return enter_own(k, &h);
-		n = is_magic_dir(k);
-		return n ? n : faked_link(k, &h, dir_len);
-	case PROC_MAGIC:
-		return !final && is_own(k, &h) ? enter_own(k, &h) : magic_file(k, &h, dir_len, final);
-	default:
-		if (final && h.what != PROC_DIR)
-			k->w->proc = h;
-		return 0;
-	}
 }
 
 /* The last name, not to be followed. */
@@ -549,7 +358,7 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 	int dfd;
 	long r;
 
-	if (path_within(path, len, "/proc", 5) && (r = walk_special(k, dir_len, final)) != NOT_SPECIAL)
+	if (path_within(path, len, "/proc", 5) && (r = walk_magic(k, dir_len, final)) != WALK_PLAIN)
 		return r;
 	if (k->place.cow_known) {
 		k->verified = true;

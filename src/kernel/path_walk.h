@@ -4,9 +4,11 @@
  *
  *	path.c		where_begin(), where_next(): the fast way, and when to walk
  *	path_walk.c	the slow way, name by name
+ *	path_proc.c	the slow way, at the magic links of /proc
  *	path_mount.c	the slow way, where it meets mounts
  *	path_cow.c	the slow way in copy-on-write mounts
  *	path_where.c	from what was found to a struct where, and back
+ *	path_canon.c	what path a thing has
  *	path_base.c	where the cwd and directory descriptors are
  *	path_cache.c	what is known of directory prefixes
  */
@@ -173,6 +175,7 @@ struct walk {
 #define WALK_NATIVE	1	/* the kernel shall say what is wrong with the guest's own path */
 #define WALK_DONE	2	/* the place is in w already */
 #define WALK_AGAIN	3	/* a link was met: the text to walk has changed */
+#define WALK_PLAIN	4	/* walk_magic(): nothing to do with /proc */
 
 /* Begins a walk of `text` for w: then one of the next four says where it starts. */
 int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text, size_t len);
@@ -194,6 +197,11 @@ void walk_pop(struct walk *k);
 int walk_push(struct walk *k, const char *name, size_t n);
 int walk_prepend(struct walk *k, const char *s, size_t n);
 long walk_fail(struct walk *k, long error);
+long walk_text(struct walk *k, size_t dir_len, size_t n, bool view);	/* a link's text stands in `pending`.  view: it is a path of the view, and not the guest's */
+bool walk_is_directory_fd(int dfd);	/* the path of a link or a file that was opened with O_PATH would lead somewhere, too */
+
+/* A name below /proc, on the way or to be followed (path_proc.c). */
+long walk_magic(struct walk *k, size_t dir_len, bool final);
 
 /* Pieces that know mounts (path_mount.c). */
 int walk_arrive(struct walk *k);	/* v has a new last name: enters what is mounted there.  enum view_hit, WALK_HIDDEN, or -errno */
@@ -229,6 +237,11 @@ static inline size_t place_root_len(const struct place *p)
 {
 	return p->m.path_len == 1 ? 0 : p->m.path_len;
 }
+
+/* Before there is a walk (path.c). */
+void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags);
+struct file *virtual_base(struct task *t, int dfd);	/* the virtual directory that a relative path starts from, with a reference, or NULL */
+int walk_begin(struct walk *k, struct where *w, struct file *base);	/* of the guest's own text, in w->path; base as above */
 
 /* Turning what was found into a place (path_where.c). */
 long walk_finish(struct walk *k);

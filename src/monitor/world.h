@@ -49,6 +49,7 @@ int world_reopen(const struct world *w);	/* a new open file description of the w
 /* A copy of `parent` as a process with `epoch` sees it.  Returns the number. */
 int view_branch(struct world *w, uint32_t parent, uint32_t epoch, const char *name);
 void view_free(struct world *w, uint32_t v);
+int view_publish(struct view *v);	/* snapshot.c: guests see it as it is now */
 struct view *view_get(struct world *w, uint32_t v);	/* NULL if there is none */
 
 /* Adds a mount (strings are copied; id and refs of `like` are ignored) and publishes.  Returns the id. */

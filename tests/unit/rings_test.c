@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The monitor's snapshots (src/monitor/world.c) read by a guest (src/kernel/view.c) while they change size, and so
+ * The monitor's snapshots (src/monitor/snapshot.c) read by a guest (src/kernel/view.c) while they change size, and so
  * ring, all the time.
  */
 #include <errno.h>
