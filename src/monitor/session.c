@@ -21,7 +21,7 @@
 #include "../wire/cow.h"
 #include "../wire/vstat.h"
 
-#define INFO_FIRST	"umview copy-on-write session, version 1\n"
+#define INFO_FIRST	"umview copy-on-write session, version 2\n"
 
 struct making {
 	const char *dir, *lower;
@@ -254,7 +254,7 @@ int session_prepare(const char *dir, const char *lower, char *error, size_t size
 		return fail(&m, "%s: %s", dir, strerror(errno));
 	if (make_directory(&m, UM_COW_TREE, 0755) < 0 || dress_tree(&m) < 0 ||
 	    make_directory(&m, UM_COW_WORK, 0700) < 0 || make_directory(&m, UM_COW_INDEX, 0700) < 0 ||
-	    make_inodes(&m) < 0 || make_state(&m) < 0)
+	    make_directory(&m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(&m) < 0 || make_state(&m) < 0)
 		return -1;
 	return make_info(&m);
 }

@@ -31,6 +31,7 @@
 #define UM_VS_FLAGS		128u	/* UM_VSF_* */
 
 #define UM_VSF_OPAQUE		1u	/* a directory that hides what lies below it */
+#define UM_VSF_REDIRECT		2u	/* one that shows another directory below: wire/cow.h */
 
 struct vstat {
 	uint32_t have;		/* which of the others count */
