@@ -87,14 +87,10 @@ long cow_copy_all(struct task *t, struct cow *c, const char *rel);
 
 /* ---- listings (cow_list.c) ------------------------------------------------------------------------------ */
 
-struct cow_list;
+struct dir_list;
 /* The names in the directory REL, of the tree, of what is below, or both.  atime: O_NOATIME, or 0 if that in the
  * tree shall be seen to have been read.  NULL and *error if they cannot be had. */
-struct cow_list *cow_list_make(const struct cow *c, const char *rel, bool up, bool low, int atime, long *error);
-/* The next one but "." and "..", from *at = 0 on; NULL: there are no more. */
-const char *cow_list_next(const struct cow_list *l, size_t *at);
-struct cow_list *cow_list_get(struct cow_list *l);	/* one more reference; of NULL: NULL */
-void cow_list_put(struct cow_list *l);
+struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bool low, int atime, long *error);
 
 /* Is this path that of a directory of the kernel's own, which is never copied: /proc, /sys, /dev? */
 bool cow_is_uncopied(const char *path, size_t len);
@@ -113,9 +109,6 @@ bool cow_to_view(char *buf, long *len, size_t size);
 
 /* Is the real directory fd a merged one, whose listing we make?  Then *r is what getdents returns. */
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r);
-
-/* The same for lseek. */
-bool cow_seek(struct task *t, int fd, int64_t offset, int whence, long *r);
 
 /* Is there a name in the merged directory REL?  0, -ENOTEMPTY, -errno. */
 long cow_check_empty(struct task *t, struct cow *c, const char *rel, bool has_up, bool has_low);

@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/xattr.h>
 #include "cow.h"
+#include "dir_list.h"
 
 #define PIECE		(256u << 10)
 #define LIST_MAX	4096u		/* names of extended attributes */
@@ -375,13 +376,13 @@ static long cut_off(struct copy *k)
 
 static long copy_all(struct copy *k, const char *rel, int depth);
 
-static long copy_names(struct copy *k, const char *rel, const struct cow_list *l, int depth)
+static long copy_names(struct copy *k, const char *rel, const struct dir_list *l, int depth)
 {
 	const char *name;
 	size_t at = 0, n = strlen(rel);
 	long r = 0;
 
-	while (!r && (name = cow_list_next(l, &at))) {
+	while (!r && (name = dir_list_next(l, &at))) {
 		size_t len = strlen(name);
 		char *path = n + len + 2 > UM_PATH_MAX ? NULL : heap_alloc(n + len + 2);
 
@@ -398,7 +399,7 @@ static long copy_names(struct copy *k, const char *rel, const struct cow_list *l
 
 static long copy_all(struct copy *k, const char *rel, int depth)
 {
-	struct cow_list *l;
+	struct dir_list *l;
 	struct stat st;
 	long r = depth > DEPTH_MAX ? -EXDEV : copy_one(k, rel, false);
 
@@ -410,7 +411,7 @@ static long copy_all(struct copy *k, const char *rel, int depth)
 	if (!l)
 		return r;
 	r = copy_names(k, rel, l, depth);
-	cow_list_put(l);
+	dir_list_put(l);
 	if (!r)
 		r = cow_up_path(k->c, k->up, rel);
 	return r ? r : cut_off(k);

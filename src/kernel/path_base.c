@@ -14,12 +14,13 @@
  */
 #include <linux/fcntl.h>
 #include "cow.h"
+#include "dir_list.h"
 #include "path_walk.h"
 
 void hint_free(struct dir_hint *h)
 {
 	if (h) {
-		cow_list_put(h->list);
+		dir_list_put(h->list);
 		heap_free(h->path);
 	}
 	heap_free(h);
@@ -27,14 +28,14 @@ void hint_free(struct dir_hint *h)
 
 void hint_forget(struct dir_hint *h)
 {
-	struct cow_list *list = h->list;
+	struct dir_list *list = h->list;
 
 	h->bind = 0;
 	h->read_only = false;
 	__atomic_store_n(&h->plain, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
 	h->list = NULL;		/* first: whoever is killed here has lost memory, and no more */
-	cow_list_put(list);
+	dir_list_put(list);
 }
 
 static const struct dir_hint *hint_peek(const struct task *t, int dfd)
@@ -277,7 +278,7 @@ static void hint_make_like(struct task *t, int fd, const struct dir_hint *like)
 		hint_forget(h);
 		h->bind = like->bind;
 		h->bound = like->bound;
-		h->list = cow_list_get(like->list);
+		h->list = dir_list_get(like->list);
 		h->read_only = like->read_only;
 		__atomic_store_n(&h->serial, like->serial, __ATOMIC_RELEASE);
 		__atomic_store_n(&h->plain, like->plain, __ATOMIC_RELEASE);

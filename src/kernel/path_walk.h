@@ -30,7 +30,7 @@ struct dir_hint {
 	bool read_only;		/* likewise */
 	uint32_t len;
 	char *path;		/* canonical, in the view */
-	struct cow_list *list;	/* of a merged directory that is being read: cow_list.c */
+	struct dir_list *list;	/* of a directory that is being read: dir_list.c */
 };
 
 void hint_free(struct dir_hint *h);

@@ -4,7 +4,7 @@
  * one the file's server is asked; on our own /dev/fuse we are the server.
  */
 #include "calls.h"
-#include "../cow.h"
+#include "../dir_list.h"
 #include "../fs/fuse.h"
 #include <linux/fs.h>
 
@@ -166,7 +166,7 @@ long sys_lseek(struct task *t, int fd, int64_t offset, int whence)
 	long r;
 
 	if (!fd_is_virtual(t, fd))
-		return cow_seek(t, fd, offset, whence, &r) ? r : real_last(t, __NR_lseek, fd, offset, whence);
+		return dir_list_seek(t, fd, offset, whence, &r) ? r : real_last(t, __NR_lseek, fd, offset, whence);
 	f = fd_hold(t, fd);
 	if (!f)
 		return -EBADF;

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Listings of directories that are made by us: dir_list.c.
+ */
+#ifndef UM_KERNEL_DIR_LIST_H
+#define UM_KERNEL_DIR_LIST_H
+
+#include "task.h"
+
+struct dir_list;
+struct linux_dirent64;
+
+struct dir_list *dir_list_new(void);			/* empty, with one reference; NULL: no memory */
+struct dir_list *dir_list_get(struct dir_list *l);	/* one more reference; of NULL: NULL */
+void dir_list_put(struct dir_list *l);
+
+/* One more record, with this inode.  False: no memory. */
+bool dir_list_add(struct dir_list *l, const struct linux_dirent64 *d, uint64_t ino);
+
+/* The next name but "." and "..", from *at = 0 on; NULL: there are no more. */
+const char *dir_list_next(const struct dir_list *l, size_t *at);
+bool dir_is_dots(const char *s);
+
+/* A set of names; all zero is an empty one. */
+struct dir_names {
+	uint32_t *set;		/* offsets in `names`, + 1 */
+	uint32_t set_size, set_used;
+	char *names;
+	size_t names_len, names_size;
+};
+bool dir_names_add(struct dir_names *s, const char *name);	/* one that is not in it.  False: no memory */
+bool dir_names_have(const struct dir_names *s, const char *name);
+void dir_names_free(struct dir_names *s);
+
+/* The listing that hangs at fd, with a reference, or NULL.  If there is none and fresh is not NULL: that one from now on
+ * (NULL: no memory). */
+struct dir_list *dir_list_of(struct task *t, int fd, struct dir_list *fresh);
+
+/* getdents: what follows its position.  Bytes or -errno. */
+long dir_list_serve(struct task *t, struct dir_list *l, gaddr buf, unsigned count, bool legacy);
+
+/* lseek of a directory that has one: true, then *r is the result. */
+bool dir_list_seek(struct task *t, int fd, int64_t offset, int whence, long *r);
+
+#endif
