@@ -95,6 +95,13 @@ bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
 	return copied ? state == COW_UPPER : state == COW_NONE || state == COW_LOWER;
 }
 
+bool cow_has_fd(const struct task *t, int fd)
+{
+	uint32_t bound, bind = fd < 0 ? 0 : base_bind(t, fd, &bound);
+
+	return bind && cow_is_mount(t, bind);
+}
+
 bool cow_covers(const struct task *t, const char *path, size_t len)
 {
 	uint32_t id;

@@ -112,6 +112,7 @@ struct where {
 	uint32_t cow;		/* WHERE_CHANGE in this copy-on-write mount (its id; 0 = none): path[cow_at ..] is the */
 	uint8_t cow_state;	/* place in its tree; cow_below: a file below this name, if there is one, would be seen */
 	bool cow_below;		/* without the tree's */
+	bool cow_placed;	/* the directory that it lies in is in the tree */
 	uint32_t cow_at;
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
 	char name[256];		/* WHERE_PARENT: the last name */
@@ -129,6 +130,9 @@ long where_path(const struct where *w, char *buf, size_t size);
 /* After a real directory has been opened as fd: what is known of it from the path.  (Behind a bind mount it is not
  * where the kernel says it is; below a directory with nothing virtual in it there is nothing virtual.) */
 void where_opened(struct where *w, int fd);
+
+/* Is it known, without asking the kernel, that this real descriptor is of something in the tree of a copy-on-write mount? */
+bool cow_has_fd(const struct task *t, int fd);
 
 /*
  * For operations of remote_fs: the server stopped at a link or at ".." (s->rep.status == UM_WALK_LINK).

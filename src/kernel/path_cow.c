@@ -214,6 +214,7 @@ int walk_finish_cow(struct walk *k)
 	w->cow = p->cow;
 	w->cow_state = p->cow_state;
 	w->cow_below = p->cow_state == COW_LOWER || p->cow_state == COW_MERGED || k->len == p->cow_over;
+	w->cow_placed = p->cow_state != COW_LOWER || (w->last == LAST_NAME && k->parent.cow_state == COW_MERGED);
 	w->cow_at = (uint32_t)(p->bind ? p->back_len : p->cow_cut);
 	if (w->path[w->cow_at] == '/')
 		w->cow_at++;

@@ -41,6 +41,18 @@ long spot_place(struct spot *s)
 	return r;
 }
 
+/* What is in the tree.  The walk has just looked for the name there; anew: it may have come since then. */
+static long look_up(struct where *w, struct spot *s, bool anew)
+{
+	long r = -ENOENT;
+
+	if (anew || (w->cow_state != COW_LOWER && w->cow_state != COW_ABSENT))
+		r = cow_look(s->up, &s->up_st);
+	s->white = r ? !anew && w->cow_state == COW_ABSENT : cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);
+	s->has_up = !r && !s->white;
+	return r == -ENOENT ? 0 : r;
+}
+
 static long spot_fill(struct where *w, struct spot *s)
 {
 	const char *rel = w->path + w->cow_at;
@@ -49,14 +61,11 @@ static long spot_fill(struct where *w, struct spot *s)
 	memcpy(s->rel, rel, strlen(rel) + 1);
 	if (!r)
 		r = cow_low_path(s->c, s->low, rel);
+	if (!r)
+		r = look_up(w, s, false);
 	if (r)
 		return r;
-	r = cow_look(s->up, &s->up_st);
-	if (r && r != -ENOENT)
-		return r;
-	s->placed = w->cow_state != COW_LOWER;
-	s->white = !r && cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);
-	s->has_up = !r && !s->white;
+	s->placed = w->cow_placed;
 	if (s->has_up && w->fast && S_ISLNK(s->up_st.st_mode) && !(w->flags & (WHERE_NOFOLLOW | WHERE_ENTRY | WHERE_PARENT)))
 		return -UM_EAGAIN;
 	if (!w->cow_below)
@@ -64,6 +73,11 @@ static long spot_fill(struct where *w, struct spot *s)
 	r = cow_look(s->low, &s->low_st);
 	s->has_low = !r;
 	return r == -ENOENT || r == -EACCES || s->has_up || s->white ? 0 : r;	/* what cannot be read counts as empty */
+}
+
+long spot_look_again(struct spot *s)
+{
+	return look_up(s->w, s, true);
 }
 
 long spot_look(struct where *w, struct spot **out)

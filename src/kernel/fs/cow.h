@@ -24,6 +24,9 @@ struct spot {
 long spot_look(struct where *w, struct spot **s);
 void spot_done(struct spot *s);
 
+/* Somebody else has put something there meanwhile. */
+long spot_look_again(struct spot *s);
+
 /* The directories that it lies in are in the tree when this returns 0. */
 long spot_place(struct spot *s);
 

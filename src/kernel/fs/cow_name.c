@@ -131,6 +131,8 @@ long cow_unlink(struct where *w, int flags)
 	if (r)
 		return r;
 	r = spot_exists(s) ? remove_name(s, flags) : -ENOENT;
+	if (r == -EEXIST && !s->has_up && !spot_look_again(s))
+		r = spot_exists(s) ? remove_name(s, flags) : -ENOENT;
 	spot_done(s);
 	return r;
 }

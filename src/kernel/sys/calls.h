@@ -63,7 +63,7 @@ static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 	long flags;
 
 	*r = 0;
-	if (!view_has(UM_MOUNT_COW))
+	if (!view_has(UM_MOUNT_COW) || cow_has_fd(t, fd))
 		return false;
 	flags = fd_is_ours(fd) ? -EBADF : raw_syscall(__NR_fcntl, fd, F_GETFL);
 	if (flags < 0 || flags & O_PATH)
