@@ -132,8 +132,12 @@ struct cow *cow_get(struct task *t, uint32_t id, long *error)
 
 /* ---- what copies look like ------------------------------------------------------------------------------- */
 
-/* All sessions of the view are open when this returns. */
-static void open_all(struct task *t)
+struct cow *cow_first(void)
+{
+	return __atomic_load_n(&sessions, __ATOMIC_ACQUIRE);
+}
+
+void cow_open_all(struct task *t)
 {
 	static uint64_t opened;
 	uint64_t generation = view_generation(t);
@@ -153,10 +157,14 @@ void cow_show(const struct task *t, struct stat *st)
 
 	if (!view_has(UM_MOUNT_COW))
 		return;
-	open_all((struct task *)t);
-	for (struct cow *c = __atomic_load_n(&sessions, __ATOMIC_ACQUIRE); c; c = c->next) {
-		if (c->dev != st->st_dev || !vtable_get(&c->inodes, st->st_dev, st->st_ino, &v))
+	cow_open_all((struct task *)t);
+	for (const struct cow *c = cow_first(); c; c = c->next) {
+		if (c->dev != st->st_dev && !(cow_knows_links(c) && cow_has_names(st)))
 			continue;
+		if (!vtable_get(&c->inodes, st->st_dev, st->st_ino, &v))
+			continue;
+		if (v.have & UM_VS_NLINK)
+			st->st_nlink += (uint64_t)(int64_t)v.nlink;
 		if (v.have & UM_VS_UID)
 			st->st_uid = v.uid;
 		if (v.have & UM_VS_GID)
@@ -253,29 +261,59 @@ int cow_set_opaque(struct task *t, struct cow *c, const char *up)
 
 /* ---- the lock and the journal ---------------------------------------------------------------------------- */
 
-/* a and b were exchanged, or were to be; what is at a now is to be a whiteout if they were. */
-static void finish_move(struct task *t, struct cow *c)
+/* Has what was to come to b come? */
+static bool has_come(const struct cow *c, char *path)
+{
+	const struct um_cow_state *s = c->state;
+	struct stat st;
+
+	if (cow_up_path(c, path, s->b) || cow_look(path, &st))
+		return false;
+	return s->ino ? st.st_ino == s->ino : cow_is_whiteout(AT_FDCWD, path, &st);
+}
+
+static void finish(struct task *t, struct cow *c)
 {
 	struct um_cow_state *s = c->state;
+	const struct cow_count n = { s->count_dev, s->count_ino, s->count };
 	char *path = heap_alloc(2 * UM_PATH_MAX), *work = path + UM_PATH_MAX;
-	struct stat st;
 
 	if (!path)
 		return;
 	s->a[sizeof s->a - 1] = s->b[sizeof s->b - 1] = 0;
-	if (!cow_up_path(c, path, s->b) && !raw_syscall(__NR_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) &&
-	    st.st_ino == s->ino && !cow_up_path(c, path, s->a) && !cow_work_path(t, c, work) &&
-	    !cow_make_whiteout(c, work))
-		raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, path, 0);
+	if (has_come(c, path)) {
+		if (s->op == UM_COW_MOVED && !cow_up_path(c, path, s->a) && !cow_work_path(t, c, work) &&
+		    !cow_make_whiteout(c, work))
+			raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, path, 0);
+		cow_count_set(t, c, &n);
+	}
 	heap_free(path);
+}
+
+void cow_journal(struct cow *c, enum um_cow_op op, const char *a, const char *b, uint64_t ino, const struct cow_count *n)
+{
+	struct um_cow_state *s = c->state;
+
+	memcpy(s->a, a, strlen(a) + 1);
+	memcpy(s->b, b, strlen(b) + 1);
+	s->ino = ino;
+	s->count_dev = n->dev;
+	s->count_ino = n->ino;
+	s->count = n->to;
+	__atomic_store_n(&s->op, op, __ATOMIC_SEQ_CST);
+}
+
+void cow_journal_end(struct cow *c)
+{
+	__atomic_store_n(&c->state->op, UM_COW_NOTHING, __ATOMIC_SEQ_CST);
 }
 
 void cow_lock(struct task *t, struct cow *c)
 {
 	if (!shared_lock(&c->state->lock, t))
 		return;
-	if (c->state->op == UM_COW_MOVED)
-		finish_move(t, c);
+	if (c->state->op != UM_COW_NOTHING)
+		finish(t, c);
 	c->state->op = UM_COW_NOTHING;
 }
 

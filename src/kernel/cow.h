@@ -4,6 +4,7 @@
  *
  *	cow.c		which session; its lock and its journal; names in its tree
  *	cow_up.c	copying from below into the tree
+ *	cow_index.c	files below that have several names
  *	cow_list.c	listings of merged directories
  *	cow_where.c	where a directory is, by its path
  *	fs/cow.c	the operations at a place that change it
@@ -38,6 +39,10 @@ struct cow *cow_get(struct task *t, uint32_t id, long *error);
  * long as nobody has changed that. */
 void cow_show(const struct task *t, struct stat *st);
 
+/* The sessions that this process uses; all of the view are among them after cow_open_all(). */
+struct cow *cow_first(void);
+void cow_open_all(struct task *t);
+
 /* Is the mount with this id a copy-on-write one? */
 bool cow_is_mount(const struct task *t, uint32_t id);
 
@@ -57,6 +62,19 @@ int cow_set_opaque(struct task *t, struct cow *c, const char *up);
 /* For whoever changes more than one thing of the session at a time.  Locking finishes what a killed one left. */
 void cow_lock(struct task *t, struct cow *c);
 void cow_unlock(struct cow *c);
+
+/* A number to be added to st_nlink that changes with a name: of which inode (0: of none), and what it becomes. */
+struct cow_count {
+	uint64_t dev, ino;
+	int32_t to;
+};
+
+/*
+ * What is going to happen, by one step: this inode (0: a whiteout) comes to b.  If that leaves something to do, it will be done
+ * whoever may be killed meanwhile.  The lock is held until it is done, by the caller, and cow_journal_end().
+ */
+void cow_journal(struct cow *c, enum um_cow_op op, const char *a, const char *b, uint64_t ino, const struct cow_count *n);
+void cow_journal_end(struct cow *c);
 
 /* SESSION/tree/REL and DIR/REL.  0 or -ENAMETOOLONG. */
 int cow_up_path(const struct cow *c, char *buf, const char *rel);
@@ -84,6 +102,40 @@ long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty);
 
 /* The directory and all that is below it is in the tree, and nothing else shows there, when this returns 0. */
 long cow_copy_all(struct task *t, struct cow *c, const char *rel);
+
+/* ---- files with several names (cow_index.c) ------------------------------------------------------------- */
+
+/* Is this, below, a file with several names? */
+static inline bool cow_has_names(const struct stat *low)
+{
+	return low->st_nlink > 1 && (low->st_mode & 0170000) != 0040000;
+}
+
+/* Has the session changed any such file?  Has any session of the view? */
+static inline bool cow_knows_links(const struct cow *c)
+{
+	return __atomic_load_n(&c->state->nindex, __ATOMIC_RELAXED) != 0;
+}
+bool cow_has_links(struct task *t);
+
+/* Where the copy of this file below is, or would be.  0 or -ENAMETOOLONG. */
+int cow_index_path(const struct cow *c, char *buf, const struct stat *low);
+
+/* Has it one?  Then that is *st. */
+bool cow_index_find(const struct cow *c, const struct stat *low, struct stat *st);
+
+/* Is the place, below as far as is known, a name of a file that has a copy?  follow: it may be a link to one. */
+bool cow_is_other_name(struct where *w, int follow);
+
+/* What is added to st_nlink. */
+int32_t cow_count_of(const struct cow *c, const struct stat *st);
+
+/* The file below is about to lose a name that the tree has not: what is to be counted.  The lock is held for these. */
+struct cow_count cow_count_less(struct cow *c, const struct stat *low);
+void cow_count_set(struct task *t, struct cow *c, const struct cow_count *n);
+
+/* This file of the tree has lost a name.  If it was the last one that shows its copy goes. */
+void cow_index_drop(struct task *t, struct cow *c, const struct stat *up);
 
 /* ---- listings (cow_list.c) ------------------------------------------------------------------------------ */
 

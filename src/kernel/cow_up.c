@@ -173,14 +173,21 @@ static void parent_of(const char *path, char *buf)
 	buf[n] = 0;
 }
 
-/* Into a directory that its owner has made unwritable, too: the copy is no change of it. */
-static long move_in(const struct copy *k, const char *dir, const struct stat *st)
+static long put(const struct copy *k, const char *index)
 {
-	long r = raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0);
+	if (index)
+		return raw_syscall(__NR_linkat, AT_FDCWD, index, AT_FDCWD, k->up, 0);
+	return raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0);
+}
+
+/* Into a directory that its owner has made unwritable, too: the copy is no change of it. */
+static long put_in(const struct copy *k, const char *index, const char *dir, const struct stat *st)
+{
+	long r = put(k, index);
 
 	if (r != -EACCES || raw_syscall(__NR_fchmodat, AT_FDCWD, dir, (st->st_mode & 07777) | 0700))
 		return r;
-	r = raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0);
+	r = put(k, index);
 	raw_syscall(__NR_fchmodat, AT_FDCWD, dir, st->st_mode & 07777);
 	return r;
 }
@@ -201,7 +208,7 @@ static long publish(struct copy *k)
 	if (!r && !cow_look(k->up, &st)) {
 		discard(k);
 	} else if (!r) {
-		r = move_in(k, dir, &parent);
+		r = put_in(k, NULL, dir, &parent);
 		copy_times(dir, &parent);
 	}
 	cow_unlock(k->c);
@@ -265,6 +272,90 @@ static long make(struct copy *k, bool empty)
 	}
 }
 
+/* ---- what has several names below ------------------------------------------------------------------------ */
+
+/* Of the copy: it has one name, that in the index, and the guest sees all names below that have not gone. */
+static int count_first(struct copy *k)
+{
+	struct vstat v = { .have = UM_VS_NLINK, .nlink = (int32_t)k->st.st_nlink + cow_count_of(k->c, &k->st) - 1 };
+	struct stat st;
+	int r = cow_look(k->work, &st);
+
+	return r ? r : vtable_set(&k->c->inodes, k->t, st.st_dev, st.st_ino, &v, UM_VS_NLINK);
+}
+
+/* Makes the copy, in the index. */
+static long index_new(struct copy *k, const char *index, bool empty)
+{
+	struct stat st;
+	long r = cow_work_path(k->t, k->c, k->work);
+
+	if (!r)
+		r = make(k, empty);
+	if (r)
+		return r;
+	r = copy_attributes(k);
+	__atomic_add_fetch(&k->c->state->nindex, 1, __ATOMIC_SEQ_CST);
+	cow_lock(k->t, k->c);
+	if (!r && !cow_look(index, &st)) {
+		discard(k);		/* somebody else was faster */
+	} else {
+		if (!r)
+			r = count_first(k);
+		if (!r)
+			r = raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, index, 0);
+		if (r)
+			discard(k);
+	}
+	cow_unlock(k->c);
+	return r;
+}
+
+/* The copy in the index gets its name in the tree.  The lock is held. */
+static long index_link(struct copy *k, const char *rel, const char *index, const char *dir)
+{
+	struct cow_count n;
+	struct stat st, parent;
+	long r = cow_look(index, &st);
+
+	if (!r)
+		r = cow_look(dir, &parent);
+	if (r)
+		return r;
+	n = (struct cow_count) { st.st_dev, st.st_ino, cow_count_of(k->c, &st) - 1 };
+	cow_journal(k->c, UM_COW_COUNTED, "", rel, st.st_ino, &n);
+	r = put_in(k, index, dir, &parent);
+	if (!r)
+		cow_count_set(k->t, k->c, &n);
+	else if (st.st_nlink == 1 && !raw_syscall(__NR_unlinkat, AT_FDCWD, index, 0))
+		vtable_remove(&k->c->inodes, k->t, st.st_dev, st.st_ino);
+	cow_journal_end(k->c);
+	if (!r)
+		copy_times(dir, &parent);
+	return r;
+}
+
+/* k->up and k->st are known. */
+static long copy_named(struct copy *k, const char *rel, bool empty)
+{
+	char *index = heap_alloc(2 * UM_PATH_MAX), *dir = index + UM_PATH_MAX;
+	struct stat st;
+	long r = index ? cow_index_path(k->c, index, &k->st) : -ENOMEM;
+
+	if (!r && cow_look(index, &st))
+		r = index_new(k, index, empty);
+	if (!r) {
+		parent_of(k->up, dir);
+		cow_lock(k->t, k->c);
+		r = cow_look(k->up, &st) ? index_link(k, rel, index, dir) : 0;
+		cow_unlock(k->c);
+	}
+	heap_free(index);
+	return r;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------- */
+
 static long copy_one(struct copy *k, const char *rel, bool empty)
 {
 	long r = cow_low_path(k->c, k->low, rel);
@@ -276,6 +367,12 @@ static long copy_one(struct copy *k, const char *rel, bool empty)
 		return 0;
 	if (!r)
 		r = cow_look(k->low, &k->st);
+	if (!r && cow_has_names(&k->st)) {
+		r = copy_named(k, rel, empty);
+		if (r != -EPERM && r != -EOPNOTSUPP)
+			return r;
+		r = 0;		/* no links in this file system */
+	}
 	if (!r)
 		r = cow_work_path(k->t, k->c, k->work);
 	if (!r)

@@ -25,6 +25,7 @@
  * link into a mount is not noticed until then: the kernel follows it, and shows what is really there.
  */
 #include <linux/fcntl.h>
+#include "cow.h"
 #include "path_walk.h"
 #include "fs/proc.h"
 #include "../agent/channel.h"
@@ -345,7 +346,7 @@ __attribute__((noinline)) static long again(struct where *w)
 
 	w->fast = w->below_plain = false;
 	if (w->state == STATE_RAW) {
-		if (whole_is_known(w)) {
+		if (whole_is_known(w) && !(view_has(UM_MOUNT_COW) && cow_has_links(w->t))) {
 			where_native(w);
 			return 0;
 		}
@@ -439,6 +440,12 @@ static long begin_empty(struct where *w)
 	return !f && w->flags & WHERE_CHANGE && (w->dfd >= 0 || w->dfd == AT_FDCWD) && view_has(UM_MOUNT_COW) ? begin_copied(w) : 0;
 }
 
+/* A name below of a file that has been changed by another of its names: it is to lead to the copy. */
+static inline bool is_other_name(struct where *w)
+{
+	return view_has(UM_MOUNT_COW) && cow_is_other_name(w, follows(w->flags) && !w->fast);
+}
+
 /* w->path has the text. */
 static long begin(struct where *w)
 {
@@ -452,9 +459,9 @@ static long begin(struct where *w)
 		if (!base && fd_is_ours(w->dfd))
 			return -EBADF;
 	}
-	if (!base && (only_real(w) || fast_way(w)))
+	if (!base && (only_real(w) || (fast_way(w) && !is_other_name(w))))
 		return 0;
-	w->fast = false;
+	w->fast = w->below_plain = false;
 	r = slow_way(w, base);
 	w->state |= STATE_NEW;
 	file_put(base);

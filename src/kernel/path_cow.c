@@ -191,6 +191,30 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 	return COW_FAST_TREE;
 }
 
+/* ---- files with several names ----------------------------------------------------------------------- */
+
+int walk_other_name(struct walk *k)
+{
+	size_t at = k->place.cow_cut;
+	long error;
+	struct cow *c = cow_get(k->t, k->place.cow, &error);
+	struct stat st, there;
+	const char *path;
+	int dfd, r;
+
+	if (!c || !cow_knows_links(c))
+		return 0;
+	path = walk_kernel_path(k, &dfd);
+	if (raw_syscall(__NR_newfstatat, dfd, path, &st, AT_SYMLINK_NOFOLLOW) || !cow_index_find(c, &st, &there))
+		return 0;
+	at += k->v[at] == '/';
+	r = (int)cow_copy_up(k->t, c, k->v + at, false);
+	if (!r)
+		r = walk_locate(k);
+	k->pure = k->cacheable = false;
+	return r;
+}
+
 /* ---- the place of a change -------------------------------------------------------------------------- */
 
 int walk_finish_cow(struct walk *k)

@@ -220,6 +220,7 @@ int walk_step_cow(struct walk *k);			/* v has a new last name in place.cow */
 void walk_leave_name(struct walk *k, size_t dir_len);	/* back to the directory of v's last name: a link is followed */
 void walk_remember_tree(struct walk *k, const char *text, size_t len);	/* the guest's text leads to v, in the tree */
 void walk_remember_below(struct walk *k);		/* v is a directory; if that is not in the tree, it is so until another generation */
+int walk_other_name(struct walk *k);			/* v is below; if it is a name of what has a copy, it leads there now */
 int walk_finish_cow(struct walk *k);			/* the place of an operation that changes something */
 
 /*

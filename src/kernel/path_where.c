@@ -143,8 +143,12 @@ static long finish_real(struct walk *k)
 
 long walk_finish(struct walk *k)
 {
+	long r;
+
 	if (k->place.cow && k->flags & WHERE_CHANGE)
 		return walk_finish_cow(k);
+	if (k->place.cow_state == COW_LOWER && (r = walk_other_name(k)))
+		return r;
 	return k->place.remote ? finish_remote(k) : finish_real(k);
 }
 

@@ -207,3 +207,71 @@ print(oct(os.stat("f").st_mode))
 	run -0 sh -c 'ls low | wc -l'
 	[ "$output" = 20000 ]
 }
+
+@test "CW-09 a file below with several names stays one: contents, inode, link count, whatever goes and comes" {
+	mkdir -p low/d low/e
+	echo one >low/a
+	ln low/a low/d/b
+	ln low/a low/e/c
+	ln -s nowhere low/link
+	ln low/link low/link2
+	mkfifo low/p
+	ln low/p low/p2
+	state >before
+	cat >script <<-'END'
+		cd "$1"
+		names() { stat -c '%n %h' "$@"; [ $(stat -c %i "$@" | sort -u | wc -l) = 1 ] && cat "$1"; }
+		names a d/b e/c
+		echo two >>d/b
+		names e/c a d/b
+		rm a
+		names d/b e/c
+		ln e/c new
+		mv d/b d/x
+		names new d/x e/c
+		chmod 600 new
+		stat -c '%a %h' d/x
+		echo other >other
+		mv other e/c
+		names new d/x
+		rm new
+		names d/x
+		chmod 640 p2
+		stat -c '%a %h' p p2
+		rm link
+		stat -c '%h %N' link2
+	END
+	cp -a low plain
+	(sh script plain) >natively
+	run -0 cow sh script low
+	printf '%s\n' "$output" >in-view
+	diff natively in-view
+	run -0 cow sh -c 'cd low; stat -c "%n %h" d/x p p2 link2; rm d/x'
+	[ "${lines[*]}" = "d/x 1 p 2 p2 2 link2 1" ]
+	[ "$(find upper/index -type f)" = "" ]
+	unchanged
+}
+
+@test "CW-10 a name of a changed file that was never looked at: every way to it leads to the copy" {
+	mkdir -p low/d
+	printf '#!/bin/sh\necho old\n' >low/tool
+	chmod 755 low/tool
+	for n in 1 2 3 4 5 6 7; do ln low/tool low/d/n$n; done
+	ln -s d/n7 low/via
+	state >before
+	run -0 cow sh -ec '
+		cd low
+		printf "#!/bin/sh\necho new\n" >tool
+		chmod 711 tool
+		d/n1
+		. ./d/n2
+		cat <d/n3 | tail -n 1
+		stat -c "%a %h" d/n4
+		cd d
+		cp n5 /dev/stdout | tail -n 1
+		test -w n6 && sh n6
+		cd ..
+		sh via'
+	[ "${lines[*]}" = "new new echo new 711 8 echo new new new" ]
+	unchanged
+}

@@ -53,6 +53,17 @@ static long look_up(struct where *w, struct spot *s, bool anew)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* What is below has a copy, made by another of its names. */
+static long take_copy(struct spot *s)
+{
+	long r = cow_copy_up(s->t, s->c, s->rel, false);
+
+	if (!r)
+		r = cow_look(s->up, &s->up_st);
+	s->has_up = s->placed = !r;
+	return r;
+}
+
 static long spot_fill(struct where *w, struct spot *s)
 {
 	const char *rel = w->path + w->cow_at;
@@ -72,6 +83,8 @@ static long spot_fill(struct where *w, struct spot *s)
 		return 0;
 	r = cow_look(s->low, &s->low_st);
 	s->has_low = !r;
+	if (s->has_low && !s->has_up && !s->white && cow_index_find(s->c, &s->low_st, &s->up_st))
+		return take_copy(s);
 	return r == -ENOENT || r == -EACCES || s->has_up || s->white ? 0 : r;	/* what cannot be read counts as empty */
 }
 
@@ -105,6 +118,7 @@ long spot_look(struct where *w, struct spot **out)
 
 void spot_forget(struct spot *s, const struct stat *st)
 {
+	cow_index_drop(s->t, s->c, st);
 	if (vtable_any(&s->c->inodes) && (S_ISDIR(st->st_mode) || st->st_nlink <= 1))
 		vtable_remove(&s->c->inodes, s->t, st->st_dev, st->st_ino);
 }

@@ -57,6 +57,23 @@ static long white_over(struct spot *s)
 
 /* ---- unlink, rmdir --------------------------------------------------------------------------------------- */
 
+/* A name that is only below goes.  The lock is held. */
+static long hide_below(struct spot *s)
+{
+	const struct cow_count n = cow_count_less(s->c, &s->low_st);
+	long r;
+
+	if (n.ino)
+		cow_journal(s->c, UM_COW_COUNTED, "", s->rel, 0, &n);
+	r = cow_make_whiteout(s->c, s->up);
+	if (!n.ino)
+		return r;
+	if (!r)
+		cow_count_set(s->t, s->c, &n);
+	cow_journal_end(s->c);
+	return r;
+}
+
 static long remove_locked(struct spot *s, int flags)
 {
 	long r;
@@ -64,7 +81,7 @@ static long remove_locked(struct spot *s, int flags)
 	if (s->has_up && s->has_low)
 		return white_over(s);
 	if (!s->has_up)
-		return cow_make_whiteout(s->c, s->up);
+		return hide_below(s);
 	r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, flags);
 	if (r != -ENOTEMPTY)
 		return r;
@@ -115,8 +132,15 @@ static long unlink_own(struct where *w, int flags)
 	if (r)
 		return r;
 	r = real_fs.unlink(w, flags);
-	if (!r && !(flags & AT_REMOVEDIR) && c->state->ncopies && st.st_nlink <= 1)
+	if (r || flags & AT_REMOVEDIR || !c->state->ncopies)
+		return r;
+	if (st.st_nlink <= 1) {
 		vtable_remove(&c->inodes, w->t, st.st_dev, st.st_ino);
+	} else if (cow_knows_links(c)) {
+		cow_lock(w->t, c);
+		cow_index_drop(w->t, c, &st);
+		cow_unlock(c);
+	}
 	return r;
 }
 
@@ -167,10 +191,13 @@ static long link_spots(struct spot *from, struct spot *to)
 		r = spot_place(to);
 	if (r)
 		return r;
-	if (!to->white)
+	if (!to->white && !cow_knows_links(to->c))
 		return raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
 	cow_lock(to->t, to->c);
-	r = link_instead(from, to);
+	if (to->white)
+		r = link_instead(from, to);
+	else
+		r = raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
 	cow_unlock(to->c);
 	return r;
 }
@@ -265,32 +292,38 @@ static long rename_verdict(const struct spot *from, const struct spot *to, unsig
 	return 0;
 }
 
-/* The journal says what is going to happen, or, with op NOTHING, that it is over. */
-static void journal(struct spot *from, struct spot *to, enum um_cow_op op)
-{
-	struct um_cow_state *st = from->c->state;
-
-	if (op != UM_COW_NOTHING) {
-		memcpy(st->a, from->rel, strlen(from->rel) + 1);
-		memcpy(st->b, to->rel, strlen(to->rel) + 1);
-		st->ino = from->up_st.st_ino;
-	}
-	__atomic_store_n(&st->op, op, __ATOMIC_SEQ_CST);
-}
-
-/* Moves it and leaves a whiteout behind. */
-static long move_leaving_white(struct spot *from, struct spot *to, unsigned flags)
+/* Moves it and leaves a whiteout behind.  n: what is counted then. */
+static long move_leaving_white(struct spot *from, struct spot *to, const struct cow_count *n)
 {
 	long r = from->c->state->links ? -EINVAL :
-		 raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, flags | RENAME_WHITEOUT);
+		 raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, RENAME_WHITEOUT);
 
 	if (r != -EINVAL && r != -EPERM && r != -ENOSYS)
 		return r;
-	journal(from, to, UM_COW_MOVED);
+	cow_journal(from->c, UM_COW_MOVED, from->rel, to->rel, from->up_st.st_ino, n);
 	r = raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
 	if (!r)
 		r = cow_make_whiteout(from->c, from->up);
-	journal(from, to, UM_COW_NOTHING);
+	return r;
+}
+
+/* No directory, or one that replaces no whiteout. */
+static long move_over(struct spot *from, struct spot *to)
+{
+	struct cow_count n = { 0 };
+	long r;
+
+	if (to->has_low && !to->has_up && !to->white)
+		n = cow_count_less(to->c, &to->low_st);
+	if (n.ino)
+		cow_journal(from->c, UM_COW_COUNTED, from->rel, to->rel, from->up_st.st_ino, &n);
+	if (from->has_low)
+		r = move_leaving_white(from, to, &n);
+	else
+		r = raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
+	if (!r)
+		cow_count_set(from->t, from->c, &n);
+	cow_journal_end(from->c);
 	return r;
 }
 
@@ -318,9 +351,7 @@ static long move_locked(struct spot *from, struct spot *to)
 		if (to->white)
 			return move_over_white(from, to);
 	}
-	if (from->has_low)
-		return move_leaving_white(from, to, 0);
-	return raw_syscall(__NR_renameat2, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
+	return move_over(from, to);
 }
 
 static long copy_for_move(struct spot *s)
@@ -348,18 +379,24 @@ static long exchange_spots(struct spot *a, struct spot *b)
 	return r;
 }
 
+/* Two names of one file: nothing happens.  Those of a file that has a copy are in the tree. */
+static bool is_same(const struct spot *a, const struct spot *b)
+{
+	const struct stat *x = spot_stat(a), *y = spot_stat(b);
+
+	return spot_exists(b) && a->has_up == b->has_up && x->st_ino == y->st_ino && x->st_dev == y->st_dev;
+}
+
 static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 {
 	long r = rename_verdict(from, to, flags);
 	struct stat st;
 	bool forget;
 
-	if (r || !strcmp(from->rel, to->rel))
+	if (r || !strcmp(from->rel, to->rel) || is_same(from, to))
 		return r;
 	if (flags & RENAME_EXCHANGE)
 		return exchange_spots(from, to);
-	if (from->has_up && to->has_up && from->up_st.st_ino == to->up_st.st_ino && from->up_st.st_dev == to->up_st.st_dev)
-		return 0;	/* two names of one file */
 	r = copy_for_move(from);
 	if (!r)
 		r = spot_place(to);
