@@ -35,6 +35,14 @@ static long map_file(const struct cow *c, const char *name, size_t size)
 	return at;
 }
 
+static void note_white(struct cow *c)
+{
+	struct stat st;
+
+	if (!cow_look(c->white, &st))
+		__atomic_store_n(&c->white_ino, st.st_ino, __ATOMIC_RELAXED);
+}
+
 static long map_session(struct cow *c)
 {
 	struct stat st;
@@ -52,6 +60,7 @@ static long map_session(struct cow *c)
 	if (!at)
 		at = raw_syscall(__NR_newfstatat, AT_FDCWD, c->tree, &st, 0);
 	c->dev = st.st_dev;
+	note_white(c);
 	return at;
 }
 
@@ -68,7 +77,9 @@ static long fill(struct task *t, struct cow *c, char *buf)
 		return r;
 	c->tree = heap_strndup(buf, strlen(buf));
 	c->session = heap_strndup(buf, (size_t)(strrchr(buf, '/') - buf));
-	return c->dir && c->tree && c->session ? map_session(c) : -ENOMEM;
+	if (text_format(buf, UM_PATH_MAX, "%s/" UM_COW_WHITE, c->session) < UM_PATH_MAX)
+		c->white = heap_strndup(buf, strlen(buf));
+	return c->dir && c->tree && c->session && c->white ? map_session(c) : -ENOMEM;
 }
 
 static void drop(struct cow *c)
@@ -80,6 +91,7 @@ static void drop(struct cow *c)
 	heap_free(c->dir);
 	heap_free(c->tree);
 	heap_free(c->session);
+	heap_free(c->white);
 	heap_free(c);
 }
 
@@ -233,11 +245,37 @@ bool cow_is_whiteout(int dfd, const char *path, const struct stat *st)
 	       !memcmp(text, UM_COW_WHITEOUT, n);
 }
 
-long cow_make_whiteout(const struct cow *c, const char *path)
+bool cow_entry_is_whiteout(const struct cow *c, int fd, const struct linux_dirent64 *d)
+{
+	enum { UNKNOWN = 0, CHR = 2, LNK = 10 };		/* DT_* */
+	struct stat st;
+
+	if (d->d_type != UNKNOWN && d->d_type != CHR && d->d_type != LNK)
+		return false;
+	if (d->d_type != UNKNOWN && d->d_ino == __atomic_load_n(&c->white_ino, __ATOMIC_RELAXED))
+		return true;
+	return !raw_syscall(__NR_newfstatat, fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+	       cow_is_whiteout(fd, d->d_name, &st);
+}
+
+static long make_white(const struct cow *c, const char *path)
 {
 	if (c->state->links)
 		return raw_syscall(__NR_symlinkat, UM_COW_WHITEOUT, AT_FDCWD, path);
 	return raw_syscall(__NR_mknodat, AT_FDCWD, path, S_IFCHR, 0);
+}
+
+/* A further name costs a file system much less than a new inode; but it may have no room for one more. */
+long cow_make_whiteout(struct cow *c, const char *path)
+{
+	long r = raw_syscall(__NR_linkat, AT_FDCWD, c->white, AT_FDCWD, path, 0);
+
+	if (r == -ENOENT && !c->white_ino) {
+		make_white(c, c->white);
+		note_white(c);
+		r = raw_syscall(__NR_linkat, AT_FDCWD, c->white, AT_FDCWD, path, 0);
+	}
+	return !r || r == -EEXIST ? r : make_white(c, path);
 }
 
 bool cow_is_opaque(struct task *t, uint32_t id, const struct stat *st)
@@ -283,8 +321,10 @@ static void finish(struct task *t, struct cow *c)
 	s->a[sizeof s->a - 1] = s->b[sizeof s->b - 1] = 0;
 	if (has_come(c, path)) {
 		if (s->op == UM_COW_MOVED && !cow_up_path(c, path, s->a) && !cow_work_path(t, c, work) &&
-		    !cow_make_whiteout(c, work))
+		    !cow_make_whiteout(c, work)) {
 			raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, path, 0);
+			raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);	/* still there if that was a whiteout, too */
+		}
 		cow_count_set(t, c, &n);
 	}
 	heap_free(path);

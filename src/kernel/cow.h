@@ -27,6 +27,8 @@ struct cow {
 	char *dir;		/* where it is mounted, "" for the root: what is below is there, too */
 	char *session;
 	char *tree;		/* SESSION/tree */
+	char *white;		/* SESSION/white */
+	uint64_t white_ino;	/* 0: not known yet */
 	struct um_cow_state *state;
 	struct vtable inodes;
 	uint64_t dev;		/* of the tree */
@@ -54,6 +56,9 @@ static inline int cow_look(const char *path, struct stat *st)
 
 /* Is what lies at (dfd, path), a directory entry with this st, a whiteout? */
 bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
+
+/* The same of what getdents says of a name in the directory fd. */
+bool cow_entry_is_whiteout(const struct cow *c, int fd, const struct linux_dirent64 *d);
 
 /* Does this directory of the tree hide what is below it? */
 bool cow_is_opaque(struct task *t, uint32_t id, const struct stat *st);
@@ -84,10 +89,10 @@ int cow_low_path(const struct cow *c, char *buf, const char *rel);
 int cow_work_path(struct task *t, struct cow *c, char *buf);
 
 /* Removes all whiteouts in a directory of the tree, or of work/. */
-void cow_clear_whiteouts(const char *dir);
+void cow_clear_whiteouts(const struct cow *c, const char *dir);
 
 /* Makes a whiteout at a path (of the tree, or of work/) where there is nothing.  0 or -errno. */
-long cow_make_whiteout(const struct cow *c, const char *path);
+long cow_make_whiteout(struct cow *c, const char *path);
 
 /* ---- copying up (cow_up.c) ------------------------------------------------------------------------------ */
 

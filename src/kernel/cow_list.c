@@ -33,20 +33,10 @@ static uint64_t shown_inode(const struct cow *c, uint64_t ino)
 	return vtable_get(&c->inodes, c->dev, ino, &v) && v.have & UM_VS_ORIGIN ? v.origin_ino : ino;
 }
 
-static bool entry_is_white(int fd, const struct linux_dirent64 *d)
-{
-	struct stat st;
-
-	if (d->d_type != 0 && d->d_type != 2 /* DT_CHR */ && d->d_type != 10 /* DT_LNK */)
-		return false;
-	return !raw_syscall(__NR_newfstatat, fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
-	       cow_is_whiteout(fd, d->d_name, &st);
-}
-
 static bool take(struct builder *b, int fd, const struct linux_dirent64 *d, bool up)
 {
 	if (up)
-		return dir_names_add(&b->names, d->d_name) && (entry_is_white(fd, d) || dir_list_add(b->l, d, shown_inode(b->c, d->d_ino)));
+		return dir_names_add(&b->names, d->d_name) && (cow_entry_is_whiteout(b->c, fd, d) || dir_list_add(b->l, d, shown_inode(b->c, d->d_ino)));
 	return dir_is_dots(d->d_name) || dir_names_have(&b->names, d->d_name) || dir_list_add(b->l, d, d->d_ino);
 }
 

@@ -466,7 +466,7 @@ static long cut_off(struct copy *k)
 
 	if (!r) {
 		view_links_changed(k->t);
-		cow_clear_whiteouts(k->up);
+		cow_clear_whiteouts(k->c, k->up);
 	}
 	return r;
 }

@@ -9,6 +9,7 @@
  *				its copy, as one more name, so that it stays one file
  *	SESSION/redirect/	INO (hexadecimal, of a directory in tree/): a symbolic link whose text is the path,
  *				relative to the directory below, of what that directory shows
+ *	SESSION/white		a whiteout, once one has been needed: others are further names of it, where that can be
  *	SESSION/state		struct um_cow_state, mapped by every process that changes something
  *	SESSION/inodes		a table of virtual attributes (wire/vstat.h), keyed by inode of the upper layer
  *
@@ -43,6 +44,7 @@
 #define UM_COW_WORK	"work"
 #define UM_COW_INDEX	"index"
 #define UM_COW_REDIRECT	"redirect"
+#define UM_COW_WHITE	"white"
 #define UM_COW_STATE	"state"
 #define UM_COW_INODES	"inodes"
 #define UM_COW_INFO	"info"

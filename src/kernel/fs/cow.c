@@ -408,7 +408,7 @@ static long cow_access(struct where *w, int mode, int flags)
 	struct spot *s;
 	long r;
 
-	if (w->cow_state == COW_UPPER || w->cow_state == COW_MERGED)
+	if (!w->trailing && (w->cow_state == COW_UPPER || w->cow_state == COW_MERGED))
 		return real_fs.access(w, mode, flags);
 	r = spot_look(w, &s);
 	if (r)
@@ -416,8 +416,8 @@ static long cow_access(struct where *w, int mode, int flags)
 	if (!spot_exists(s))
 		r = -ENOENT;
 	else
-		r = real_fs.access(w, mode & ~2, flags);
-	if (!r && mode & 2)
+		r = real_fs.access(w, s->has_up ? mode : mode & ~2, flags);
+	if (!r && mode & 2 && !s->has_up)
 		r = writable(s);
 	spot_done(s);
 	return r;

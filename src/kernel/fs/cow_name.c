@@ -14,18 +14,16 @@
 
 /* ---- whiteouts ------------------------------------------------------------------------------------------- */
 
-void cow_clear_whiteouts(const char *dir)
+void cow_clear_whiteouts(const struct cow *c, const char *dir)
 {
 	long n, fd = raw_syscall(__NR_openat, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	char *buf = fd < 0 ? NULL : heap_alloc(DIRENTS);
-	struct stat st;
 
 	while (buf && (n = raw_syscall(__NR_getdents64, fd, buf, DIRENTS)) > 0)
 		for (long at = 0; at < n; at += ((struct linux_dirent64 *)(buf + at))->d_reclen) {
 			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(buf + at);
 
-			if (!raw_syscall(__NR_newfstatat, fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
-			    cow_is_whiteout((int)fd, d->d_name, &st))
+			if (cow_entry_is_whiteout(c, (int)fd, d))
 				raw_syscall(__NR_unlinkat, fd, d->d_name, 0);
 		}
 	heap_free(buf);
@@ -47,7 +45,7 @@ static long white_over(struct spot *s)
 		if (r)
 			raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
 		else if (dir)
-			cow_clear_whiteouts(work);
+			cow_clear_whiteouts(s->c, work);
 		if (!r && dir)
 			raw_syscall(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
 	}
@@ -85,7 +83,7 @@ static long remove_locked(struct spot *s, int flags)
 	r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, flags);
 	if (r != -ENOTEMPTY)
 		return r;
-	cow_clear_whiteouts(s->up);	/* of names that were below once */
+	cow_clear_whiteouts(s->c, s->up);	/* of names that were below once */
 	return raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, flags);
 }
 
@@ -347,7 +345,7 @@ static long move_locked(struct spot *from, struct spot *to)
 		if (e)
 			return e;
 		if (to->has_up)
-			cow_clear_whiteouts(to->up);
+			cow_clear_whiteouts(to->c, to->up);
 		if (to->white)
 			return move_over_white(from, to);
 	}
