@@ -45,6 +45,7 @@ fuzz_world() {	# fuzz_world WORLD USER TIER SECONDS
 differences() {
 	local pairs=() pair share
 	make -s -C tests/diff O="$(realpath "$build")/tests/diff" || return
+	mkdir -p "$build/diff" && chmod 1777 "$build/diff" || return	# what differs is kept there, whoever finds it
 	for pair in view mount1 mount5 bind; do
 		pairs+=("$pair user")
 		[ "$(id -u)" != 0 ] || pairs+=("$pair root")
