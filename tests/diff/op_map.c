@@ -48,14 +48,19 @@ static void change(char *at)
 		((volatile char *)at)[i * 7] = (char)('A' + (step_number() + (unsigned)i) % 26);
 }
 
-static void say_pages(char *map)
+static void say_some(char *map, size_t pages)
 {
-	for (int i = 0; i < MAP_PAGES; i++) {
+	for (size_t i = 0; i < pages; i++) {
 		int sig = touch(look, map + i * 4096);
 
 		if (sig)
 			say(" %s", sigabbrev_np(sig));
 	}
+}
+
+static void say_pages(char *map)
+{
+	say_some(map, MAP_PAGES);
 }
 
 static void op_mmap(void)
@@ -156,7 +161,7 @@ static void remap(char *map)
 
 	say(" remap %zu %zu %#x", from, to, (unsigned)flag);
 	if (r != -1 && (char *)r != map) {
-		say_pages((char *)r);
+		say_some((char *)r, (to + 4095) / 4096);	/* behind it is whatever is there */
 		if (flag & MREMAP_FIXED)
 			say(r == (long)place ? " there" : " elsewhere");
 	}
