@@ -87,7 +87,7 @@ counts() { awk '$NF ~ /^[a-z_0-9]+$/ { print $NF, $4, (NF > 5 ? $5 : 0) }' "$@" 
 attached() {	# attached WHAT COMMAND: natively and in a view, what the command and then the guest says; its status
 	[ "$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null || echo 0)" = 0 ] || skip "Yama forbids to attach"
 	cat >attached.sh <<-SH
-		rm -f ready fifo
+		rm -f ready fifo trace
 		mkfifo fifo
 		./sample $1 <fifo >said & p=\$!
 		exec 9>fifo
@@ -137,8 +137,7 @@ attached() {	# attached WHAT COMMAND: natively and in a view, what the command a
 	need strace
 	samples
 	attached wait 'strace -o trace -p $p 2>attaching & s=$!
-		until grep -q attached attaching; do sleep 0.05; done
-		sleep 0.3
+		until [ -s trace ]; do sleep 0.05; done		# "read(0, ": it waits, traced
 		echo x >&9
 		wait $s || true
 		cat trace'
@@ -225,8 +224,7 @@ attached() {	# attached WHAT COMMAND: natively and in a view, what the command a
 	until_true test -e ready
 	umview -- strace -o trace -p "$p" 2>attaching &
 	s=$!
-	until_true grep -q attached attaching
-	sleep 0.3
+	until_true test -s trace		# "read(0, ": it waits, traced
 	echo x >&8
 	wait "$p" || true
 	wait "$s"

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What debug.bats debugs: its first argument says what it does before it prints a sum and exits with 3. */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@ static volatile sig_atomic_t handled;
 static pthread_barrier_t barrier;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int gate[2];
+static _Atomic pid_t waiting[3];
 
 static void handler(int sig)
 {
@@ -78,17 +81,41 @@ static void wait_deep(int n)
 		puts("got");
 }
 
+/* Each of the three threads says who it is before it waits. */
+static void begin(void *p)
+{
+	pthread_barrier_wait(&barrier);
+	*(_Atomic pid_t *)p = gettid();
+}
+
+/* Until the thread sleeps, in the call that it has announced. */
+static void until_asleep(_Atomic pid_t *thread)
+{
+	char name[64], line[256] = "";
+	const char *state = NULL;
+	FILE *f;
+
+	while (!state || state[2] != 'S') {
+		usleep(10000);
+		snprintf(name, sizeof(name), "/proc/self/task/%d/stat", *thread);
+		f = *thread ? fopen(name, "r") : NULL;
+		state = f && fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+		if (f)
+			fclose(f);
+	}
+}
+
 static void *reader(void *p)
 {
 	char c;
 
-	pthread_barrier_wait(&barrier);
+	begin(p);
 	return read(gate[0], &c, 1) == 1 ? p : NULL;
 }
 
 static void *locker(void *p)
 {
-	pthread_barrier_wait(&barrier);
+	begin(p);
 	pthread_mutex_lock(&mutex);
 	pthread_mutex_unlock(&mutex);
 	return p;
@@ -98,7 +125,7 @@ static void *poller(void *p)
 {
 	struct pollfd f = { .fd = gate[0], .events = POLLIN };
 
-	pthread_barrier_wait(&barrier);
+	begin(p);
 	poll(&f, 1, -1);
 	return p;
 }
@@ -118,9 +145,10 @@ static void threads(int wait)
 		abort();
 	pthread_mutex_lock(&mutex);
 	for (int i = 0; i < 3; i++)
-		pthread_create(&t[i], NULL, work[i], NULL);
+		pthread_create(&t[i], NULL, work[i], &waiting[i]);
 	pthread_barrier_wait(&barrier);
-	usleep(300000);
+	for (int i = 0; i < 3; i++)
+		until_asleep(&waiting[i]);
 	together();
 	if (wait)
 		wait_deep(0);

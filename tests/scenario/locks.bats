@@ -19,10 +19,12 @@ load common
 		b|20|210
 		ok'
 		# one that writes keeps others from it, and who waits no longer says so
-		{ echo 'begin exclusive;'; echo 'insert into t values("c", 1);'; echo .shell touch "$W/ready"; sleep 3; echo 'commit;'; } |
+		{ echo 'begin exclusive;'; echo 'insert into t values("c", 1);'; echo .shell touch "$W/ready"
+			until test -e "$W/tried"; do sleep 0.1; done; echo 'commit;'; } |
 			sqlite3 t.db &
 		for i in $(seq 100); do test -e "$W/ready" && break; sleep 0.1; done
 		s=0; sqlite3 -cmd '.timeout 10' t.db 'insert into t values("d", 1)' >"$W/out" 2>&1 || s=$?
+		touch "$W/tried"
 		grep 'locked' "$W/out"
 		wait
 		test "$(sqlite3 t.db 'select count(*) from t')" = 41
@@ -35,9 +37,10 @@ load common
 	ext4 img
 	in_view --mount img mnt -- <<-'SH'
 		cd mnt
-		flock lock sh -c 'touch "$W/one"; sleep 1; echo first >>log' &
+		flock lock sh -c 'touch "$W/one"; until test -e "$W/refused"; do sleep 0.1; done; sleep 1; echo first >>log' &
 		for i in $(seq 100); do test -e "$W/one" && break; sleep 0.1; done
 		s=0; flock -n lock true || s=$?
+		touch "$W/refused"
 		test $s = 1
 		flock lock sh -c 'echo second >>log'
 		test "$(cat log)" = 'first

@@ -84,7 +84,7 @@ load common
 		(cd "$W"; busy 'a working directory')
 		cd "$W"
 		sleep 30 <mnt/hello & p=$!
-		sleep 0.2
+		until [ "$(cat /proc/$p/comm)" = sleep ]; do sleep 0.05; done
 		busy "another process's file"
 		kill $p; wait $p || true
 		umview umount mnt
@@ -185,7 +185,7 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 		i=0; until [ -e mnt/hello ] || [ $i -gt 100 ]; do i=$((i + 1)); sleep 0.05; done
 		kill -TERM $p
 		wait $p || true
-		sleep 0.2
+		i=0; until [ -z "$(ls mnt)" ] || [ $i -gt 100 ]; do i=$((i + 1)); sleep 0.05; done
 		test -z "$(ls mnt)"
 	SH
 }

@@ -126,7 +126,7 @@ image() {
 		mnt/bin/seq 1 1
 		cp /bin/sleep mnt/bin/sleep
 		mnt/bin/sleep 30 &
-		sleep 0.3
+		until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.05; done
 		if umview umount mnt 2>err; then echo "unmounted under a running program"; exit 1; fi
 		grep -qi busy err
 		kill $!; wait $! || true

@@ -67,8 +67,7 @@ slow_server() {
 		start() {
 			rm -f ready
 			./reader mnt/slow "$@" >out & p=$!
-			until [ -e ready ]; do sleep 0.02; done
-			sleep 0.2
+			until [ -e ready ] && grep -q '^State:.S' /proc/$p/status; do sleep 0.02; done
 		}
 		ms() { echo $(($(date +%s%N) / 1000000)); }
 	SH

@@ -117,8 +117,7 @@ load common
 	until_true test -e ready
 	kill -9 $v
 	wait $v || true
-	sleep 2.5
-	[ ! -d "/proc/$(cat pid)" ]
+	until_true test ! -d "/proc/$(cat pid)"
 }
 
 @test "VW-10 a terminal: isatty, size, Ctrl-C" {
@@ -172,13 +171,18 @@ load common
 		    assert text in seen, (text, seen)
 		    seen = seen[seen.index(text) + len(text):]
 		def send(s): os.write(fd, s)
+		def job():
+		    end = time.time() + 15
+		    while os.tcgetpgrp(fd) == shell and time.time() < end: time.sleep(0.05)
+		    time.sleep(0.3)
 		until(b'PROMPT> ')
 		send(b'stty -echo; echo sta\'\'rted\n'); until(b'started'); until(b'PROMPT> ')
-		send(b'sleep 50\n'); time.sleep(0.7)
+		shell = os.tcgetpgrp(fd)
+		send(b'sleep 50\n'); job()
 		send(b'\x1a'); until(b'Stopped'); until(b'PROMPT> ')
 		send(b'jobs\n'); until(b'sleep 50'); until(b'PROMPT> ')
 		send(b'bg\n'); until(b'sleep 50'); until(b'PROMPT> ')
-		send(b'fg\n'); time.sleep(0.5)
+		send(b'fg\n'); job()
 		send(b'\x03'); until(b'PROMPT> ')
 		send(b'echo status $?\n'); until(b'status 130'); until(b'PROMPT> ')
 		send(b'cat\n'); time.sleep(0.3); send(b'typed\n'); until(b'typed'); send(b'\x04'); until(b'PROMPT> ')
