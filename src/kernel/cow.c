@@ -200,7 +200,7 @@ bool cow_is_mount(const struct task *t, uint32_t id)
 
 /* ---- paths ----------------------------------------------------------------------------------------------- */
 
-static int join(char *buf, const char *dir, const char *rel)
+int cow_join(char *buf, const char *dir, const char *rel)
 {
 	size_t d = strlen(dir), n = strlen(rel);
 
@@ -215,12 +215,7 @@ static int join(char *buf, const char *dir, const char *rel)
 
 int cow_up_path(const struct cow *c, char *buf, const char *rel)
 {
-	return join(buf, c->tree, rel);
-}
-
-int cow_low_path(const struct cow *c, char *buf, const char *rel)
-{
-	return join(buf, c->dir, rel);
+	return cow_join(buf, c->tree, rel);
 }
 
 int cow_work_path(struct task *t, struct cow *c, char *buf)
@@ -276,16 +271,6 @@ long cow_make_whiteout(struct cow *c, const char *path)
 		r = raw_syscall(__NR_linkat, AT_FDCWD, c->white, AT_FDCWD, path, 0);
 	}
 	return !r || r == -EEXIST ? r : make_white(c, path);
-}
-
-bool cow_is_opaque(struct task *t, uint32_t id, const struct stat *st)
-{
-	struct vstat v;
-	long error;
-	struct cow *c = cow_get(t, id, &error);
-
-	return c && vtable_get(&c->inodes, st->st_dev, st->st_ino, &v) && v.have & UM_VS_FLAGS &&
-	       v.flags & UM_VSF_OPAQUE;
 }
 
 int cow_set_opaque(struct task *t, struct cow *c, const char *up)

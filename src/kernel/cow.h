@@ -5,6 +5,7 @@
  *	cow.c		which session; its lock and its journal; names in its tree
  *	cow_up.c	copying from below into the tree
  *	cow_index.c	files below that have several names
+ *	cow_moved.c	directories that show what is below another name
  *	cow_list.c	listings of merged directories
  *	cow_where.c	where a directory is, by its path
  *	fs/cow.c	the operations at a place that change it
@@ -17,6 +18,7 @@
 #ifndef UM_KERNEL_COW_H
 #define UM_KERNEL_COW_H
 
+#include "dir_list.h"
 #include "path.h"
 #include "vstat.h"
 #include "../wire/cow.h"
@@ -32,6 +34,7 @@ struct cow {
 	struct um_cow_state *state;
 	struct vtable inodes;
 	uint64_t dev;		/* of the tree */
+	struct cow_moves *moves;	/* redirects, as they were read last; or NULL: cow_moved.c */
 };
 
 /* The session of this mount; NULL and *error if it cannot be used.  Valid as long as the process lives. */
@@ -60,8 +63,6 @@ bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
 /* The same of what getdents says of a name in the directory fd. */
 bool cow_entry_is_whiteout(const struct cow *c, int fd, const struct linux_dirent64 *d);
 
-/* Does this directory of the tree hide what is below it? */
-bool cow_is_opaque(struct task *t, uint32_t id, const struct stat *st);
 int cow_set_opaque(struct task *t, struct cow *c, const char *up);
 
 /* For whoever changes more than one thing of the session at a time.  Locking finishes what a killed one left. */
@@ -81,9 +82,13 @@ struct cow_count {
 void cow_journal(struct cow *c, enum um_cow_op op, const char *a, const char *b, uint64_t ino, const struct cow_count *n);
 void cow_journal_end(struct cow *c);
 
-/* SESSION/tree/REL and DIR/REL.  0 or -ENAMETOOLONG. */
+/* DIR/REL, SESSION/tree/REL.  0 or -ENAMETOOLONG. */
+int cow_join(char *buf, const char *dir, const char *rel);
 int cow_up_path(const struct cow *c, char *buf, const char *rel);
+
+/* What is below the name REL; and, if that is a directory of the tree, what is below that: where it was moved from. */
 int cow_low_path(const struct cow *c, char *buf, const char *rel);
+int cow_low_dir(const struct cow *c, char *buf, const char *rel);
 
 /* A new name in work/ of our own. */
 int cow_work_path(struct task *t, struct cow *c, char *buf);
@@ -104,9 +109,6 @@ long cow_copy_parents(struct task *t, struct cow *c, const char *rel);
  * empty: a regular file without its contents.  0 if it is there then, by us or by somebody else meanwhile.
  */
 long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty);
-
-/* The directory and all that is below it is in the tree, and nothing else shows there, when this returns 0. */
-long cow_copy_all(struct task *t, struct cow *c, const char *rel);
 
 /* ---- files with several names (cow_index.c) ------------------------------------------------------------- */
 
@@ -142,6 +144,29 @@ void cow_count_set(struct task *t, struct cow *c, const struct cow_count *n);
 /* This file of the tree has lost a name.  If it was the last one that shows its copy goes. */
 void cow_index_drop(struct task *t, struct cow *c, const struct stat *up);
 
+/* ---- directories that have been moved (cow_moved.c) ------------------------------------------------------ */
+
+/* Has the session redirected any? */
+static inline bool cow_knows_moves(const struct cow *c)
+{
+	return __atomic_load_n(&c->state->nredirect, __ATOMIC_RELAXED) != 0;
+}
+
+/* UM_VSF_* of a directory of the tree. */
+unsigned cow_dir_flags(const struct cow *c, const struct stat *st);
+
+/* Is this, in the tree, a directory that is redirected?  Then the path of what it shows.  Its length, 0, or -errno. */
+long cow_redirected(const struct cow *c, const struct stat *st, char *buf);
+
+/* The directory REL of the tree (st) goes on showing what it shows, wherever it will be.  0 or -errno. */
+long cow_redirect(struct task *t, struct cow *c, const char *rel, const struct stat *st);
+
+/* A directory of the tree in which nothing shows is about to be removed. */
+void cow_seal(struct task *t, struct cow *c, const struct stat *st);
+
+/* The second case of cow_to_view(). */
+bool cow_moved_to_view(char *buf, long *len, size_t size);
+
 /* ---- listings (cow_list.c) ------------------------------------------------------------------------------ */
 
 struct dir_list;
@@ -160,15 +185,15 @@ bool cow_leads(const struct task *t, const char *path, size_t len, bool copied);
  * `path`. */
 struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel);
 
-/* A path that the kernel knows, in the tree of a copy-on-write mount: puts its path in the view instead.  True if that
- * changed it; then *len is its new length, or -ENAMETOOLONG. */
-bool cow_to_view(char *buf, long *len, size_t size);
+/* A path that the kernel knows, in the tree of a copy-on-write mount or below something that has been moved: puts its path in the
+ * view instead.  COW_NONE: it is neither.  Else COW_UPPER or COW_LOWER; then *len is its new length, or -ENAMETOOLONG. */
+enum cow_state cow_to_view(char *buf, long *len, size_t size);
 
 /* Is the real directory fd a merged one, whose listing we make?  Then *r is what getdents returns. */
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r);
 
 /* Is there a name in the merged directory REL?  0, -ENOTEMPTY, -errno. */
-long cow_check_empty(struct task *t, struct cow *c, const char *rel, bool has_up, bool has_low);
+long cow_check_empty(const struct cow *c, const char *rel, bool has_up, bool has_low);
 
 /* A socket is to be bound at this place: w->path is where, in the tree, when this returns 0. */
 long cow_prepare(struct where *w);

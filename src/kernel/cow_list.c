@@ -74,7 +74,7 @@ struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bo
 	if (!r && up)
 		r = read_all(&b, path, true);
 	if (!r && low)
-		r = cow_low_path(c, path, rel);
+		r = cow_low_dir(c, path, rel);
 	if (!r && low)
 		r = read_all(&b, path, false);
 	heap_free(path);
@@ -87,7 +87,7 @@ struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bo
 	return NULL;
 }
 
-long cow_check_empty(struct task *t, struct cow *c, const char *rel, bool has_up, bool has_low)
+long cow_check_empty(const struct cow *c, const char *rel, bool has_up, bool has_low)
 {
 	char *path = heap_alloc(UM_PATH_MAX);
 	struct dir_list *l;
@@ -95,9 +95,8 @@ long cow_check_empty(struct task *t, struct cow *c, const char *rel, bool has_up
 	size_t at = 0;
 	long r = path ? cow_up_path(c, path, rel) : -ENOMEM;
 
-	if (!r && has_up && !raw_syscall(__NR_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) &&
-	    cow_is_opaque(t, c->id, &st))
-		has_low = false;
+	if (!r && has_up && !cow_look(path, &st) && cow_dir_flags(c, &st))
+		has_low = cow_dir_flags(c, &st) & UM_VSF_REDIRECT;
 	heap_free(path);
 	l = r ? NULL : cow_list_make(c, rel, has_up, has_low, O_NOATIME, &r);
 	if (l && dir_list_next(l, &at))

@@ -33,23 +33,46 @@ static size_t covering(const struct task *t, const char *path, size_t len, struc
 	return 0;
 }
 
+/* A directory in one that is COW_MERGED or COW_UPPER; tree[0 .. n) is its path.  COW_ABSENT: it is none, or hidden. */
+static enum cow_state next_state(const struct cow *c, enum cow_state parent, const char *tree, size_t n, uint64_t generation)
+{
+	unsigned known = cache_find(BASE_TREE, tree, n, generation), flags;
+	struct stat st;
+	int r;
+
+	if (known)
+		return known & CACHE_MERGED ? COW_MERGED : known & CACHE_UPPER ? COW_UPPER : COW_LOWER;
+	r = cow_look(tree, &st);
+	if (r)
+		return r == -ENOENT && parent == COW_MERGED ? COW_LOWER : COW_ABSENT;
+	if (!S_ISDIR(st.st_mode))
+		return COW_ABSENT;
+	flags = cow_dir_flags(c, &st);
+	if (flags & UM_VSF_REDIRECT)
+		return COW_MERGED;	/* path_cow.c remembers that, and what it shows */
+	known = flags & UM_VSF_OPAQUE || parent == COW_UPPER ? CACHE_UPPER : CACHE_MERGED;
+	cache_store(BASE_TREE, tree, n, generation, CACHE_KNOWN | known, NULL, 0);
+	return known & CACHE_UPPER ? COW_UPPER : COW_MERGED;
+}
+
 /*
  * Where in a copy-on-write mount a directory is, whose path in the view this is, and in which (its id).  *at: where its path
  * in the tree begins, behind the slash.
  */
 static enum cow_state state_of(const struct task *t, const char *path, size_t len, uint32_t *id, size_t *at)
 {
+	enum cow_state state = COW_MERGED;
 	char tree[UM_PATH_MAX];
 	struct mount m;
+	struct cow *c;
+	long error;
 	uint64_t generation = view_generation(t);
-	unsigned known;
-	struct stat st;
 	size_t cut, n;
-	int r;
 
 	*at = cut = covering(t, path, len, &m);
 	*id = m.id;
-	if (m.kind != UM_MOUNT_COW || view_bind_target(t, m.id, tree, sizeof(tree)))
+	if (m.kind != UM_MOUNT_COW || view_bind_target(t, m.id, tree, sizeof(tree)) ||
+	    !(c = cow_get((struct task *)t, m.id, &error)))
 		return COW_NONE;
 	*at += cut < len && path[cut] == '/';
 	for (n = strlen(tree); cut < len && path[cut + 1]; ) {
@@ -65,22 +88,11 @@ static enum cow_state state_of(const struct task *t, const char *path, size_t le
 		n += end - cut;
 		tree[n] = 0;
 		cut = end;
-		known = cache_find(BASE_TREE, tree, n, generation);
-		if (known & CACHE_MERGED)
-			continue;
-		if (known)
-			return known & CACHE_UPPER ? COW_UPPER : COW_LOWER;
-		r = cow_look(tree, &st);
-		if (r)
-			return r == -ENOENT ? COW_LOWER : COW_UPPER;
-		if (!S_ISDIR(st.st_mode))
-			return COW_UPPER;
-		known = cow_is_opaque((struct task *)t, m.id, &st) ? CACHE_UPPER : CACHE_MERGED;
-		cache_store(BASE_TREE, tree, n, generation, CACHE_KNOWN | known, NULL, 0);
-		if (known & CACHE_UPPER)
-			return COW_UPPER;
+		state = next_state(c, state, tree, n, generation);
+		if (state == COW_LOWER || state == COW_ABSENT || (state == COW_UPPER && !cow_knows_moves(c)))
+			break;
 	}
-	return COW_MERGED;
+	return state == COW_ABSENT ? COW_UPPER : state;
 }
 
 bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
@@ -88,11 +100,17 @@ bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
 	enum cow_state state;
 	uint32_t id;
 	size_t at;
+	long error;
 
 	if (!view_has(UM_MOUNT_COW))
 		return true;
 	state = state_of(t, path, len, &id, &at);
-	return copied ? state == COW_UPPER : state == COW_NONE || state == COW_LOWER;
+	if (copied && state == COW_UPPER) {
+		const struct cow *c = cow_get((struct task *)t, id, &error);
+
+		return c && !cow_knows_moves(c);	/* one may lie below it */
+	}
+	return copied ? false : state == COW_NONE || state == COW_LOWER;
 }
 
 bool cow_has_fd(const struct task *t, int fd)
@@ -127,7 +145,7 @@ struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const ch
 	return cow_get(t, id, &error);
 }
 
-bool cow_to_view(char *buf, long *len, size_t size)
+enum cow_state cow_to_view(char *buf, long *len, size_t size)
 {
 	char dir[UM_PATH_MAX];
 	struct mount m;
@@ -135,16 +153,16 @@ bool cow_to_view(char *buf, long *len, size_t size)
 	size_t d, tail;
 
 	if (n < 0)
-		return false;
+		return cow_moved_to_view(buf, len, size) ? COW_LOWER : COW_NONE;
 	d = strlen(dir);
 	tail = (size_t)*len - (size_t)n;
 	if (d == 1 && tail)
 		d = 0;
 	*len = d + tail < size ? (long)(d + tail) : -ENAMETOOLONG;
 	if (*len < 0)
-		return true;
+		return COW_UPPER;
 	memmove(buf + d, buf + n, tail);
 	memcpy(buf, dir, d);
 	buf[d + tail] = 0;
-	return true;
+	return COW_UPPER;
 }

@@ -371,7 +371,7 @@ void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned 
 	w->flags = flags;
 	w->dfd = dfd;
 	w->upath = upath;
-	w->fast = w->below_plain = w->read_only = w->fuse_device = w->trailing = false;
+	w->fast = w->below_plain = w->read_only = w->moved = w->fuse_device = w->trailing = false;
 	w->proc.what = PROC_NONE;
 	w->mount.server = UM_SERVERS;	/* nobody */
 	w->base = 0;
@@ -412,6 +412,9 @@ static long begin_copied(struct where *w)
 		w->path[0] = 0;
 		return 0;
 	}
+	cow_to_view(w->path, &n, sizeof(w->path));
+	if (n < 0)
+		return n;
 	w->len = (size_t)n;
 	w->flags = WHERE_CHANGE | WHERE_NOFOLLOW;
 	w->upath = (gaddr)w->path;

@@ -89,6 +89,7 @@ struct where {
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
 	bool read_only;		/* behind a bind mount that is: fs/readonly.h */
 	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
+	bool moved;		/* path lies below a moved directory of a copy-on-write mount: cow_to_view() */
 	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be */
 	struct proc_hit proc;	/* proc.what: `fs` fakes something of /proc */
 

@@ -239,10 +239,12 @@ static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, si
 	long n = base_backing(dfd, buf, size);
 	uint32_t bound, bind = base_bind(t, dfd, &bound);
 	struct dir_hint *h;
+	enum cow_state state;
 	bool copied;
 
-	copied = cow_to_view(buf, &n, size);
-	if (!copied && n > 0 && bind)
+	state = cow_to_view(buf, &n, size);
+	copied = state == COW_UPPER;
+	if (state == COW_NONE && n > 0 && bind)
 		n = path_through_bind(t, bind, bound, buf, (size_t)n, size);
 	if (n > 0 && (h = hint_make(t, dfd)))
 		hint_set(t, h, dfd, buf, (size_t)n, copied, generation);

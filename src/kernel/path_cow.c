@@ -24,7 +24,7 @@ int walk_enter_cow(struct walk *k, const struct mount *m)
 		return -EOPNOTSUPP;
 	*p = (struct place) {
 		.since = m->rank, .bind = m->id, .cow = m->id, .cow_since = p->since, .cow_state = COW_MERGED,
-		.cow_pure = k->pure, .cow_cut = k->len, .cow_known = true,
+		.cow_pure = k->pure, .cow_cut = k->len, .cow_known = true, .cow_under = true,
 	};
 	k->pure = k->anchored = false;
 	if (!(process.watch & WATCH_IDENTITY))		/* fstat() has to show what copies are copies of */
@@ -38,6 +38,10 @@ static void step_down(struct walk *k, enum cow_state state)
 	struct place *p = &k->place;
 
 	p->cow_state = (uint8_t)state;
+	if (place_is_moved(p)) {
+		k->pure = false;
+		return;
+	}
 	p->bind = 0;
 	p->since = p->cow_since;
 	k->pure = p->cow_pure;
@@ -51,13 +55,30 @@ static void stay_in_tree(struct walk *k, enum cow_state state)
 	k->place.cow_over = k->len;
 }
 
+/* v is a directory that shows the one at k->low. */
+static void show_moved(struct walk *k, size_t low_len)
+{
+	struct place *p = &k->place;
+
+	p->cow_state = COW_MERGED;
+	p->cow_moved = true;
+	p->low_len = low_len;
+	p->low_cut = k->len;
+	p->cow_known = true;
+}
+
 /* A directory on the way, whose state is known: no directory of the tree has come or gone since. */
 static bool step_known(struct walk *k, const char *path, size_t len)
 {
 	unsigned known = k->last ? 0 : cache_find(BASE_TREE, path, len, k->generation);
+	size_t n = known & CACHE_MOVED ? cache_canon(BASE_TREE, path, len, k->generation, k->low, sizeof(k->low)) : 0;
 
-	if (!known)
+	if (!known || (known & CACHE_MOVED && !n))
 		return false;
+	if (n) {
+		show_moved(k, n);
+		return true;
+	}
 	if (!(known & CACHE_TREE)) {
 		step_down(k, COW_LOWER);
 		return true;
@@ -68,44 +89,75 @@ static bool step_known(struct walk *k, const char *path, size_t len)
 	return true;
 }
 
-/* v is this in the tree. */
-static void step_on(struct walk *k, const char *path, size_t len, const struct stat *st)
+/* v is this directory of the tree. */
+static int step_into(struct walk *k, const struct cow *c, const char *path, size_t len, const struct stat *st)
 {
 	struct place *p = &k->place;
+	unsigned flags = cow_dir_flags(c, st);
+	char *low;
+	long n;
+
+	if (flags & UM_VSF_REDIRECT) {
+		n = (low = heap_alloc(UM_PATH_MAX)) ? cow_redirected(c, st, low) : -ENOMEM;
+		if (n > 0) {
+			memcpy(k->low, low, (size_t)n + 1);
+			cache_store(BASE_TREE, path, len, k->generation, CACHE_KNOWN | CACHE_MERGED | CACHE_MOVED, low, (size_t)n);
+			show_moved(k, (size_t)n);
+		}
+		heap_free(low);
+		return n < 0 ? (int)n : 0;
+	}
+	if (flags & UM_VSF_OPAQUE && p->cow_state == COW_MERGED)
+		stay_in_tree(k, COW_UPPER);
+	cache_store(BASE_TREE, path, len, k->generation,
+		    CACHE_KNOWN | (p->cow_state == COW_UPPER ? CACHE_UPPER : CACHE_MERGED), NULL, 0);
+	return 0;
+}
+
+/* v is this in the tree. */
+static int step_on(struct walk *k, const struct cow *c, const char *path, size_t len, const struct stat *st)
+{
+	struct place *p = &k->place;
+	bool merged = p->cow_state == COW_MERGED;
 
 	p->cow_known = !S_ISLNK(st->st_mode);
-	if (cow_is_whiteout(AT_FDCWD, path, st)) {
-		stay_in_tree(k, COW_ABSENT);
-	} else if (!S_ISDIR(st->st_mode)) {
-		stay_in_tree(k, COW_UPPER);
-	} else {
-		if (cow_is_opaque(k->t, p->cow, st))
-			stay_in_tree(k, COW_UPPER);
-		cache_store(BASE_TREE, path, len, k->generation,
-			    CACHE_KNOWN | (p->cow_state == COW_UPPER ? CACHE_UPPER : CACHE_MERGED), NULL, 0);
-	}
+	if (S_ISDIR(st->st_mode))
+		return step_into(k, c, path, len, st);
+	if (merged)
+		stay_in_tree(k, cow_is_whiteout(AT_FDCWD, path, st) ? COW_ABSENT : COW_UPPER);
+	return 0;
 }
 
 int walk_step_cow(struct walk *k)
 {
 	struct place *p = &k->place;
+	const struct cow *c;
 	const char *path;
 	struct stat st;
 	size_t len;
+	long error = 0;
 	int r;
 
 	p->cow_known = false;
+	p->cow_under = p->cow_state == COW_MERGED || p->cow_state == COW_LOWER;
 	if (p->cow_state == COW_MERGED && cow_is_uncopied(k->v, k->len))
 		step_down(k, COW_NONE);
-	if (p->cow_state != COW_MERGED)
+	if (p->cow_state != COW_MERGED && p->cow_state != COW_UPPER)
+		return 0;
+	c = cow_get(k->t, p->cow, &error);
+	if (!c)
+		return (int)error;
+	if (p->cow_state == COW_UPPER && !cow_knows_moves(c))
 		return 0;
 	path = walk_backing(k, &len);
 	if (step_known(k, path, len))
 		return 0;
 	r = cow_look(path, &st);
 	if (!r)
-		step_on(k, path, len, &st);
-	else if (r == -ENOENT)
+		return step_on(k, c, path, len, &st);
+	if (p->cow_state == COW_UPPER)
+		return 0;
+	if (r == -ENOENT)
 		step_down(k, COW_LOWER);
 	return r == -ENOENT ? 0 : r;
 }
@@ -116,7 +168,7 @@ void walk_remember_below(struct walk *k)
 	char *path = k->tmp;
 	size_t n, tail = k->len - p->cow_cut;
 
-	if (k->parent.cow_state != COW_MERGED || p->cow_state != COW_LOWER)
+	if (k->parent.cow_state != COW_MERGED || p->cow_state != COW_LOWER || p->cow_moved)
 		return;
 	n = k->parent.back_len;		/* the tree */
 	if (n + tail >= sizeof(k->tmp))
@@ -146,7 +198,9 @@ void walk_remember_tree(struct walk *k, const char *text, size_t len)
 	size_t n;
 	const char *path = walk_backing(k, &n);
 
-	if (!k->cacheable || !p->cow_known || (flags == CACHE_MERGED && !p->cow_pure))
+	if (p->cow_moved && flags == CACHE_MERGED)
+		flags |= CACHE_MOVED;
+	if (!k->cacheable || !p->cow_known || p->cow_state == COW_LOWER || (flags == CACHE_MERGED && !p->cow_pure))
 		return;
 	cache_store(k->key, text, len, k->generation, CACHE_KNOWN | flags |
 		    (path_needs_check(k->t, k->v, k->len) ? CACHE_CHECK : 0), path, n);
@@ -177,7 +231,7 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 	if (known & CACHE_MERGED && named)
 		r = cow_look(path, &st);
 	if (r)
-		return r == -ENOENT ? COW_FAST_BELOW : COW_FAST_NO;
+		return r == -ENOENT && !(known & CACHE_MOVED) ? COW_FAST_BELOW : COW_FAST_NO;
 	if (known & CACHE_MERGED && named && (S_ISLNK(st.st_mode) || S_ISCHR(st.st_mode)))
 		return COW_FAST_NO;
 	dir = heap_alloc(UM_PATH_MAX);
@@ -221,8 +275,9 @@ int walk_finish_cow(struct walk *k)
 {
 	const struct place *p = &k->place;
 	struct where *w = k->w;
-	size_t len;
-	const char *path = walk_backing(k, &len);
+	bool moved = place_is_moved(p);		/* then it is named by its path in the view */
+	size_t len = k->len;
+	const char *path = moved ? k->v : walk_backing(k, &len);
 
 	if (len + 2 > sizeof(w->path))
 		return -ENAMETOOLONG;
@@ -233,13 +288,13 @@ int walk_finish_cow(struct walk *k)
 	w->proc.what = 0;
 	w->dfd = AT_FDCWD;
 	w->upath = (gaddr)w->path;
-	w->bind = p->bind;
-	w->bound = p->bind ? (uint32_t)p->back_len : 0;
+	w->bind = moved ? 0 : p->bind;
+	w->bound = w->bind ? (uint32_t)p->back_len : 0;
 	w->cow = p->cow;
 	w->cow_state = p->cow_state;
-	w->cow_below = p->cow_state == COW_LOWER || p->cow_state == COW_MERGED || k->len == p->cow_over;
+	w->cow_below = p->cow_under;
 	w->cow_placed = p->cow_state != COW_LOWER || (w->last == LAST_NAME && k->parent.cow_state == COW_MERGED);
-	w->cow_at = (uint32_t)(p->bind ? p->back_len : p->cow_cut);
+	w->cow_at = (uint32_t)(w->bind ? p->back_len : p->cow_cut);
 	if (w->path[w->cow_at] == '/')
 		w->cow_at++;
 	w->state = STATE_PATH;

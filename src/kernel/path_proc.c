@@ -8,6 +8,7 @@
  * See path_walk.c for the whole.
  */
 #include <linux/fcntl.h>
+#include "cow.h"
 #include "path_walk.h"
 #include "fs/proc.h"
 
@@ -79,7 +80,8 @@ static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool
 	}
 	if (final && n > 0 && k->flags & WHERE_CHANGE && is_to_copy(k, h, dfd, path, (size_t)n)) {
 		k->pure = false;
-		return walk_text(k, dir_len, (size_t)n, true);
+		cow_to_view(k->pending, &n, room);
+		return n < 0 ? n : walk_text(k, dir_len, (size_t)n, true);
 	}
 	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
 		return 0;

@@ -35,6 +35,13 @@ const char *walk_backing(struct walk *k, size_t *len)
 	const struct place *p = &k->place;
 	size_t tail = k->len - p->cut;
 
+	if (place_is_moved(p)) {
+		*len = p->low_len + k->len - p->low_cut;
+		memmove(k->tmp, k->low, p->low_len);
+		memcpy(k->tmp + p->low_len, k->v + p->low_cut, k->len - p->low_cut);
+		k->tmp[*len] = 0;
+		return k->tmp;
+	}
 	if (!p->bind) {
 		*len = k->len;
 		return k->v;
@@ -65,6 +72,8 @@ int walk_push(struct walk *k, const char *name, size_t n)
 	const struct place *p = &k->place;
 
 	if (k->len + n + 2 > sizeof(k->v))
+		return -ENAMETOOLONG;
+	if (p->cow_moved && p->low_len + (k->len - p->low_cut) + n + 2 > sizeof(k->tmp))
 		return -ENAMETOOLONG;
 	if (p->bind && p->back_len + (k->len - p->cut) + n + 2 > sizeof(k->tmp))
 		return -ENAMETOOLONG;
@@ -200,7 +209,7 @@ static int base_in_cow(struct walk *k, bool plain)
 
 	if (k->place.cow && k->place.bind) {
 		k->place.cow_pure = false;
-		k->anchored = k->pure = plain && k->place.cow_state == COW_UPPER;
+		k->anchored = k->pure = plain && (k->place.cow_state == COW_UPPER || place_is_moved(&k->place));
 	}
 	return r;
 }
@@ -329,7 +338,7 @@ static void remember_name(struct walk *k)
 
 	walk_remember_below(k);
 	path = walk_backing(k, &len);
-	if (k->grounded)
+	if (k->grounded && !place_is_moved(&k->place))
 		cache_store(BASE_ROOT, path, len, k->generation, CACHE_KNOWN | CACHE_DIRECT |
 			    (path_needs_check(k->t, path, len) ? CACHE_CHECK : 0), NULL, 0);
 }

@@ -77,6 +77,7 @@ long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char
 #define CACHE_DIRECT	8u	/* the text is the canonical path itself */
 #define CACHE_MERGED	16u	/* a merged directory; its canonical path is that in the tree, as the kernel has it */
 #define CACHE_UPPER	32u	/* one of the tree only; likewise */
+#define CACHE_MOVED	64u	/* one that shows another name's directory below: then that is its canonical path (BASE_TREE) */
 #define CACHE_TREE	(CACHE_MERGED | CACHE_UPPER)
 
 /* A directory prefix as it stands in a path.  0 or CACHE_*. */
@@ -123,6 +124,9 @@ struct place {
 	uint8_t cow_state;	/* enum cow_state */
 	bool cow_pure;		/* the walk was pure when it came in, and has followed no link of the tree */
 	bool cow_known;		/* v has just been looked at, and is no link */
+	bool cow_under;		/* were there nothing in the tree, what is below v would be seen */
+	bool cow_moved;		/* v[0 .. low_cut) is a directory that shows the one at low[0 .. low_len) */
+	size_t low_cut, low_len;
 	size_t cow_cut;		/* v[cow_cut ..] is the path in the tree */
 	size_t cow_over;	/* COW_UPPER, COW_ABSENT: below v[0 .. cow_over) nothing is merged */
 };
@@ -162,6 +166,7 @@ struct walk {
 	bool last;		/* the name that has just been added is the last one */
 	char v[UM_PATH_MAX];	/* canonical path in the view, so far */
 	char back[UM_PATH_MAX];
+	char low[UM_PATH_MAX];
 	char tmp[UM_PATH_MAX];
 	char pending[2 * UM_PATH_MAX];
 };
@@ -233,6 +238,12 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 
 /* Is what the kernel has at this path changed in a tree, if it is changed? */
 bool cow_covers(const struct task *t, const char *path, size_t len);
+
+/* Is the kernel's path of a place in a copy-on-write mount neither that in the view nor that in the tree? */
+static inline bool place_is_moved(const struct place *p)
+{
+	return p->cow_moved && p->cow_state == COW_LOWER;
+}
 
 static inline size_t place_root_len(const struct place *p)
 {

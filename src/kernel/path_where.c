@@ -4,6 +4,7 @@
  * met a link.  See path_walk.c for the whole.
  */
 #include <linux/fcntl.h>
+#include "cow.h"
 #include "path_walk.h"
 #include "fs/proc.h"
 
@@ -13,6 +14,7 @@ void where_native(struct where *w)
 	w->fast = false;
 	w->proc.what = PROC_NONE;
 	w->cow = 0;
+	w->moved = false;
 	w->last = LAST_NAME;
 	w->read_only = false;
 	w->state = STATE_RAW;
@@ -47,7 +49,8 @@ static void copy_bind(struct walk *k)
 {
 	struct where *w = k->w;
 
-	w->bind = k->place.nested ? 0 : k->place.bind;
+	w->moved = place_is_moved(&k->place);
+	w->bind = k->place.nested || w->moved ? 0 : k->place.bind;
 	w->bound = w->bind ? (uint32_t)k->place.back_len : 0;
 	w->read_only = k->place.read_only;
 }
@@ -161,6 +164,12 @@ long where_path(const struct where *w, char *buf, size_t size)
 	if (n >= size)
 		return -ENAMETOOLONG;
 	memcpy(buf, w->path, n + 1);
+	if (w->moved) {
+		long len = (long)n;
+
+		cow_to_view(buf, &len, size);
+		return len;
+	}
 	return w->bind ? path_through_bind(w->t, w->bind, w->bound, buf, n, size) : (long)n;
 }
 
@@ -210,6 +219,15 @@ static int view_path(struct where *w, struct walk *k, size_t len)
 		return -ENAMETOOLONG;
 	memcpy(k->v + n, w->path + w->bound, tail);
 	k->len = n + tail;
+	k->v[k->len] = 0;
+	if (w->moved) {
+		long shown = (long)k->len;
+
+		cow_to_view(k->v, &shown, sizeof(k->v));
+		if (shown < 0)
+			return (int)shown;
+		k->len = (size_t)shown;
+	}
 	k->v[k->len] = 0;
 	return 0;
 }

@@ -275,3 +275,119 @@ print(oct(os.stat("f").st_mode))
 	[ "${lines[*]}" = "new new echo new 711 8 echo new new new" ]
 	unchanged
 }
+
+# A tree with directories to move, and the same as a plain copy beside it.
+movable() {
+	mkdir -p low/a/x low/a/y/z
+	echo f >low/a/x/f
+	echo h >low/a/y/h
+	echo k >low/a/y/k
+	echo deep >low/a/y/z/deep
+	ln low/a/y/k low/a/x/k
+	state >before
+	cp -a low plain
+}
+
+@test "CW-11 directories are moved, again, into moved ones, changed and removed: as in a plain copy; no file is copied for it" {
+	movable
+	cat >script <<-'END'
+		cd "$1"
+		mv a b
+		ls -R b
+		cat b/x/f
+		test ! -e a
+		ls -A
+		echo new >b/x/new
+		mv b/x/f b/x/g
+		cat b/x/new b/x/g
+		mv b c
+		ls -R c
+		cat c/x/g c/y/h
+		rm c/y/h
+		ls -a c/y
+		mkdir own
+		mv c own/d
+		ls -R own
+		cat own/d/x/g own/d/y/k
+		mkdir a
+		ls -A a
+		echo 1 >a/1
+		ls a
+		mv own/d/y own/d/x/y2
+		ls -R own
+		mv own own2
+		cd own2/d/x/y2
+		pwd | sed 's,.*/own,own,'
+		ls ..
+		cat k ../g
+		echo z >z/z
+		mv z ..
+		cat ../z/z ../z/deep
+		stat -c %h k ../k
+		echo more >>../k
+		cat k
+		cd ../../../..
+		rmdir own2/d/x 2>/dev/null || echo "not empty"
+		rm -r own2/d/x
+		ls -R own2
+		mv own2/d a/back
+		ls -R a
+	END
+	(sh script plain) >natively
+	run -0 cow sh script low
+	printf '%s\n' "$output" >in-view
+	diff natively in-view
+	run -0 cow sh -c 'cd low; mkdir -p e/m; mv --exchange a e/m 2>/dev/null || { mv a t; mv e/m a; mv t e/m; }; find . | LC_ALL=C sort'
+	(cd plain && mkdir e && mv a e/m && mkdir a && find . | LC_ALL=C sort) >natively
+	printf '%s\n' "$output" >in-view
+	diff natively in-view
+	unchanged
+	rm -r upper
+	run -0 cow mv low/a low/b
+	[ -z "$(find upper/tree -type f)" ]
+}
+
+@test "CW-12 descriptors, the cwd and links of /proc in directories that are moved under them" {
+	movable
+	cat >script <<-'END'
+		import os,sys
+		os.chdir(sys.argv[1])
+		def p(*a): print(*[str(x).replace(TOP,'') for x in a])
+		TOP=os.getcwd()
+		ino=os.stat("a").st_ino; inox=os.stat("a/y").st_ino
+		dfd=os.open("a/y",os.O_RDONLY); f=os.open("a/x/f",os.O_RDONLY)
+		pid=os.fork()
+		if pid==0:
+		    os.chdir("a/y");
+		    os.rename("../../a","../../b")
+		    p("cwd",os.getcwd(), os.readlink("/proc/self/cwd"))
+		    p(sorted(os.listdir(".")), sorted(os.listdir("..")), open("h").read(), open("z/deep").read())
+		    open("made","w").write("m"); p(sorted(os.listdir(".")))
+		    p(sorted(os.listdir("../y")))
+		    os.rename("h","h2"); p(sorted(os.listdir(".")))
+		    os.chdir("z"); p(os.getcwd()); os.chdir(".."); p(os.getcwd())
+		    os._exit(0)
+		os.waitpid(pid,0)
+		p(os.stat("b").st_ino==ino, os.stat("b/y").st_ino==inox)
+		p(os.readlink("/proc/self/fd/%d"%dfd), os.readlink("/proc/self/fd/%d"%f))
+		p(sorted(os.listdir(dfd)))
+		p(open("z/deep",opener=lambda n,fl:os.open(n,fl,dir_fd=dfd)).read())
+		os.fchdir(dfd); p(os.getcwd(), sorted(os.listdir(".")));
+		p(os.path.exists("h2"), os.path.exists("h"))
+		os.chdir(TOP)
+		os.mkdir("own"); os.rename("b","own/c")
+		p(os.readlink("/proc/self/fd/%d"%dfd), os.readlink("/proc/self/fd/%d"%f))
+		os.mkdir("n",dir_fd=dfd); p(sorted(os.listdir(dfd)), sorted(os.listdir("own/c/y")))
+		os.fchmod(f,0o600); p(oct(os.stat("own/c/x/f").st_mode))
+		g=os.open("own/c/y/z/deep",os.O_RDONLY); p(os.readlink("/proc/self/fd/%d"%g))
+		h=os.open("own/c/y/z",os.O_RDONLY); p(os.readlink("/proc/self/fd/%d"%h), os.listdir(h))
+		os.rename("own","own3"); p(os.readlink("/proc/self/fd/%d"%h), os.readlink("/proc/self/fd/%d"%g))
+		os.chdir("own3/c/y/z")
+		os.execv("/bin/sh", ["sh", "-c", "ls ..; ls -d ../../x/*; cat deep; cd ..; ls"])
+	END
+	python3 script plain >natively
+	run -0 cow python3 script low
+	printf '%s\n' "$output" >in-view
+	diff natively in-view
+	unchanged
+}

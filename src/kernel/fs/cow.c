@@ -402,6 +402,15 @@ static long cow_removexattr(struct where *w, const char *name)
 	return r ? r : real_fs.removexattr(w, name);
 }
 
+static long access_below(struct spot *s, int mode, int flags)
+{
+	long r;
+
+	spot_at(s, s->low);
+	r = real_fs.access(s->w, mode & ~2, flags);
+	return r || !(mode & 2) ? r : writable(s);
+}
+
 /* access(W_OK): what would happen if it were tried. */
 static long cow_access(struct where *w, int mode, int flags)
 {
@@ -415,10 +424,12 @@ static long cow_access(struct where *w, int mode, int flags)
 		return r;
 	if (!spot_exists(s))
 		r = -ENOENT;
+	else if (!s->has_up)
+		r = access_below(s, mode, flags);
 	else
-		r = real_fs.access(w, s->has_up ? mode : mode & ~2, flags);
-	if (!r && mode & 2 && !s->has_up)
-		r = writable(s);
+		spot_at(s, s->up);
+	if (!r && s->has_up)
+		r = real_fs.access(w, mode, flags);
 	spot_done(s);
 	return r;
 }

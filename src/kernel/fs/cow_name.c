@@ -2,8 +2,8 @@
 /*
  * cow_fs: names that are removed, moved, and made for what has one already.
  *
- * What is removed leaves a whiteout if something of that name is below.  A directory that shows what is below it is copied as a
- * whole before it is moved.
+ * What is removed leaves a whiteout if something of that name is below.  A directory that shows what is below it is redirected
+ * before it is moved: nothing in it is copied.
  */
 #include "cow.h"
 #include "ident.h"
@@ -76,6 +76,8 @@ static long remove_locked(struct spot *s, int flags)
 {
 	long r;
 
+	if (s->has_up && S_ISDIR(s->up_st.st_mode))
+		cow_seal(s->t, s->c, &s->up_st);
 	if (s->has_up && s->has_low)
 		return white_over(s);
 	if (!s->has_up)
@@ -96,7 +98,7 @@ static long remove_name(struct spot *s, int flags)
 	if (dir != !!(flags & AT_REMOVEDIR))
 		return dir ? -EISDIR : -ENOTDIR;
 	if (dir)
-		r = cow_check_empty(s->t, s->c, s->rel, s->has_up, s->has_low);
+		r = cow_check_empty(s->c, s->rel, s->has_up, s->has_low);
 	if (!r)
 		r = spot_place(s);
 	if (r)
@@ -259,13 +261,13 @@ long cow_link(struct where *a, struct where *b, int flags)
 
 /* ---- rename ---------------------------------------------------------------------------------------------- */
 
-/* Does it show anything below it (or is it below altogether)? */
+/* Is it a directory that shows the one below its own name (or that itself)? */
 static bool is_merged(const struct spot *s)
 {
 	if (!s->has_up)
-		return true;
+		return S_ISDIR(s->low_st.st_mode);
 	return S_ISDIR(s->up_st.st_mode) && s->has_low && S_ISDIR(s->low_st.st_mode) &&
-	       !cow_is_opaque(s->t, s->c->id, &s->up_st);
+	       !cow_dir_flags(s->c, &s->up_st);
 }
 
 /* What the kernel would say, had it both of them. */
@@ -285,7 +287,7 @@ static long rename_verdict(const struct spot *from, const struct spot *to, unsig
 		if (dir != dir_there)
 			return dir ? -ENOTDIR : -EISDIR;
 		if (dir)
-			return cow_check_empty(to->t, to->c, to->rel, to->has_up, to->has_low);
+			return cow_check_empty(to->c, to->rel, to->has_up, to->has_low);
 	}
 	return 0;
 }
@@ -339,30 +341,27 @@ static long move_locked(struct spot *from, struct spot *to)
 {
 	bool dir = S_ISDIR(from->up_st.st_mode);
 
-	if (dir) {
-		int e = cow_set_opaque(from->t, from->c, from->up);
-
-		if (e)
-			return e;
-		if (to->has_up)
-			cow_clear_whiteouts(to->c, to->up);
-		if (to->white)
-			return move_over_white(from, to);
+	if (dir && to->has_up) {
+		cow_seal(to->t, to->c, &to->up_st);
+		cow_clear_whiteouts(to->c, to->up);
 	}
+	if (dir && to->white)
+		return move_over_white(from, to);
 	return move_over(from, to);
 }
 
 static long copy_for_move(struct spot *s)
 {
-	long r = 0;
+	bool merged = is_merged(s);
+	long r = s->has_up ? 0 : cow_copy_up(s->t, s->c, s->rel, false);
 
-	if (S_ISDIR(spot_stat(s)->st_mode) && is_merged(s))
-		r = cow_copy_all(s->t, s->c, s->rel);
-	else if (!s->has_up)
-		r = cow_copy_up(s->t, s->c, s->rel, false);
 	if (!r)
 		r = cow_look(s->up, &s->up_st);
 	s->has_up = !r;
+	if (!r && merged)
+		r = cow_redirect(s->t, s->c, s->rel, &s->up_st);
+	if (!r && S_ISDIR(s->up_st.st_mode) && !cow_dir_flags(s->c, &s->up_st))
+		r = cow_set_opaque(s->t, s->c, s->up);	/* other things may lie below where it comes to be */
 	return r;
 }
 
