@@ -409,7 +409,7 @@ static void set_name(const char *execfn)
 	raw_syscall(__NR_prctl, PR_SET_NAME, base ? base + 1 : execfn);
 }
 
-_Noreturn void load_run(struct start_stack *s, int prog_fd, int interp_fd, const char *execfn)
+_Noreturn void load_run(struct task *t, struct start_stack *s, int prog_fd, int interp_fd, const char *execfn)
 {
 	struct elf_file prog, interp;
 	struct placed pl = { 0 }, il = { 0 };
@@ -428,7 +428,7 @@ _Noreturn void load_run(struct start_stack *s, int prog_fd, int interp_fd, const
 		r = elf_open(&interp, interp_fd, &h, &why);
 		if (r)
 			die(why, r);
-		il.prepared = prepared_find(interp_fd, 0);
+		il.prepared = prepared_linker(t, interp_fd);
 		map_file(&il, &interp, false);
 		elf_close(&interp);
 		raw_syscall(__NR_close, interp_fd);

@@ -47,6 +47,6 @@ void stack_drop_two(struct start_stack *s);
  * kernel where everything is, and jumps to the first instruction.  Does not return; what is wrong at this
  * point kills the process as it would inside the kernel's execve.
  */
-_Noreturn void load_run(struct start_stack *s, int prog_fd, int interp_fd, const char *execfn);
+_Noreturn void load_run(struct task *t, struct start_stack *s, int prog_fd, int interp_fd, const char *execfn);
 
 #endif

@@ -144,10 +144,10 @@ static uint64_t stub_word(uint64_t stub, int offset)
 	return stub + STUB_TAIL + v;
 }
 
-bool patch_adopt(uint64_t base, uint64_t size)
+bool patch_adopt(uint64_t base, uint64_t size, uint32_t which)
 {
 	lock_acquire(&patch_lock);
-	bool added = area_add(base, size, size);
+	bool added = area_add(base, size, size + 1 + which);
 	lock_release(&patch_lock);
 	return added;
 }

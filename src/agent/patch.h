@@ -12,9 +12,9 @@
  * code has a shape we know. */
 void patch_count(struct task *t, uint64_t site);
 
-/* Stubs that somebody else has made at [base, base + size), in a page or whole pages: they are known from now on.
- * false: too many. */
-bool patch_adopt(uint64_t base, uint64_t size);
+/* Stubs that somebody else has made at [base, base + size), in a page or whole pages: they are known from now on, as
+ * those of world->prepared[which].  false: too many. */
+bool patch_adopt(uint64_t base, uint64_t size, uint32_t which);
 bool patch_is_adopted(uint64_t base);
 void patch_forget(uint64_t base);
 
@@ -33,7 +33,7 @@ uint64_t patch_resume(uint64_t stub);
 #define STUB_AREAS	64
 struct stub_area {
 	uint64_t base;
-	uint32_t size, used;	/* bytes */
+	uint32_t size, used;	/* bytes; adopted: used - size - 1 is `which` */
 };
 const struct stub_area *patch_areas(const int **count);
 

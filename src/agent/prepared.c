@@ -8,10 +8,15 @@
  * The interpreter is mapped by our own loader (load.c).  The C library is mapped by the interpreter, which first
  * maps the whole file and then its segments over that: the first mapping is made longer by the pages of stubs, the
  * one of the text gets the copy.  Nothing here is necessary: what is not as expected is mapped as asked.
+ *
+ * The files of the machine itself are prepared when a view begins.  Whoever starts a program with another dynamic linker
+ * (in a tree that it has for its root, or one that an upgrade has brought) asks the monitor to prepare that one, once.
  */
 #include "prepared.h"
+#include "channel.h"
 #include "patch.h"
 #include "patch_text.h"
+#include <linux/fcntl.h>
 #include <linux/mman.h>
 
 #define PAGE	4096ul
@@ -27,16 +32,21 @@ static bool is_file(const struct um_prepared *p, const struct stat *st)
 	       (uint64_t)st->st_ctime * 1000000000u + st->st_ctime_nsec == p->ctime_ns;
 }
 
-const struct um_prepared *prepared_find(int fd, uint64_t length)
+/* What is known of the file, NULL: nothing.  *room: there is a place for more. */
+static const struct um_prepared *known(int fd, uint64_t length, bool *room)
 {
 	const struct um_world *w = process.world;
 	struct stat st = { 0 };
 
-	if (!w->patch_after || !text_patching_possible())
-		return NULL;
+	*room = false;
 	for (uint32_t i = 0; i < UM_PREPARED; i++) {
 		const struct um_prepared *p = &w->prepared[i];
-		if (!__atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) || (length && length != p->map_length))
+
+		if (!__atomic_load_n(&p->ready, __ATOMIC_ACQUIRE)) {
+			*room = true;
+			return NULL;
+		}
+		if (length && length != p->map_length)
 			continue;
 		if (!st.st_ino && raw_syscall(__NR_fstat, fd, &st) < 0)
 			return NULL;
@@ -44,6 +54,61 @@ const struct um_prepared *prepared_find(int fd, uint64_t length)
 			return p;
 	}
 	return NULL;
+}
+
+static bool possible(void)
+{
+	return process.world->patch_after && text_patching_possible();
+}
+
+/* What the monitor has prepared of the file, or NULL.  `length`, unless 0: only if it takes that many bytes of memory
+ * (which is cheap to compare). */
+static const struct um_prepared *find(int fd, uint64_t length)
+{
+	bool room;
+	const struct um_prepared *p = possible() ? known(fd, length, &room) : NULL;
+
+	return p && p->ready == UM_PREPARED_YES ? p : NULL;
+}
+
+/* Has the file a name, so that the monitor can open it, and others will?  Copies of what lies in images have none. */
+static long real_path(int fd, char *buf, size_t size)
+{
+	char link[32];
+	struct stat st;
+	long n;
+
+	if (raw_syscall(__NR_fstat, fd, &st) < 0 || !st.st_nlink)
+		return -ENOENT;
+	text_format(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, buf, size - 1);
+	return n > 0 && (size_t)n < size - 1 && buf[0] == '/' ? n : -ENOENT;
+}
+
+__attribute__((noinline)) static void ask(struct task *t, int fd)
+{
+	char path[sizeof(process.world->prepared->path)];	/* what is longer would not be prepared */
+	long n = real_path(fd, path, sizeof(path));
+	struct um_slot *s;
+	int error;
+
+	if (n < 0)
+		return;
+	s = channel_begin(t, 0, UM_CTL_PREPARE, &error);
+	if (s && !channel_path(s, path, (size_t)n))
+		channel_call(t, 0, s);
+}
+
+const struct um_prepared *prepared_linker(struct task *t, int fd)
+{
+	bool room = false;
+	const struct um_prepared *p = possible() ? known(fd, 0, &room) : NULL;
+
+	if (!p && room) {
+		ask(t, fd);
+		p = known(fd, 0, &room);
+	}
+	return p && p->ready == UM_PREPARED_YES ? p : NULL;
 }
 
 bool prepared_stubs(const struct um_prepared *p, uint64_t bias)
@@ -54,7 +119,7 @@ bool prepared_stubs(const struct um_prepared *p, uint64_t bias)
 	    raw_syscall(__NR_mmap, at, p->stub_pages * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
 			process.world_fd, p->copy + p->text_size) < 0)
 		return false;
-	return patch_adopt(at, p->stubs_size);
+	return patch_adopt(at, p->stubs_size, (uint32_t)(p - process.world->prepared));
 }
 
 bool prepared_text(const struct um_prepared *p, uint64_t bias)
@@ -66,7 +131,7 @@ bool prepared_text(const struct um_prepared *p, uint64_t bias)
 /* The whole file: [addr, addr + len), and the stubs behind it. */
 static bool map_whole(gaddr addr, size_t len, int flags, int fd, long *result)
 {
-	const struct um_prepared *p = prepared_find(fd, len);
+	const struct um_prepared *p = find(fd, len);
 
 	if (!p || !p->stub_pages)
 		return false;
@@ -80,22 +145,30 @@ static bool map_whole(gaddr addr, size_t len, int flags, int fd, long *result)
 	return true;
 }
 
-static const struct um_prepared *text_at(uint64_t addr, size_t len, int64_t off)
+static bool is_text(const struct um_prepared *p, uint64_t addr, size_t len, int64_t off)
 {
-	for (uint32_t i = 0; i < UM_PREPARED; i++) {
-		const struct um_prepared *p = &process.world->prepared[i];
-		if (__atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) && (uint64_t)off == p->text_offset &&
-		    page_up(len) == p->text_size && patch_is_adopted(addr - p->text_vaddr + p->stubs_vaddr))
-			return p;
-	}
-	return NULL;
+	return (uint64_t)off == p->text_offset && page_up(len) == p->text_size &&
+	       patch_is_adopted(addr - p->text_vaddr + p->stubs_vaddr);
+}
+
+/* Several may look the same: copies of one file in several roots. */
+static const struct um_prepared *text_at(uint64_t addr, size_t len, int fd, int64_t off)
+{
+	const struct um_prepared *p = process.world->prepared;
+	uint32_t i = 0;
+
+	while (i < UM_PREPARED && (__atomic_load_n(&p[i].ready, __ATOMIC_ACQUIRE) != UM_PREPARED_YES ||
+				   !is_text(&p[i], addr, len, off)))
+		i++;
+	p = i < UM_PREPARED ? find(fd, 0) : NULL;
+	return p && is_text(p, addr, len, off) ? p : NULL;
 }
 
 static bool map_text(gaddr addr, size_t len, int flags, int fd, int64_t off, long *result)
 {
-	const struct um_prepared *p = text_at(addr, len, off);
+	const struct um_prepared *p = text_at(addr, len, fd, off);
 
-	if (!p || prepared_find(fd, 0) != p)
+	if (!p)
 		return false;
 	*result = raw_syscall(__NR_mmap, addr, len, PROT_READ | PROT_EXEC, flags, process.world_fd, p->copy);
 	return *result >= 0;

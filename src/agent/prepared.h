@@ -7,9 +7,8 @@
 
 #include "../kernel/task.h"
 
-/* What the monitor has prepared of the file fd, or NULL.  `length`, unless 0: only if it takes that many bytes of
- * memory (which is cheap to compare). */
-const struct um_prepared *prepared_find(int fd, uint64_t length);
+/* What the monitor has prepared of the dynamic linker fd, or prepares now; or NULL. */
+const struct um_prepared *prepared_linker(struct task *t, int fd);
 
 /*
  * The stubs that lie behind a file which was mapped at bias, and whose pages behind it are ours: maps them (a file

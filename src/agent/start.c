@@ -183,5 +183,5 @@ _Noreturn void agent_start(uint64_t *sp)
 	if (b.first)
 		exec_first(t, s.argv, s.envp);
 	process.exe = b.exe ? heap_strndup(b.exe, strlen(b.exe)) : NULL;
-	load_run(&s, b.prog_fd, b.interp_fd, execfn);
+	load_run(t, &s, b.prog_fd, b.interp_fd, execfn);
 }

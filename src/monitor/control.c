@@ -21,6 +21,7 @@
 
 #include "log.h"
 #include "monitor.h"
+#include "prepare.h"
 #include "procs.h"
 
 #define MOUNT_FLAGS	(0x0fffffffu | UM_MNT_PERM)	/* what a guest may set: MS_*; above are our own */
@@ -380,6 +381,18 @@ static int ctl_shadow(struct call *c)
 	return s && s < UM_SERVERS && c->m->servers[s].served ? shadow_open(&c->m->servers[s], s) : -ENOTCONN;
 }
 
+static int ctl_prepare(struct call *c)
+{
+	char *path = call_text(c);
+
+	if (!path)
+		return -EINVAL;
+	if (c->m->w.head->patch_after)
+		prepare_linker(&c->m->w, path);
+	free(path);
+	return 0;
+}
+
 static int dispatch(struct call *c)
 {
 	switch (c->req.op) {
@@ -398,6 +411,7 @@ static int dispatch(struct call *c)
 	case UM_CTL_LOG_READ:	return ctl_log_read(c);
 	case UM_CTL_SERVANT:	return ctl_servant(c);
 	case UM_CTL_SHADOW:	return ctl_shadow(c);
+	case UM_CTL_PREPARE:	return ctl_prepare(c);
 	default:		return -ENOSYS;
 	}
 }

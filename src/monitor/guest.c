@@ -194,10 +194,8 @@ static int own_begin(struct life *l)
 	head->monitor_pid = (uint32_t)getpid();
 	head->trace = p.trace < 0 ? 0 : (uint32_t)p.trace;
 	head->log = p.log < 0 ? 0 : (uint32_t)p.log;
-	if (head->patch_after) {
-		prepare_text(&l->m->w, PREPARED_LINKER);
-		prepare_text(&l->m->w, PREPARED_LIBC);
-	}
+	if (head->patch_after)
+		prepare_text(&l->m->w);
 	return monitor_start(l->m);
 }
 

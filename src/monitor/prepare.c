@@ -2,7 +2,8 @@
 /*
  * Prepared text: copies of the executable segments of the dynamic linker and the C library in the world file, with
  * every system call site patched that has a shape we know (agent/patch_shape.c) and a call that the filter does not
- * let through by its number anyway.  Guests map them in place of the files' own (agent/prepared.c).
+ * let through by its number anyway.  Guests map them in place of the files' own (agent/prepared.c).  Those of umview itself
+ * are prepared when a view begins, others when a guest meets them.
  *
  * The stubs lie in the rest of the text's last page if they fit there, else in pages of their own, which will lie
  * behind the whole file in memory.  A stub goes to the agent through one of two words at the end of its page.
@@ -11,7 +12,9 @@
  */
 #include <elf.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,15 +28,16 @@
 #include "straighten.h"
 
 #define PAGE		4096ul
+#define HEAD		65536ul		/* bytes of a file that are looked at for its headers */
 #define AROUND		128ul		/* bytes that patch_recognise() may want to see */
 #define SITES		4096u
 #define PER_PAGE	((PAGE - 16) / STUB_SIZE)
 
 extern const uint8_t um_agent_image[];
 
-/* A file in memory, and its copy being made. */
+/* A file, and its copy being made. */
 struct job {
-	const uint8_t *file;
+	const uint8_t *file;		/* its first bytes, HEAD at most */
 	size_t size;
 	const Elf64_Phdr *text;
 	uint64_t end;			/* of the file in memory, from its start */
@@ -71,7 +75,7 @@ static const Elf64_Phdr *headers_of(const uint8_t *file, size_t size, int *n)
 static bool find_text(struct job *j)
 {
 	int n = 0;
-	const Elf64_Phdr *ph = headers_of(j->file, j->size, &n), *first = NULL;
+	const Elf64_Phdr *ph = headers_of(j->file, j->size < HEAD ? j->size : HEAD, &n), *first = NULL;
 
 	j->text = NULL;
 	j->end = 0;
@@ -215,17 +219,9 @@ static bool find_entries(struct job *j)
 	return j->entries[0] && j->entries[1];
 }
 
-static void describe(struct um_prepared *p, const struct job *j, const struct stat *st, const char *path)
+static uint64_t change_time(const struct stat *st)
 {
-	p->dev = st->st_dev;
-	p->ino = st->st_ino;
-	p->size = (uint64_t)st->st_size;
-	p->ctime_ns = (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec;
-	p->map_length = j->end;
-	p->text_offset = j->text->p_offset;
-	p->text_size = page_up(j->text->p_filesz);
-	p->text_vaddr = j->text->p_vaddr;
-	memcpy(p->path, path, strlen(path) + 1);
+	return (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec;
 }
 
 /* Memory files may be on a mount that nothing can be executed from. */
@@ -256,69 +252,129 @@ static bool copy_text(const struct world *w, int fd, uint64_t to, uint64_t from,
 	return good;
 }
 
-static void prepare_file(struct world *w, int which, struct job *j, int fd, const struct stat *st, const char *path)
+/* The next place in the header, NULL: there is none. */
+static struct um_prepared *next_place(const struct world *w)
 {
-	struct um_prepared p = { 0 };
+	struct um_prepared *p = w->head->prepared;
 
-	j->p = &p;
-	if (!find_entries(j) || !find_text(j))
-		return;
-	describe(&p, j, st, path);
-	p.copy = UM_OFF_PREPARED + (uint64_t)which * UM_PREPARED_SPAN;
-	if (!copy_text(w, fd, p.copy, j->text->p_offset, j->text->p_filesz))
-		return;
-	j->copy = world_map(w, p.copy, UM_PREPARED_SPAN);
-	if (!j->copy)
-		return;
+	while (p < w->head->prepared + UM_PREPARED && p->ready)
+		p++;
+	return p < w->head->prepared + UM_PREPARED ? p : NULL;
+}
+
+/* true: p describes the file's text, which is ready. */
+static bool prepare_file(struct world *w, struct um_prepared *p, struct job *j, int fd)
+{
+	bool good = false;
+
+	j->p = p;
+	j->copy = NULL;
+	p->map_length = j->end;
+	p->text_offset = j->text->p_offset;
+	p->text_size = page_up(j->text->p_filesz);
+	p->text_vaddr = j->text->p_vaddr;
+	if (!copy_text(w, fd, p->copy, j->text->p_offset, j->text->p_filesz) ||
+	    !(j->copy = world_map(w, p->copy, UM_PREPARED_SPAN)))
+		return false;
 	find_sites(j);
 	place_stubs(j, j->nsites);
-	if (j->nsites && p.text_size + p.stub_pages * PAGE <= UM_PREPARED_SPAN) {
+	if (j->nsites && p->text_size + p->stub_pages * PAGE <= UM_PREPARED_SPAN) {
 		patch_all(j);
-		w->head->prepared[which] = p;
-		__atomic_store_n(&w->head->prepared[which].ready, 1, __ATOMIC_RELEASE);
+		good = true;
 	}
 	munmap(j->copy, UM_PREPARED_SPAN);
+	return good;
 }
 
 /* ---- which files ---------------------------------------------------------------------------------- */
 
-struct wanted { const char *name; char path[sizeof(((struct um_prepared *)0)->path)]; };
+static bool is_known(const struct world *w, const struct stat *st)
+{
+	for (const struct um_prepared *p = w->head->prepared; p < w->head->prepared + UM_PREPARED && p->ready; p++)
+		if (p->dev == st->st_dev && p->ino == st->st_ino && p->size == (uint64_t)st->st_size &&
+		    p->ctime_ns == change_time(st))
+			return true;
+	return false;
+}
+
+/* An open file takes a place, whether or not it can be prepared: so nobody asks again. */
+static void prepare_open(struct world *w, int fd, const char *path)
+{
+	struct um_prepared p = { 0 }, *place = next_place(w);
+	struct job *j = calloc(1, sizeof(*j));
+	uint8_t *head = malloc(HEAD);
+	struct stat st;
+
+	if (!j || !head || !place || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || is_known(w, &st))
+		goto out;
+	p.dev = st.st_dev;
+	p.ino = st.st_ino;
+	p.size = j->size = (size_t)st.st_size;
+	p.ctime_ns = change_time(&st);
+	p.copy = UM_OFF_PREPARED + (uint64_t)(place - w->head->prepared) * UM_PREPARED_SPAN;
+	p.ready = UM_PREPARED_NOT;
+	j->file = head;
+	if (strlen(path) < sizeof(p.path) && pread(fd, head, HEAD, 0) == (ssize_t)(j->size < HEAD ? j->size : HEAD) &&
+	    find_entries(j) && find_text(j)) {
+		strcpy(p.path, path);
+		if (prepare_file(w, &p, j, fd))
+			p.ready = UM_PREPARED_YES;
+	}
+	uint32_t ready = p.ready;
+	p.ready = 0;
+	*place = p;
+	__atomic_store_n(&place->ready, ready, __ATOMIC_RELEASE);
+out:
+	free(head);
+	free(j);
+}
+
+/* A file that may not be executed, or lies where nothing may, may not be mapped as text either. */
+static void prepare_path(struct world *w, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd >= 0 && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0)
+		prepare_open(w, fd, path);
+	if (fd >= 0)
+		close(fd);
+}
+
+struct wanted { const char *name; char path[PATH_MAX]; };
 
 static int by_name(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct wanted *want = arg;
 	const char *base = strrchr(info->dlpi_name, '/');
-	char *real;
 
 	(void)size;
 	if (!base || strncmp(base + 1, want->name, strlen(want->name)))
 		return 0;
-	real = realpath(info->dlpi_name, NULL);
-	if (real && strlen(real) < sizeof(want->path))
-		strcpy(want->path, real);
-	free(real);
-	return 1;
+	return realpath(info->dlpi_name, want->path) ? 1 : 0;
 }
 
-void prepare_text(struct world *w, int which)
+void prepare_text(struct world *w)
 {
-	struct wanted want = { which == PREPARED_LINKER ? "ld-linux-x86-64.so." : "libc.so.", "" };
-	struct job *j = calloc(1, sizeof(*j));
-	struct stat st;
-	int fd = -1;
+	static const char *const names[] = { "ld-linux-x86-64.so.", "libc.so." };
 
-	dl_iterate_phdr(by_name, &want);
-	if (j && want.path[0] && world_is_executable(w))
-		fd = open(want.path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && faccessat(AT_FDCWD, want.path, X_OK, AT_EACCESS) == 0) {
-		j->size = (size_t)st.st_size;
-		j->file = mmap(NULL, j->size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (j->file != MAP_FAILED) {
-			prepare_file(w, which, j, fd, &st, want.path);
-			munmap((void *)j->file, j->size);
-		}
+	for (int i = 0; i < 2 && world_is_executable(w); i++) {
+		struct wanted want = { names[i], "" };
+
+		if (dl_iterate_phdr(by_name, &want) && want.path[0])
+			prepare_path(w, want.path);
 	}
-	if (fd >= 0)
-		close(fd);
-	free(j);
+}
+
+/* The GNU C library lies beside its linker; others are their own linker. */
+void prepare_linker(struct world *w, const char *path)
+{
+	const char *base = strrchr(path, '/');
+	char beside[PATH_MAX + 16], real[PATH_MAX];
+
+	if (!base || strlen(path) >= PATH_MAX || !world_is_executable(w))
+		return;
+	prepare_path(w, path);
+	snprintf(beside, sizeof(beside), "%.*s/libc.so.6", (int)(base - path), path);
+	if (!strncmp(base, "/ld-linux", 9) && realpath(beside, real))
+		prepare_path(w, real);
 }

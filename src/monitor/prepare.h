@@ -5,13 +5,13 @@
 
 #include "world.h"
 
-/* Where in the world what is prepared of which file lies. */
-enum { PREPARED_LINKER, PREPARED_LIBC };
-
 /*
- * Prepares the dynamic linker or the C library that this very program uses, once each: fills w->head->prepared[which], and the
- * text in the world file.  What cannot be prepared is left to trap: there are no errors.
+ * Prepares the dynamic linker and the C library that this very program uses: each takes the next place in w->head->prepared,
+ * and its text is in the world file.  What cannot be prepared is left to trap: there are no errors.
  */
-void prepare_text(struct world *w, int which);
+void prepare_text(struct world *w);
+
+/* The same for another dynamic linker and the C library that belongs to it, unless they are known. */
+void prepare_linker(struct world *w, const char *path);
 
 #endif

@@ -120,6 +120,7 @@ enum um_op {
 	UM_CTL_COW,		/* `target` = SESSION/tree */
 	UM_CTL_RENEW,		/* the mount at `path` (of `source`, unless that is empty) covers newer ones */
 	UM_CTL_SHADOW,		/* handle = server number: um_server.shadow is set */
+	UM_CTL_PREPARE,		/* data = the real path of a dynamic linker: world->prepared has it, and its C library */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */

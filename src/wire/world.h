@@ -58,13 +58,17 @@
 /*
  * Prepared text: the executable segment of a file that nearly every program maps (the dynamic linker, the C
  * library) with its system call sites patched, made once by the monitor and mapped by guests in place of the
- * file's own (agent/prepared.c).  Addresses are the file's own, as in its program headers.
+ * file's own (agent/prepared.c).  Addresses are the file's own, as in its program headers.  The first two are those
+ * that umview itself uses; others come when a guest meets them (UM_CTL_PREPARE): of another root, or made anew.
  */
-#define UM_PREPARED		2u
+#define UM_PREPARED		8u
+#define UM_PREPARED_YES		1u
+#define UM_PREPARED_NOT		2u	/* it cannot be prepared: nobody need ask again */
 #define UM_OFF_PREPARED		(2ULL << 30)
 #define UM_PREPARED_SPAN	(16ULL << 20)
 struct um_prepared {
-	uint32_t ready;			/* stored last, with release: all else is valid and never changes */
+	uint32_t ready;			/* 0: there are no more; stored last, with release: all else is valid and never
+					   changes */
 	uint32_t stub_pages;		/* pages of stubs that follow the text in the world file and lie behind
 					   the whole file in memory; 0: they fitted into the text's last page */
 	uint64_t dev, ino, size, ctime_ns;	/* of the file meant */
@@ -74,7 +78,7 @@ struct um_prepared {
 	uint64_t text_vaddr;
 	uint64_t stubs_vaddr, stubs_size;
 	uint64_t copy;			/* of the text in the world file */
-	char	 path[128];		/* of the file: for those who look at a process's mappings */
+	char	 path[256];		/* of the file: for those who look at a process's mappings */
 };
 
 /* Virtual attributes: owners, modes, devices that files of the kernel's are given in a view with an identity. */

@@ -106,3 +106,26 @@ inside() {	# inside OPTIONS -- then a script on standard input, run in the tree
 	run -127 umview --chroot root -- none
 	run -125 umview --chroot none -- sh
 }
+
+@test "S-20 the tree's own dynamic linker and C library are prepared as the machine's are; one that replaces them, too" {
+	[ "${UMVIEW_TIER-}" != trap ] || skip "nothing is prepared in the tier trap"
+	debian root
+	local libc linker
+	libc=$(umview --chroot root -- readlink -f /lib/x86_64-linux-gnu/libc.so.6)
+	linker=$(umview --chroot root -- readlink -f /lib64/ld-linux-x86-64.so.2)
+	inside --chroot root -- <<-SH
+		cat /proc/self/maps >/tmp/maps
+		cp -p $linker /tmp/new; mv /tmp/new $linker
+		cat /proc/self/maps >/tmp/maps2
+	SH
+	grep -q " r-xp .* $(stat -c %i "root$libc") *$libc\$" root/tmp/maps
+	grep -q " r-xp .* $(stat -c %i "root$libc") *$libc\$" root/tmp/maps2
+	grep -q " r-xp .* $(stat -c %i "root$linker") *$linker\$" root/tmp/maps2
+	fails grep "$W\|memfd" root/tmp/maps
+	# From outside, one sees where the text comes from.
+	background_view 'chroot root sleep 60 & echo $! >pid; until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done; hold; kill $!'
+	grep -c ' r-xp .*memfd:umview-world' "/proc/$(cat pid)/maps" >count
+	fails grep " r-xp .*$libc\$" "/proc/$(cat pid)/maps"
+	release
+	[ "$(cat count)" -ge 2 ]
+}

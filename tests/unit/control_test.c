@@ -5,12 +5,17 @@
  * "flush" for a while and exit.
  */
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "tap.h"
+
+/* Nothing is prepared here (monitor/prepare.c). */
+extern const uint8_t um_agent_image[64];
+const uint8_t um_agent_image[64];
 #include "../../src/monitor/log.c"
 #include "../../src/monitor/world.c"
 #include "../../src/monitor/procs.c"

@@ -52,8 +52,7 @@ static void real_file(int which, const char *name, int least)
 	const struct um_prepared *p = &w.head->prepared[which];
 	int good = 0, bad = 0, foreign = 0;
 
-	prepare_text(&w, which);
-	if (!p->ready) {		/* another C library, or a sanitizer's world */
+	if (p->ready != UM_PREPARED_YES) {		/* another C library, or a sanitizer's world */
 		skip("no prepared text of this machine's %s", name);
 		return;
 	}
@@ -79,6 +78,49 @@ static void real_file(int which, const char *name, int least)
 	is_int(foreign, 0, "%s: every syscall instruction is where it was", name);
 	free(file);
 	close(fd);
+}
+
+/* A copy of the linker and the library, as in another root: two more places; what is no library takes one, once. */
+static void others(void)
+{
+	const struct um_prepared *p = w.head->prepared;
+	char dir[] = "/tmp/umprepXXXXXX", command[PATH_MAX];
+
+	if (p[0].ready != UM_PREPARED_YES || p[1].ready != UM_PREPARED_YES) {
+		skip("no prepared text of this machine's files");
+		return;
+	}
+	ok(mkdtemp(dir), "a directory");
+	snprintf(command, sizeof(command), "cd %s && cp %s ld-linux-x86-64.so.2 && cp %s libc.so.6 && echo x >none && chmod +x none",
+		 dir, p[0].path, p[1].path);
+	is_int(system(command), 0, "copies");
+	snprintf(command, sizeof(command), "%s/ld-linux-x86-64.so.2", dir);
+	prepare_linker(&w, command);
+	is_int((long)p[2].ready, UM_PREPARED_YES, "another linker");
+	is_int((long)p[3].ready, UM_PREPARED_YES, "its library");
+	ok(p[2].ino != p[0].ino && p[2].text_size == p[0].text_size && p[2].copy != p[0].copy, "a copy of its own");
+	ok(!memcmp(text_of(&p[3]), text_of(&p[1]), p[1].text_size), "the same text");
+	prepare_linker(&w, command);
+	is_int((long)p[4].ready, 0, "known is known");
+	snprintf(command, sizeof(command), "%s/none", dir);
+	for (int i = 0; i < 3; i++)
+		prepare_linker(&w, command);
+	is_int((long)p[4].ready, UM_PREPARED_NOT, "what is none");
+	is_int((long)p[5].ready, 0, "is noted once");
+	prepare_linker(&w, "/nowhere/ld-linux-x86-64.so.2");
+	prepare_linker(&w, "none");
+	prepare_linker(&w, dir);
+	is_int((long)p[5].ready, 0, "what is not there takes no place");
+	for (int i = 0; i < 2 * (int)UM_PREPARED; i++) {
+		snprintf(command, sizeof(command), "echo %d >%s/%d && chmod +x %s/%d", i, dir, i, dir, i);
+		is_int(system(command), 0, "a file");
+		snprintf(command, sizeof(command), "%s/%d", dir, i);
+		prepare_linker(&w, command);
+	}
+	is_int((long)p[UM_PREPARED - 1].ready, UM_PREPARED_NOT, "all places are taken");
+	ok(p[0].ready == UM_PREPARED_YES && p[3].ready == UM_PREPARED_YES, "nothing is lost");
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	is_int(system(command), 0, "cleaned");
 }
 
 static void broken_files(void)
@@ -173,8 +215,10 @@ int main(void)
 {
 	plan(0);
 	is_int(world_create(&w), 0, "a world");
-	real_file(PREPARED_LINKER, "the dynamic linker", 15);
-	real_file(PREPARED_LIBC, "the C library", 200);
+	prepare_text(&w);
+	real_file(0, "the dynamic linker", 15);
+	real_file(1, "the C library", 200);
+	others();
 	broken_files();
 	numbers_loaded_early();
 	world_destroy(&w);

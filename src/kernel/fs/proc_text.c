@@ -46,7 +46,7 @@ static const struct um_prepared *prepared(uint32_t i)
 {
 	const struct um_prepared *p = &process.world->prepared[i];
 
-	return __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) ? p : NULL;
+	return __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) == UM_PREPARED_YES ? p : NULL;
 }
 
 const struct um_prepared *proc_prepared_copy(uint64_t offset, bool *stubs)
@@ -71,7 +71,8 @@ const struct um_prepared *proc_prepared_at(const struct proc_stubs *s, uint64_t 
 		for (int k = 0; p && k < s->n; k++) {
 			uint64_t text = s->area[k].base - p->stubs_vaddr + p->text_vaddr;
 
-			if (s->area[k].size == p->stubs_size && address >= text && address < text + p->text_size)
+			if (s->area[k].size && s->area[k].used == s->area[k].size + 1 + i && address >= text &&
+			    address < text + p->text_size)
 				return p;
 		}
 	}
