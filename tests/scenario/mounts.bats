@@ -313,3 +313,31 @@ $d" ]; done
 		mv ../mntx ../mnty; [ "$(cat ../mnty/f)" = mntx ]; [ "$(cat f)" = src ]'
 	[ "$(cat mnt/f mnty/f)" = "$(printf 'mnt\nmntx')" ]
 }
+
+@test "MNT-19 mount -t proc, sysfs, devtmpfs: the machine's own, in a tree, as scripts that enter one do" {
+	mkdir -p tree/proc tree/sys tree/dev tree/dev/pts
+	: >tree/file
+	run -0 umview --fakeroot -- sh -ec '
+		mount -t proc proc tree/proc
+		mount -t sysfs -o ro,nosuid sys tree/sys
+		mount -t devtmpfs udev tree/dev
+		mount -t devpts devpts tree/dev/pts
+		cat tree/proc/self/comm
+		test "$(readlink tree/proc/$$/exe)" = "$(readlink /proc/$$/exe)"
+		test -d tree/sys/kernel
+		echo x >tree/dev/null
+		test ! -e tree/dev/pts/none
+		grep tree /proc/mounts
+		! mkdir tree/sys/none 2>&-
+		! mount -t proc -o hidepid=2 proc tree/proc 2>&-
+		! mount -t proc proc tree/file 2>&-
+		mount -t proc again /proc
+		cat /proc/self/comm
+		umount /proc tree/dev/pts tree/dev tree/sys tree/proc
+		ls -A tree/proc tree/dev
+		cat /proc/self/comm'
+	[ "$output" = "$(printf '%s\n' cat "proc $W/tree/proc proc rw 0 0" "sys $W/tree/sys sysfs ro,nosuid 0 0" \
+		"udev $W/tree/dev devtmpfs rw 0 0" "devpts $W/tree/dev/pts devpts rw 0 0" cat \
+		tree/dev: pts '' tree/proc: cat)" ]
+	[ -z "$(ls -A tree/proc)" ]
+}

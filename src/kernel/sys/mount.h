@@ -31,7 +31,7 @@ long mount_point(struct task *t, struct mount_args *a);
 /* Asks the monitor.  The number of the mount, or -errno. */
 long mount_ask(struct task *t, uint32_t op, struct um_ctl_mount *m, const struct mount_args *a);
 
-/* Types of file systems that are ours: viewfs, hide, tmpfs. */
+/* Types of file systems that are ours: viewfs, hide, tmpfs, cow, and those of the machine's of which there is one. */
 bool mount_is_view(const char *fstype);
 long mount_view(struct task *t, struct mount_args *a);
 long mount_bind(struct task *t, struct mount_args *a);

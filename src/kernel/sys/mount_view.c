@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * mount(2) of what needs no server: another place of the view (bind, with its exceptions), nothing at all (hide),
- * memory (tmpfs).
+ * memory (tmpfs), the machine's own /proc, /sys and /dev.
  *
  *	mount(A, B, any, MS_BIND | flags)
  *	mount(A, B, "viewfs", flags, "move,except=/REL,perm")	the same, as the first UMview had it
  *	mount(any, B, "viewfs", 0, "hide"), or type "hide"
  *	mount(A or "none", B, "viewfs", 0, "renew")		the mount of A at B covers what was mounted later
  *	mount(any, B, "tmpfs", flags, "mode=OCTAL")
+ *	mount(any, B, "proc", flags, "")			so "sysfs", "devtmpfs" and "devpts": those that are there
  *	mount(any, B, any, MS_REMOUNT | flags)
  *
  * Words that would need something we have not are refused: silence would be a lie.
@@ -308,6 +309,44 @@ static long mount_tmpfs(struct task *t, struct mount_args *a)
 	return r < 0 ? r : 0;
 }
 
+/* ---- the machine's own ----------------------------------------------------------------------------------- */
+
+/* Where the file system of this type is that everybody uses, or NULL. */
+static const char *machine_place(const char *fstype)
+{
+	static const char *const places[][2] = {
+		{ "proc", "/proc" }, { "sysfs", "/sys" }, { "devtmpfs", "/dev" }, { "devpts", "/dev/pts" },
+	};
+
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		if (!strcmp(fstype, places[i][0]))
+			return places[i][1];
+	return NULL;
+}
+
+/* There is one of each, which is shown at another place; who has processes of his own would see those of others. */
+static long mount_machine(struct task *t, struct mount_args *a)
+{
+	struct um_ctl_mount m = { .flags = (uint32_t)(a->flags & MOUNT_KEPT), .is_dir = 1, .rootmode = S_IFDIR };
+	uint32_t mode;
+	long r = mount_point(t, a);
+
+	if (r < 0)
+		return r;
+	if (a->mode && !S_ISDIR(a->mode))
+		return -ENOTDIR;
+	if (a->data[0])
+		return refuse(a->data);
+	text_format(a->bound, sizeof a->bound, "%s", machine_place(a->fstype));
+	r = process.own_pids ? -EPERM : mount_mode(t, a->bound, &mode);
+	if (r < 0)
+		return r == -ENOENT ? -ENODEV : r;
+	if (!a->source[0])
+		text_format(a->source, sizeof a->source, "none");
+	r = mount_ask(t, UM_CTL_BIND, &m, a);
+	return r < 0 ? r : 0;
+}
+
 /* ---- copy-on-write --------------------------------------------------------------------------------------- */
 
 /* Is this canonical path the kernel's, and nothing else? */
@@ -343,12 +382,14 @@ static long mount_cow(struct task *t, struct mount_args *a)
 bool mount_is_view(const char *fstype)
 {
 	return !strcmp(fstype, "viewfs") || !strcmp(fstype, "hide") || !strcmp(fstype, "tmpfs") ||
-	       !strcmp(fstype, "cow");
+	       !strcmp(fstype, "cow") || machine_place(fstype);
 }
 
 long mount_view(struct task *t, struct mount_args *a)
 {
 	if (!strcmp(a->fstype, "cow"))
 		return mount_cow(t, a);
+	if (machine_place(a->fstype))
+		return mount_machine(t, a);
 	return !strcmp(a->fstype, "tmpfs") ? mount_tmpfs(t, a) : mount_viewfs(t, a);
 }
