@@ -16,6 +16,7 @@
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
 #include "../kernel/path.h"
+#include "../kernel/perm.h"
 #include "../kernel/fs/ident.h"
 #include "../kernel/fs/remote.h"
 #include <linux/fcntl.h>
@@ -160,6 +161,10 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 		*hold = -1;
 	while (where_next(&w, &r)) {
 		bool remote = w.fs == &remote_fs;
+
+		r = w.strict ? perm_have(&w, PERM_X) : 0;
+		if (r)
+			continue;
 		r = remote ? open_remote(&w, hold) : w.fuse_device ? -EACCES : open_real(&w);
 		if (r >= 0 && (remote || (w.bind && !cow_is_mount(t, w.bind))) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
 			*virtual_path = 0;

@@ -77,8 +77,10 @@ struct cred *cred_with_groups(const struct cred *head, const uint32_t *groups, u
 struct cred *cred_login(const char *text, const struct cred *old)
 {
 	uint32_t groups[UM_NGROUPS], id[2];
+	bool strict = *text == 's';
 	int n;
 
+	text += strict;
 	for (int i = 0; i < 2; i++) {
 		if (take_list(&text, &id[i], 1) != 1 || id[i] == CRED_SAME || *text++ != ':')
 			return NULL;
@@ -89,6 +91,7 @@ struct cred *cred_login(const char *text, const struct cred *old)
 	struct cred c = {
 		.uid = { id[0], id[0], id[0], id[0] }, .gid = { id[1], id[1], id[1], id[1] },
 		.permitted = id[0] ? 0 : CRED_ALL, .effective = id[0] ? 0 : CRED_ALL, .bounding = CRED_ALL,
+		.strict = strict || (old && old->strict),
 		.own_uid = old ? old->own_uid : id[0], .own_gid = old ? old->own_gid : id[1],
 		.kernel_uid = old ? old->kernel_uid : (uint32_t)raw_syscall(__NR_geteuid),
 		.kernel_gid = old ? old->kernel_gid : (uint32_t)raw_syscall(__NR_getegid),
@@ -99,7 +102,7 @@ struct cred *cred_login(const char *text, const struct cred *old)
 /* The 32-bit words of a struct cred in front of the groups, one after the other. */
 #define WORDS	(offsetof(struct cred, ngroups) / sizeof(uint32_t))
 _Static_assert(offsetof(struct cred, groups) == (WORDS + 1) * sizeof(uint32_t), "words");
-_Static_assert(WORDS <= 24, "UM_CRED_TEXT");
+_Static_assert(WORDS <= 25, "UM_CRED_TEXT");
 
 void cred_write(const struct cred *c, char buf[UM_CRED_TEXT])
 {

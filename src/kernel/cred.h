@@ -16,11 +16,12 @@
 #include "task.h"
 
 #define UM_NGROUPS	512u
-#define UM_CRED_TEXT	(24u * 11 + UM_NGROUPS * 11)
+#define UM_CRED_TEXT	(25u * 11 + UM_NGROUPS * 11)
 
 enum {		/* capabilities that something here asks for; numbers of linux/capability.h */
-	CRED_CHOWN = 0, CRED_FOWNER = 3, CRED_FSETID = 4, CRED_SETGID = 6, CRED_SETUID = 7, CRED_SETPCAP = 8,
-	CRED_MKNOD = 27, CRED_LAST = 40,
+	CRED_CHOWN = 0, CRED_DAC_OVERRIDE, CRED_DAC_READ_SEARCH, CRED_FOWNER, CRED_FSETID, CRED_KILL, CRED_SETGID, CRED_SETUID,
+	CRED_SETPCAP, CRED_SYS_MODULE = 16, CRED_SYS_RAWIO, CRED_SYS_CHROOT, CRED_SYS_PTRACE, CRED_SYS_PACCT, CRED_SYS_ADMIN,
+	CRED_SYS_BOOT, CRED_SYS_NICE, CRED_SYS_RESOURCE, CRED_SYS_TIME, CRED_SYS_TTY_CONFIG, CRED_MKNOD, CRED_LAST = 40,
 };
 #define CRED_ALL	((1ull << (CRED_LAST + 1)) - 1)
 
@@ -35,6 +36,7 @@ struct cred {
 	uint32_t secure;		/* AT_SECURE of the running program */
 	uint32_t own_uid, own_gid;	/* whose the files are said to be that really are the caller's: */
 	uint32_t kernel_uid, kernel_gid;	/* these ids.  All four never change */
+	uint32_t strict;		/* he is kept from what is not his: perm.h */
 	uint32_t ngroups;
 	uint32_t groups[];
 };
@@ -47,8 +49,8 @@ static inline bool cred_can(const struct cred *c, int capability)
 /* Is gid the file system's group, or one of the others? */
 bool cred_in_group(const struct cred *c, uint32_t gid);
 
-/* "UID:GID:GROUP,GROUP..." (numbers; the groups may be none): who has just logged in with these.  Root has all
- * capabilities.  `old`, if any, tells whose the caller's files are, else this one owns them.  NULL: nonsense, or no memory. */
+/* "UID:GID:GROUP,GROUP..." (numbers; the groups may be none): who has just logged in with these.  With an "s" in front
+ * he is strict, as he is if `old` was.  Root has all capabilities.  `old`, if any, tells whose the caller's files are, else this one owns them.  NULL: nonsense, or no memory. */
 struct cred *cred_login(const char *text, const struct cred *old);
 
 /* The same with these groups. */

@@ -27,6 +27,7 @@
 #include <linux/fcntl.h>
 #include "cow.h"
 #include "path_walk.h"
+#include "perm.h"
 #include "fs/proc.h"
 #include "../agent/channel.h"
 
@@ -346,7 +347,7 @@ __attribute__((noinline)) static long again(struct where *w)
 
 	w->fast = w->below_plain = false;
 	if (w->state == STATE_RAW) {
-		if (whole_is_known(w) && !(view_has(UM_MOUNT_COW) && cow_has_links(w->t))) {
+		if (!w->strict && whole_is_known(w) && !(view_has(UM_MOUNT_COW) && cow_has_links(w->t))) {
 			where_native(w);
 			return 0;
 		}
@@ -372,6 +373,8 @@ void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned 
 	w->dfd = dfd;
 	w->upath = upath;
 	w->fast = w->below_plain = w->read_only = w->moved = w->fuse_device = w->trailing = false;
+	w->strict = __builtin_expect(t->cred != NULL, 0) && perm_is_strict(t->cred, flags & WHERE_REALLY);
+	w->dir_mode = 0;
 	w->proc.what = PROC_NONE;
 	w->mount.server = UM_SERVERS;	/* nobody */
 	w->base = 0;
@@ -462,7 +465,7 @@ static long begin(struct where *w)
 		if (!base && fd_is_ours(w->dfd))
 			return -EBADF;
 	}
-	if (!base && (only_real(w) || (fast_way(w) && !is_other_name(w))))
+	if (!base && !w->strict && (only_real(w) || (fast_way(w) && !is_other_name(w))))
 		return 0;
 	w->fast = w->below_plain = false;
 	r = slow_way(w, base);

@@ -52,6 +52,7 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 				   link be followed.  PARENT implies it; it implies NOFOLLOW */
 #define WHERE_CHANGE	128u	/* the operation changes what is there: in a copy-on-write mount `fs` copies it first */
 #define WHERE_VIEW	64u	/* the path is one of the view, not of the guest, whose root may be another */
+#define WHERE_REALLY	256u	/* by the real ids, in secure mode: access(2) */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
 
@@ -90,6 +91,10 @@ struct where {
 	bool read_only;		/* behind a bind mount that is: fs/readonly.h */
 	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
 	bool moved;		/* path lies below a moved directory of a copy-on-write mount: cow_to_view() */
+	bool strict;		/* a virtual user who may not do everything: perm.h; then `fast` is never set, and this is */
+	bool dir_writable;	/* the directory of the last name, as the guest sees it (dir_mode 0: nobody knows), and may */
+	uint32_t dir_uid, dir_gid, dir_mode;	/* names be made in it? */
+	uint64_t dir_dev, dir_ino;
 	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be */
 	struct proc_hit proc;	/* proc.what: `fs` fakes something of /proc */
 
@@ -115,6 +120,7 @@ struct where {
 	bool cow_below;		/* without the tree's */
 	bool cow_placed;	/* the directory that it lies in is in the tree */
 	uint32_t cow_at;
+	const void *how;	/* openat2: what it is asked besides flags and mode */
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
 	char name[256];		/* WHERE_PARENT: the last name */
 };

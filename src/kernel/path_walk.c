@@ -23,6 +23,7 @@
  */
 #include <linux/fcntl.h>
 #include "path_walk.h"
+#include "perm.h"
 #include "fs/proc.h"
 #include "../agent/channel.h"
 
@@ -133,7 +134,8 @@ int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text
 	k->generation = view_generation(w->t);
 	k->pure = k->cacheable = true;
 	k->lazy = flags & WHERE_CHANGE && !(flags & WHERE_VERIFY) && view_has(UM_MOUNT_COW);
-	k->verify = flags & WHERE_VERIFY || k->lazy;
+	k->lazy = k->lazy && !w->strict;
+	k->verify = flags & WHERE_VERIFY || k->lazy || w->strict;
 	k->key = BASE_ROOT;
 	k->v[0] = 0;
 	k->rest = k->pending + sizeof(k->pending) - 1;
@@ -500,8 +502,10 @@ static void remember_directory(struct walk *k)
 static long walk_component(struct walk *k, char *name, size_t n, bool last)
 {
 	struct where *w = k->w;
-	long r;
+	long r = w->strict ? perm_search(k) : 0;
 
+	if (r)
+		return r;
 	if (n == 1 && name[0] == '.') {
 		w->last = LAST_DOT;
 		w->trailing = true;

@@ -23,6 +23,13 @@ int client_info(struct um_info *info)
 	return (int)um_call(UM_CALL_INFO, (unsigned long)info, sizeof(*info), 0);
 }
 
+bool client_is_strict(void)
+{
+	struct um_info info;
+
+	return client_info(&info) >= 0 && info.strict;
+}
+
 bool client_inside(void)
 {
 	struct um_info info;

@@ -14,6 +14,7 @@
 
 bool client_inside(void);
 int client_info(struct um_info *info);
+bool client_is_strict(void);			/* in secure mode */
 int client_branch(const char *name);		/* this process changes to a view of its own: its number */
 int client_branch_end(int view);
 int client_log(const char *line);

@@ -256,6 +256,14 @@ static int prepare_identity(struct life *l, bool inside)
 	l->identity = identity_parse(o->user);
 	if (!l->identity)
 		return -1;
+	if (o->secure) {
+		char *strict;
+
+		if (asprintf(&strict, "s%s", l->identity) < 0)
+			return -1;
+		free(l->identity);
+		l->identity = strict;
+	}
 	if (save) {
 		char *dir = *save == '/' ? strdup("") : get_current_dir_name();
 

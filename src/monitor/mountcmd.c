@@ -51,7 +51,7 @@ struct plan {
 	char *src, *dst;		/* absolute where they exist */
 	char *program;			/* path */
 	char opts[4096];
-	bool human, read_only;
+	bool human, secure, read_only;
 	bool new_place;			/* nothing is at dst yet */
 };
 
@@ -184,7 +184,8 @@ static void choose_opts(struct plan *p)
 	char *user = strdup(p->o->opts ? p->o->opts : "");
 
 	p->read_only = p->o->read_only || (k && (k->read_only || access(p->src, W_OK) < 0));
-	p->human = opts_have(user, "human");
+	p->secure = client_is_strict();		/* then nobody is root in an image because it is his */
+	p->human = p->secure || opts_have(user, "human");
 	for (size_t i = 0; i < (k ? sizeof(ours) / sizeof(ours[0]) : 1); i++) {
 		char *less = opts_without(user, ours[i]);
 		free(user);
@@ -193,6 +194,8 @@ static void choose_opts(struct plan *p)
 	if (k) {
 		if (!p->human)
 			add_opts(p, k->opts);
+		if (p->secure)
+			add_opts(p, "allow_other,default_permissions");
 		add_opts(p, p->read_only ? k->opts_ro : k->opts_rw);
 		if (k->nonempty && uses_libfuse2(p->program))
 			add_opts(p, "nonempty");

@@ -34,6 +34,7 @@ const char options_help[] =
 "Who COMMAND believes to be (to everybody else it is you):\n"
 "  --fakeroot                  root; owners, modes and devices that it makes are remembered\n"
 "  --user UID:GID[:GROUPS]     this user, likewise; names or numbers\n"
+"  -s, --secure                who is not root there is kept from what is not his\n"
 "  --fakeroot-load FILE        remember what another view, or fakeroot -s, has saved\n"
 "  --fakeroot-save FILE        save it when the view ends\n"
 "  umview su [USER], umview sudo COMMAND   inside a view: as somebody else\n"
@@ -209,6 +210,13 @@ static int opt_user(struct parser *p, char **v)
 	return set_user(p, v[0]);
 }
 
+static int opt_secure(struct parser *p, char **v)
+{
+	(void)v;
+	p->o->secure = true;
+	return 0;
+}
+
 static int opt_load(struct parser *p, char **v)
 {
 	p->o->table_load = v[0];
@@ -333,6 +341,8 @@ static const struct option_rule {
 	{ "--chdir", 1, "DIR", opt_chdir },
 	{ "--fakeroot", 0, "", opt_fakeroot },
 	{ "--user", 1, "UID:GID[:GROUP,GROUP...]", opt_user },
+	{ "--secure", 0, "", opt_secure },
+	{ "-s", 0, "", opt_secure },
 	{ "--fakeroot-load", 1, "FILE", opt_load },
 	{ "--fakeroot-save", 1, "FILE", opt_save },
 	{ "--trace", WORD_OPTIONAL, "", opt_trace },
@@ -407,8 +417,10 @@ static int take_command(struct parser *p, int argc, char **argv, bool dashes)
 		return fail(o->error, "--mount-opts comes before --mount or --mount-type; none follows");
 	if (o->action != ACT_RUN)
 		return 0;
+	if (o->secure && !o->user)
+		o->user = "0:0:0";
 	if ((o->table_load || o->table_save) && !o->user)
-		return fail(o->error, "--fakeroot-load and --fakeroot-save go with --fakeroot or --user");
+		return fail(o->error, "--fakeroot-load and --fakeroot-save go with --fakeroot, --user or --secure");
 	if (o->json)
 		return fail(o->error, "--json belongs to umview ls and to --probe; try umview ls --json");
 	if (dashes || !argc || !is_subcommand(argv[0]))

@@ -35,6 +35,7 @@ struct options {
 	int nsteps;
 	const char *chdir, *chroot;
 	const char *user;		/* --user, or "0:0:0" for --fakeroot; NULL: who we are */
+	bool secure;			/* --secure; then there is a user */
 	const char *table_load, *table_save;	/* --fakeroot-load, --fakeroot-save */
 	bool trace, log;
 	const char *trace_file, *log_file;	/* NULL: stderr */

@@ -124,7 +124,7 @@ int cmd_umount(int argc, char **argv)
 		return 0;
 	if (errno == EBUSY)
 		return fail_busy(o.dst);
-	if (errno == EINVAL || errno == EPERM)
+	if (errno == EINVAL || (errno == EPERM && !client_is_strict()))
 		return fail("%s: is not a mount point of this view; umview ls shows them", o.dst);
 	return fail("%s: %s", o.dst, strerror(errno));
 }

@@ -247,7 +247,7 @@ enum um_call {
 	UM_CALL_SERVER_LOG,	/* (buf, size) -> text logged about the last server (mount failures) */
 	UM_CALL_SERVANT,	/* (UM_SERVANT_*): this process and its children are not guests whose end is awaited */
 	UM_CALL_MOUNTS,		/* (buf, size) -> bytes: struct um_mount_info records, oldest first; ERANGE: too small */
-	UM_CALL_IDENTITY,	/* ("UID:GID:GROUP,GROUP...", numbers): who this thread is from now on, and its children */
+	UM_CALL_IDENTITY,	/* ("[s]UID:GID:GROUP,GROUP...", numbers; s: strict): who this thread is from now on, and its children */
 };
 #define UM_SERVANT_ROOT	1u	/* what is mounted below is served as uid 0 (umview mount without -o human) */
 #define UM_SERVANT_RO	4u	/* ... and is read-only, whatever the program says */
@@ -256,6 +256,8 @@ enum um_call {
 struct um_info {
 	uint32_t version, view, epoch, monitor_pid, nmounts, depth;
 	char	 name[64];
+	uint32_t strict;	/* the caller is kept from what is not his: kernel/perm.h */
+	uint32_t reserved;
 };
 
 /* UM_CALL_MOUNTS: this, then path, source, fstype, options, target, each with its NUL; `size` bytes in all,

@@ -28,6 +28,12 @@ static void test_login(void)
 	   "but groups");
 	ok(user && user->own_uid == 0, "whose the files are does not change");
 	ok(own && own->own_uid == 7 && own->own_gid == 8 && own->ngroups == 0, "unless it is the first identity");
+	struct cred *strict = cred_login("s0:0:", NULL), *after = cred_login("1:1:", strict);
+
+	ok(strict && strict->strict && strict->own_uid == 0 && root && !root->strict, "with an s a user is strict");
+	ok(after && after->strict && user && !user->strict, "and who comes after him");
+	heap_free(strict);
+	heap_free(after);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		ok(!cred_login(bad[i], NULL), "no identity: \"%s\"", bad[i]);
 	heap_free(root);
@@ -51,7 +57,7 @@ static void test_text(void)
 	c = cred_login(many, NULL);
 	ok(c && c->ngroups == UM_NGROUPS, "as many groups as there may be");
 	c->permitted = c->effective = c->inheritable = c->bounding = c->ambient = UINT64_MAX;
-	c->securebits = c->secure = c->own_uid = c->own_gid = UINT32_MAX;
+	c->securebits = c->secure = c->strict = c->own_uid = c->own_gid = UINT32_MAX;
 	cred_write(c, text);
 	ok(strlen(text) < sizeof(text), "the longest text fits");
 	back = cred_read(text);

@@ -96,7 +96,7 @@ static const struct {
 	{ { "umview", "--trace", "ls" }, "ls is a command of umview and takes no start options; to run a program "
 					 "of that name: umview OPTION... -- ls" },
 	{ { "umview", "--fakeroot", "--user", "1:1" }, "--fakeroot and --user: give one of them, once" },
-	{ { "umview", "--fakeroot-save", "f" }, "--fakeroot-load and --fakeroot-save go with --fakeroot or --user" },
+	{ { "umview", "--fakeroot-save", "f" }, "--fakeroot-load and --fakeroot-save go with --fakeroot, --user or --secure" },
 	{ { "umview", "--json", "sh" }, "--json belongs to umview ls and to --probe; try umview ls --json" },
 };
 

@@ -225,9 +225,14 @@ static void test_build(void)
 	ok(UM_FILTER_LEN <= 4096, "short enough for the kernel");
 }
 
-/* The filter for who has an identity: it sees the calls about users and groups, and prctl, by number alone. */
+/* The filter for who has an identity: it sees the calls about users and groups, prctl, and what secure mode looks at, by number alone. */
 static void test_identity(void)
 {
+	static const int privileged[] = {
+		UM_NR_kill, UM_NR_tkill, UM_NR_tgkill, UM_NR_rt_sigqueueinfo, UM_NR_rt_tgsigqueueinfo, UM_NR_pidfd_send_signal,
+		UM_NR_sethostname, UM_NR_setdomainname, UM_NR_settimeofday, UM_NR_clock_settime, UM_NR_reboot, UM_NR_iopl,
+		UM_NR_ioperm, UM_NR_init_module, UM_NR_delete_module, UM_NR_vhangup,
+	};
 	struct sock_filter plain[4096];
 	int n = length, looked, bad = 0, seen = 0;
 
@@ -238,6 +243,8 @@ static void test_identity(void)
 		bool ids = (nr >= UM_NR_setreuid && nr <= UM_NR_getresgid) || nr == UM_NR_getuid ||
 			   (nr >= UM_NR_getgid && nr <= UM_NR_getegid) || nr == UM_NR_setfsuid || nr == UM_NR_setfsgid ||
 			   nr == UM_NR_capget || nr == UM_NR_capset || nr == UM_NR_prctl;
+		for (size_t i = 0; i < sizeof(privileged) / sizeof(*privileged); i++)
+			ids |= nr == privileged[i];
 		int action = run(&d, &looked);
 
 		bad += action != (ids ? TRAP : ALLOW) || (!ids && looked);

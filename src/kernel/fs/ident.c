@@ -277,21 +277,73 @@ static bool owns_new(const struct cred *c)
 	return c->uid.fs == c->own_uid && c->gid.fs == c->own_gid;
 }
 
+/* The directory of a name, as the guest sees it.  The path is cut for a moment. */
+static bool ask_directory(const struct task *t, int dfd, char *path, struct stat *st)
+{
+	size_t n = strlen(path);
+	char cut;
+	long r;
+
+	while (n && path[n - 1] == '/')
+		n--;
+	while (n && path[n - 1] != '/')
+		n--;
+	cut = path[n];
+	path[n] = 0;
+	r = raw_syscall(__NR_newfstatat, dfd, n ? path : ".", st, 0);
+	path[n] = cut;
+	if (!r)
+		ident_show(t, st);
+	return !r;
+}
+
 /*
  * An inode that has just been made, by us, with more bits than were wanted: whatever the table tells of an earlier one with that number does not count.
+ * dir: what it was made in, or NULL.
  */
-static void born(struct task *t, const struct stat *st, unsigned more)
+static void born(struct task *t, const struct stat *dir, const struct stat *st, unsigned more)
 {
 	const struct cred *c = t->cred;
 	struct stat shown = *st;
 
-	ident_default(c, &shown);
 	shown.st_uid = c->uid.fs;
-	if (st->st_gid == c->kernel_gid)	/* else it is that of a set-group-id directory */
-		shown.st_gid = c->gid.fs;
+	shown.st_gid = c->gid.fs;
 	shown.st_mode &= ~more;
+	if (dir && dir->st_mode & S_ISGID) {
+		shown.st_gid = dir->st_gid;
+		shown.st_mode |= S_ISDIR(st->st_mode) ? S_ISGID : 0;
+	}
 	if (settle(t, st, &shown))
 		agent_log("no room to remember the owner of a new file");
+}
+
+/* The same of the name that w leads to. */
+static void born_at(struct where *w, const struct stat *st, unsigned more)
+{
+	struct stat dir;
+
+	born(w->t, ask_directory(w->t, w->dfd, w->path, &dir) ? &dir : NULL, st, more);
+}
+
+/* One without a name, in the directory that w leads to. */
+static void born_nameless(struct where *w, long fd)
+{
+	struct target g = { w->t, w->dfd, w->upath, w->flags & WHERE_EMPTY && !w->path[0] ? AT_EMPTY_PATH : 0 };
+	struct stat st, dir;
+	bool known = !ask(&g, &dir);
+
+	if (known)
+		ident_show(w->t, &dir);
+	if (!raw_syscall(__NR_fstat, fd, &st))
+		born(w->t, known ? &dir : NULL, &st, 0);
+}
+
+void ident_bound(struct task *t, char *path)
+{
+	struct stat st, dir;
+
+	if (!raw_syscall(__NR_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))
+		born(t, ask_directory(t, AT_FDCWD, path, &dir) ? &dir : NULL, &st, 0);
 }
 
 /* Some devices that everybody has: what is one of them to the guest is opened in its place. */
@@ -366,7 +418,9 @@ long ident_open(struct where *w, int flags, unsigned mode, long (*make)(struct w
 	if (fd < 0)
 		return fd;
 	if (st.st_ino)
-		born(w->t, &st, more);
+		born_at(w, &st, more);
+	else if ((flags & O_TMPFILE) == O_TMPFILE && !(flags & O_PATH))
+		born_nameless(w, fd);
 	return any && !st.st_ino ? opened(w->t, fd, flags) : fd;
 }
 
@@ -377,7 +431,7 @@ long ident_mkdir(struct where *w, unsigned mode)
 	long r = kernel_call(w->t, __NR_mkdirat, w->dfd, w->upath, mode | more);
 
 	if (!r && ask_name(w, &st))
-		born(w->t, &st, more);
+		born_at(w, &st, more);
 	return r;
 }
 
@@ -414,7 +468,7 @@ long ident_mknod(struct where *w, unsigned mode, unsigned dev)
 		return make_device(w, mode, dev);
 	r = kernel_call(w->t, __NR_mknodat, w->dfd, w->upath, mode | more, dev);
 	if (!r && ask_name(w, &st))
-		born(w->t, &st, more);
+		born_at(w, &st, more);
 	return r;
 }
 
@@ -423,7 +477,7 @@ void ident_symlinked(struct where *w)
 	struct stat st;
 
 	if (ask_name(w, &st))
-		born(w->t, &st, 0);
+		born_at(w, &st, 0);
 }
 
 /* ---- going ---------------------------------------------------------------------------------------------- */

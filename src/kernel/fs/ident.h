@@ -51,6 +51,7 @@ long ident_open(struct where *w, int flags, unsigned mode, long (*make)(struct w
 long ident_mkdir(struct where *w, unsigned mode);
 long ident_mknod(struct where *w, unsigned mode, unsigned dev);
 void ident_symlinked(struct where *w);
+void ident_bound(struct task *t, char *path);	/* a socket; from the cwd */
 
 /* Before a name is taken away (true: there may be something to forget), and when it is gone. */
 bool ident_will_go(struct where *w, struct stat *st);

@@ -116,6 +116,9 @@ const char *proc_stands_for(const char *text, size_t *n, unsigned *minor, uint64
 /* How many descriptors of a process are its agent's. */
 int proc_hidden_fds(int pid);
 
+/* The process of a pidfd; <= 0: it is none, or its process is no more. */
+long proc_of_pidfd(int pidfd);
+
 /* Is fd, in the process of that pidfd, its agent's? */
 bool proc_pidfd_hides(int pidfd, int fd);
 

@@ -147,8 +147,8 @@ enum proc_what proc_fd_kind(int pid, int fd)
 	return (peer_hint(pid, fd, &h) && h.bind) || fd_in_tree(NULL, pid, fd) ? PROC_BOUND : PROC_MAGIC;
 }
 
-/* What fdinfo says of a pidfd, in one of its lines; 0: it is none, or its process is no more. */
-static long pid_of_pidfd(int pidfd)
+/* fdinfo has it in one of its lines. */
+long proc_of_pidfd(int pidfd)
 {
 	char path[48], text[512];
 	const char *at = text;
@@ -166,7 +166,7 @@ static long pid_of_pidfd(int pidfd)
 
 bool proc_pidfd_hides(int pidfd, int fd)
 {
-	long pid = pid_of_pidfd(pidfd);
+	long pid = proc_of_pidfd(pidfd);
 
 	if (pid <= 0)
 		return false;

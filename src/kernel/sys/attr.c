@@ -132,6 +132,10 @@ static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
+	if (!fd_is_virtual(t, fd) && !bad_times(ts))
+		r = perm_fd_utimens(t, fd, ts);
+	if (r)
+		return r;
 	if (!fd_is_virtual(t, fd))
 		return cow_fd(&w, t, fd, &r) && !bad_times(ts) ? where_end(&w, place_call(&w, utimens, EPERM, ts)) :
 			r ? r : real_call(t, __NR_utimensat, fd, 0, ts, 0);
@@ -145,8 +149,10 @@ static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 
 static long place_utimens(struct where *w, const struct timespec64 *ts)
 {
-	long r;
+	long r = w->strict && !w->read_only && !bad_times(ts) ? perm_utimens(w, ts) : 0;
 
+	if (r)
+		return r;
 	if (w->fs == &real_fs || !bad_times(ts))
 		return place_change(w, CHANGE_OLD, utimens, EPERM, ts);
 	r = place_call(w, access, EACCES, 0, 0);

@@ -11,6 +11,7 @@
 #include "../fd.h"
 #include "../path.h"
 #include "../fs/readonly.h"
+#include "../perm.h"
 #include "../fs/remote.h"
 #include "handlers.h"
 #include "sysnr.h"
@@ -73,10 +74,20 @@ static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 	return !*r && w->cow;
 }
 
-/* The same where it changes something, and a read-only bind mount may be in the way (enum readonly_change). */
+/* What may be in the way of a change (enum readonly_change): a read-only bind mount, permissions.  0 or -errno. */
+static inline long change_verdict(struct where *w, enum readonly_change change)
+{
+	if (__builtin_expect(w->read_only, 0))
+		return readonly_verdict(w, change);
+	return __builtin_expect(w->strict, 0) ? perm_change(w, change) : 0;
+}
+
+/* The same, if nothing is. */
 #define place_change(w, change, verb, missing, ...) \
-	(__builtin_expect((w)->read_only, 0) ? readonly_verdict((w), (change)) : \
-	 place_call(w, verb, missing, ##__VA_ARGS__))
+	({ \
+		long verdict_ = change_verdict((w), (change)); \
+		verdict_ ? verdict_ : place_call(w, verb, missing, ##__VA_ARGS__); \
+	})
 
 /* May what is behind fd not be changed, though fd itself is fine? */
 static inline bool fd_is_read_only(const struct task *t, int fd)

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include "handlers.h"
 #include "../cred.h"
+#include "../perm.h"
 #include "../fs/proc.h"
 
 /* ---- ids ------------------------------------------------------------------------------------------------ */
@@ -174,4 +175,72 @@ long sys_capset(struct task *t, gaddr header, gaddr data)
 	return cred_capset(t->cred, d[0].effective | (uint64_t)d[1].effective << 32,
 			   d[0].permitted | (uint64_t)d[1].permitted << 32,
 			   d[0].inheritable | (uint64_t)d[1].inheritable << 32);
+}
+
+/* ---- what takes a capability, and the kernel may allow all the same (the user is really root) ---------------- */
+
+static long with(struct task *t, int capability)
+{
+	long r = perm_capable(t, capability);
+
+	return r ? r : pass_through(t);
+}
+
+long sys_sethostname(struct task *t, gaddr name, int length)
+{
+	(void)name, (void)length;
+	return with(t, CRED_SYS_ADMIN);
+}
+
+long sys_setdomainname(struct task *t, gaddr name, int length)
+{
+	(void)name, (void)length;
+	return with(t, CRED_SYS_ADMIN);
+}
+
+long sys_settimeofday(struct task *t, gaddr tv, gaddr tz)
+{
+	(void)tv, (void)tz;
+	return with(t, CRED_SYS_TIME);
+}
+
+long sys_clock_settime(struct task *t, int clock, gaddr time)
+{
+	(void)time;
+	return clock ? pass_through(t) : with(t, CRED_SYS_TIME);
+}
+
+long sys_reboot(struct task *t, int magic1, int magic2, unsigned cmd, gaddr arg)
+{
+	(void)magic1, (void)magic2, (void)cmd, (void)arg;
+	return with(t, CRED_SYS_BOOT);
+}
+
+long sys_iopl(struct task *t, unsigned level)
+{
+	(void)level;
+	return with(t, CRED_SYS_RAWIO);
+}
+
+long sys_ioperm(struct task *t, unsigned long from, unsigned long count, int on)
+{
+	(void)from, (void)count;
+	return on ? with(t, CRED_SYS_RAWIO) : pass_through(t);
+}
+
+long sys_init_module(struct task *t, gaddr image, unsigned long length, gaddr params)
+{
+	(void)image, (void)length, (void)params;
+	return with(t, CRED_SYS_MODULE);
+}
+
+long sys_delete_module(struct task *t, gaddr name, unsigned flags)
+{
+	(void)name, (void)flags;
+	return with(t, CRED_SYS_MODULE);
+}
+
+long sys_vhangup(struct task *t)
+{
+	return with(t, CRED_SYS_TTY_CONFIG);
 }

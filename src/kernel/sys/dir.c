@@ -138,8 +138,11 @@ long sys_chdir(struct task *t, gaddr name)
 	struct where w;
 	long r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY);
 
-	while (where_next(&w, &r))
-		r = place_call(&w, chdir, ENOTDIR);
+	while (where_next(&w, &r)) {
+		r = w.strict ? perm_have(&w, PERM_X) : 0;
+		if (!r)
+			r = place_call(&w, chdir, ENOTDIR);
+	}
 	return where_end(&w, r);
 }
 
@@ -149,7 +152,9 @@ long sys_fchdir(struct task *t, int fd)
 	long r;
 
 	if (!fd_is_virtual(t, fd)) {
-		r = real_call(t, __NR_fchdir, fd);
+		r = perm_fd(t, fd, PERM_X);
+		if (!r)
+			r = real_call(t, __NR_fchdir, fd);
 		if (!r)
 			fsinfo_moved_to(t, fd);
 		return r;
@@ -216,5 +221,6 @@ long sys_chroot(struct task *t, gaddr name)
 
 	if (n <= 0)
 		return n ? n : -ENOENT;
-	return path_set_root(t, path);
+	n = perm_capable(t, CRED_SYS_CHROOT);
+	return n ? n : path_set_root(t, path);
 }

@@ -121,6 +121,8 @@ static long link_places(struct where *from, struct where *to, int flags)
 	}
 	if (no_name || (r == -EXDEV && to->fs != &remote_fs && is_there(to)))
 		return -EEXIST;
+	if (!r && to->strict)
+		r = perm_link(from, to);
 	if (!r && to->cow)
 		return to->fs->link(from, to, flags);
 	return r ? r : place_call(from, link, EPERM, to, flags);
@@ -184,6 +186,8 @@ static long rename_places(struct where *from, struct where *to, unsigned flags)
 	}
 	if (!r && from->read_only)
 		r = -EROFS;
+	if (!r && from->strict)
+		r = perm_rename(from, to, flags);
 	return r ? r : place_call(from, rename, EPERM, to, flags);
 }
 

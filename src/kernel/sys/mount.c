@@ -14,6 +14,7 @@
 #include <linux/mount.h>
 #include "../fd.h"
 #include "../path.h"
+#include "../perm.h"
 #include "../../agent/channel.h"
 #include "handlers.h"
 #include "mount.h"
@@ -193,12 +194,12 @@ static long mount(struct task *t, struct mount_args *a)
 
 long sys_mount(struct task *t, gaddr source, gaddr target, gaddr fstype, unsigned long flags, gaddr data)
 {
-	struct mount_args *a = heap_alloc(sizeof *a);
+	long r = perm_capable(t, CRED_SYS_ADMIN);
+	struct mount_args *a = r ? NULL : heap_alloc(sizeof *a);
 	bool block;
-	long r;
 
 	if (!a)
-		return -ENOMEM;
+		return r ? r : -ENOMEM;
 	a->flags = (flags & MS_MGC_MASK) == MS_MGC ? flags & ~MS_MGC_MASK : flags;
 	r = fetch(t, a->source, source, sizeof a->source, -EINVAL);
 	if (!r)
@@ -252,6 +253,9 @@ long sys_umount2(struct task *t, gaddr target, int flags)
 
 	if (flags & ~UMOUNT_FLAGS || flags & EXPIRE_FLAG)
 		return -EINVAL;
+	r = perm_capable(t, CRED_SYS_ADMIN);
+	if (r)
+		return r;
 	path = heap_alloc(2 * UM_PATH_MAX);
 	if (!path)
 		return -ENOMEM;

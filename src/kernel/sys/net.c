@@ -6,6 +6,7 @@
  * A name in a mounted file system stands for a socket elsewhere: sys/unixname.c.
  */
 #include "calls.h"
+#include "../fs/ident.h"
 #include "unixname.h"
 #include "../cow.h"
 #include "../fs/real.h"
@@ -133,10 +134,10 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 
 	a->dir_fd = -1;
 	a->bound = false;
-	if (!addr || length <= (int)offsetof(struct sockaddr_un, sun_path) || length > (int)sizeof a->sun ||
-	    (view_is_empty(t) && !t->fs->cwd && !t->fs->root))
-		return 0;
 	memset(&a->sun, 0, sizeof a->sun);
+	if (!addr || length <= (int)offsetof(struct sockaddr_un, sun_path) || length > (int)sizeof a->sun ||
+	    (view_is_empty(t) && !t->fs->cwd && !t->fs->root && !t->cred))
+		return 0;
 	if (copy_from_guest(t, &a->sun, addr, (size_t)length) || a->sun.sun_family != AF_UNIX_ ||
 	    !a->sun.sun_path[0])
 		return 0;
@@ -156,6 +157,9 @@ static long address_resolve(struct task *t, gaddr addr, int length, struct unix_
 			r = address_virtual(&w, a, bind_fd, path);
 			continue;
 		}
+		r = !w.strict ? 0 : create ? perm_change(&w, CHANGE_NEW) : perm_have(&w, PERM_W);
+		if (r)
+			continue;
 		r = w.cow ? cow_prepare(&w) : create ? 0 : real_check_link(&w);
 		if (!r)
 			r = address_set(a, &w, path);
@@ -196,6 +200,8 @@ static long call_with_address(struct task *t, long nr, int fd, gaddr addr, int l
 		r = kernel_call(t, nr, fd, &a.sun, a.len);
 	else
 		r = kernel_call(t, nr, fd, addr, length);
+	if (nr == __NR_bind && !r && has_identity(t) && a.sun.sun_path[0] && a.sun.sun_family == AF_UNIX_ && !a.sun.sun_path[sizeof a.sun.sun_path - 1])
+		ident_bound(t, a.sun.sun_path);
 	address_done(&a);
 	return r;
 }

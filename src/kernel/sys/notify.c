@@ -28,6 +28,9 @@ long sys_inotify_add_watch(struct task *t, int fd, gaddr name, unsigned mask)
 		return r;
 	r = where_begin(&w, t, AT_FDCWD, name, mask & IN_DONT_FOLLOW_ ? WHERE_NOFOLLOW : WHERE_VERIFY);
 	while (where_next(&w, &r)) {
+		r = w.strict ? perm_have(&w, PERM_R) : 0;
+		if (r)
+			continue;
 		if (w.fs != &remote_fs)
 			r = kernel_call(t, __NR_inotify_add_watch, fd, w.upath, mask);
 		else

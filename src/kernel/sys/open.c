@@ -54,7 +54,9 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 	while (where_next(&w, &r)) {
 		int f = flags;
 
-		r = w.read_only ? readonly_open(&w, &f) : 0;
+		r = w.strict ? perm_open(&w, f) : 0;
+		if (!r && w.read_only)
+			r = readonly_open(&w, &f);
 		if (!r)
 			r = place_call(&w, open, EACCES, f, mode);
 	}
@@ -246,6 +248,32 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 	return r ? r : kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how);
 }
 
+/* The guest's own words. */
+struct asked {
+	int dfd;
+	gaddr name;
+	uint64_t resolve;
+};
+
+/* As open is (fs/ident.h). */
+static long how_open(struct where *w, int flags, unsigned mode)
+{
+	const struct asked *a = w->how;
+	struct open_how how = { .flags = (unsigned)flags, .mode = mode, .resolve = a->resolve };
+
+	return real_how(w, a->dfd, a->name, &how);
+}
+
+static long real_open_how(struct where *w, int dfd, gaddr name, const struct open_how *how)
+{
+	struct asked a = { dfd, name, how->resolve };
+
+	w->how = &a;
+	if (has_identity(w->t) && !w->proc.what)
+		return ident_open(w, (int)how->flags, (unsigned)how->mode, how_open);
+	return proc_made(w, how_open(w, (int)how->flags, (unsigned)how->mode), (int)how->flags);
+}
+
 long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 {
 	struct open_how how;
@@ -262,14 +290,16 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 	while (where_next(&w, &r)) {
 		int f = (int)how.flags;
 
-		r = w.read_only ? readonly_open(&w, &f) : 0;
+		r = w.strict ? perm_open(&w, f) : 0;
+		if (!r && w.read_only)
+			r = readonly_open(&w, &f);
 		if (r)
 			continue;
 		if (!(f & O_CREAT) && how.flags & O_CREAT)
 			how.mode = 0;
 		how.flags = (unsigned)f;
 		if (w.fs == &real_fs || w.proc.what) {
-			r = proc_made(&w, real_how(&w, dfd, name, &how), (int)how.flags);
+			r = real_open_how(&w, dfd, name, &how);
 			continue;
 		}
 		r = w.fs == &remote_fs ? remote_verdict(&w, dfd, how.resolve) :

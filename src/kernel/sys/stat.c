@@ -128,11 +128,13 @@ long sys_faccessat2(struct task *t, int dfd, gaddr name, unsigned mode, int flag
 
 	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, where_flags(flags) | (mode & 2 ? WHERE_CHANGE : 0));
-	if (!r && where_is_last(&w, name))
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | (mode & 2 ? WHERE_CHANGE : 0) | (flags & AT_EACCESS ? 0 : WHERE_REALLY));
+	if (!r && where_is_last(&w, name) && !w.strict)
 		return pass_last(t);
 	while (where_next(&w, &r)) {
-		r = place_call(&w, access, EACCES, (int)mode, flags & AT_EACCESS);
+		r = w.strict ? perm_access(&w, mode) : 0;
+		if (!r)
+			r = place_call(&w, access, EACCES, (int)mode, flags & AT_EACCESS);
 		if (!r && w.read_only)
 			r = readonly_access(&w, (int)mode);
 	}

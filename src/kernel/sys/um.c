@@ -7,6 +7,7 @@
  * checked, and nothing in it gives more rights than the guest has.
  */
 #include "../cred.h"
+#include "../perm.h"
 #include "../task.h"
 #include "../view.h"
 #include "../../agent/catch.h"
@@ -78,7 +79,7 @@ static long call_info(struct task *t, gaddr buf, unsigned long size)
 	struct um_info info = {
 		.version = UM_WORLD_VERSION, .view = t->view, .epoch = t->epoch,
 		.monitor_pid = process.world->monitor_pid, .nmounts = count_visible(t),
-		.depth = process.views->depth,
+		.depth = process.views->depth, .strict = t->cred && t->cred->strict,
 	};
 
 	memcpy(info.name, process.views->name, sizeof info.name);
@@ -262,13 +263,15 @@ static long call_servant(struct task *t, uint32_t flags, gaddr buf, unsigned lon
 	return call_for_data(t, UM_CTL_SERVANT, flags, 0, 0);
 }
 
-/* Anybody may be anybody here: to the kernel he remains who he is. */
+/* Anybody may be anybody here, for to the kernel he remains who he is; but he who is kept from what is not his needs the right to. */
 static long call_identity(struct task *t, gaddr text)
 {
 	char line[UM_CRED_TEXT];
 	long r = string_from_guest(t, line, text, sizeof line);
 	struct cred *c, *old = t->cred;
 
+	if (r >= 0 && perm_capable(t, CRED_SETUID) + perm_capable(t, CRED_SETGID))
+		r = -EPERM;
 	if (r < 0)
 		return r;
 	c = cred_login(line, old);

@@ -49,8 +49,11 @@ long sys_xattr_get(struct task *t, gaddr path, gaddr attr, gaddr value, size_t s
 	if (r)
 		return r;
 	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at));
-	while (where_next(&w, &r))
-		r = place_call(&w, getxattr, EOPNOTSUPP, name.text, value, size);
+	while (where_next(&w, &r)) {
+		r = w.strict ? perm_xattr(&w, name.text, PERM_R) : 0;
+		if (!r)
+			r = place_call(&w, getxattr, EOPNOTSUPP, name.text, value, size);
+	}
 	return where_end(&w, r);
 }
 
@@ -65,8 +68,11 @@ long sys_xattr_set(struct task *t, gaddr path, gaddr attr, gaddr value, size_t s
 	if (r)
 		return r;
 	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_CHANGE);
-	while (where_next(&w, &r))
-		r = place_change(&w, CHANGE_OLD, setxattr, EOPNOTSUPP, name.text, value, size, flags);
+	while (where_next(&w, &r)) {
+		r = w.strict ? perm_xattr(&w, name.text, PERM_W) : 0;
+		if (!r)
+			r = place_change(&w, CHANGE_OLD, setxattr, EOPNOTSUPP, name.text, value, size, flags);
+	}
 	return where_end(&w, r);
 }
 
@@ -89,8 +95,11 @@ long sys_xattr_remove(struct task *t, gaddr path, gaddr attr, int at)
 	if (r)
 		return r;
 	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_CHANGE);
-	while (where_next(&w, &r))
-		r = place_change(&w, CHANGE_OLD, removexattr, EOPNOTSUPP, name.text);
+	while (where_next(&w, &r)) {
+		r = w.strict ? perm_xattr(&w, name.text, PERM_W) : 0;
+		if (!r)
+			r = place_change(&w, CHANGE_OLD, removexattr, EOPNOTSUPP, name.text);
+	}
 	return where_end(&w, r);
 }
 
@@ -102,8 +111,10 @@ long sys_fgetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size)
 	struct file *f;
 	long r;
 
-	if (!fd_is_virtual(t, fd))
-		return real_call(t, __NR_fgetxattr, fd, attr, value, size);
+	if (!fd_is_virtual(t, fd)) {
+		r = perm_fd_xattr(t, fd, attr, PERM_R);
+		return r ? r : real_call(t, __NR_fgetxattr, fd, attr, value, size);
+	}
 	r = fetch_name(t, &name, attr);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
@@ -122,6 +133,9 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
+	r = fd_is_virtual(t, fd) ? 0 : perm_fd_xattr(t, fd, attr, PERM_W);
+	if (r)
+		return r;
 	if (!fd_is_virtual(t, fd) && (!view_has(UM_MOUNT_COW) || raw_syscall(__NR_fcntl, fd, F_GETFD) < 0))
 		return real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
 	r = check_set(size, flags);
@@ -162,6 +176,9 @@ long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
+	r = fd_is_virtual(t, fd) ? 0 : perm_fd_xattr(t, fd, attr, PERM_W);
+	if (r)
+		return r;
 	if (!fd_is_virtual(t, fd) && (!view_has(UM_MOUNT_COW) || raw_syscall(__NR_fcntl, fd, F_GETFD) < 0))
 		return real_call(t, __NR_fremovexattr, fd, attr);
 	r = fetch_name(t, &name, attr);
