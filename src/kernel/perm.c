@@ -2,6 +2,7 @@
 /*
  * The rules of the kernel's fs/namei.c, fs/attr.c and fs/posix_acl.c, on the attributes that the view shows.
  */
+#include "acl.h"
 #include "perm.h"
 #include "path_walk.h"
 #include "fs/ident.h"
@@ -67,34 +68,26 @@ struct thing {
 	const struct target *at;	/* for its access list; NULL: there is none to be asked for */
 };
 
-/* An access control list, as its attribute has it. */
-struct acl_entry {
-	uint16_t tag, perm;
-	uint32_t id;
-};
-enum { ACL_USER = 2, ACL_GROUP_OBJ = 4, ACL_GROUP = 8, ACL_MASK = 16, ACL_OTHER = 32 };
-#define ACL_ENTRIES	128
-
 /* Entries in list, or 0: there is none, or it cannot be read. */
 static int acl_read(const struct target *g, struct acl_entry list[ACL_ENTRIES])
 {
-	struct { uint32_t version; struct acl_entry list[ACL_ENTRIES]; } x;
+	struct acl x;
 	char path[64];
 	long n;
 
 	if (g->at & AT_EMPTY_PATH) {
 		text_format(path, sizeof path, "/proc/thread-self/fd/%d", g->dfd);
-		n = raw_syscall(__NR_getxattr, path, "system.posix_acl_access", &x, sizeof x);
+		n = raw_syscall(__NR_getxattr, path, ACL_NAME, &x, sizeof x);
 	} else {
 		long fd = raw_syscall(__NR_openat, g->dfd, g->path, O_PATH | O_CLOEXEC);
 
 		if (fd < 0)
 			return 0;
 		text_format(path, sizeof path, "/proc/thread-self/fd/%d", (int)fd);
-		n = raw_syscall(__NR_getxattr, path, "system.posix_acl_access", &x, sizeof x);
+		n = raw_syscall(__NR_getxattr, path, ACL_NAME, &x, sizeof x);
 		raw_syscall(__NR_close, fd);
 	}
-	if (n <= 4 || x.version != 2)
+	if (n <= 4 || x.version != ACL_VERSION)
 		return 0;
 	memcpy(list, x.list, (size_t)n - 4);
 	return (int)((n - 4) / (long)sizeof *list);

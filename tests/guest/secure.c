@@ -452,6 +452,33 @@ TEST(lists, "access control lists")
 	OK(open("g", O_WRONLY));
 }
 
+TEST(list_modes, "an access list sets the mode, and the mode the list")
+{
+	const struct acl none = { 2, { { 1, 0, -1u }, { 2, 4, USER }, { 4, 4, -1u }, { 16, 0, -1u }, { 32, 0, -1u } } };
+	struct acl seen = { 0 };
+	const size_t size = offsetof(struct acl, e[5]);
+	struct stat st;
+	int fd;
+
+	ROOT();
+	make("f", 0, 0, 04755);
+	if (setxattr("f", "system.posix_acl_access", &none, size, 0))
+		SKIP("no access lists here");
+	OK(stat("f", &st));
+	EQ(st.st_mode & 07777, 04000);
+	EQ(getxattr("f", "system.posix_acl_access", &seen, sizeof(seen)), size);
+	TRUE(!memcmp(&seen, &none, size));
+	fd = OK(open("f", O_RDWR));
+	OK(chmod("f", 0640));
+	EQ(fgetxattr(fd, "system.posix_acl_access", &seen, sizeof(seen)), size);
+	EQ(seen.e[0].perm, 6);
+	EQ(seen.e[3].perm, 4);
+	OK(fsetxattr(fd, "system.posix_acl_access", &none, size, 0));
+	OK(stat("f", &st));
+	EQ(st.st_mode & 07777, 0);
+	OK(open("f", O_RDONLY));
+}
+
 /* ---- programs ------------------------------------------------------------------------------------------- */
 
 static int run(const char *program, const char *helper)

@@ -127,6 +127,34 @@ listed() {	# listed TAR: type, owner, size or device, name, by name
 	run -125 umview --fakeroot-load state -- true
 }
 
+@test "S-19 install, cp, mv, tar, cpio and rsync keep owners, modes, devices" {
+	{ echo 'umask 022'; root_tree; cat; } <<-'SH' | in_view --fakeroot --
+		install -o 55 -g 66 -m 2750 -d dir/inst
+		install -D -o 77 -g 88 -m 4711 dir/prog dir/inst/deep/f
+		touch dir/sub/new		# in a set-group-id directory
+		(cd dir; find . -printf '%p %y %M %U %G %l %n\n' | LC_ALL=C sort) >want
+		grep -q '^./inst d drwxr-s--- 55 66' want
+		grep -q '^./inst/deep/f f -rws--x--x 77 88' want
+		grep -q '^./sub/new f -rw-r--r-- 0 60' want
+		look() {
+			(cd "$1"; find . -printf '%p %y %M %U %G %l %n\n' | LC_ALL=C sort) >got
+			cmp want got || { diff want got; exit 1; }
+			test "$(stat -c %t:%T "$1/device")" = 2a:2c
+		}
+		cp -a dir cp; look cp
+		mv cp mv; look mv
+		tar --same-owner -cf a.tar dir; mkdir t; tar --same-owner -C t -xpf a.tar; look t/dir
+		if command -v cpio; then
+			(cd dir; find . | cpio --quiet -o -H newc) >a.cpio
+			mkdir c; (cd c; cpio --quiet -idm <../a.cpio); look c
+		fi
+		if command -v rsync; then
+			rsync -aHAX dir/ r/; look r
+		fi
+		rm -rf dir mv t c r
+	SH
+}
+
 @test "S-19 --user, by name and number" {
 	[ "$(umview --user 1234:2345:3,4 -- sh -c 'echo $(id -u) $(id -g) $(id -G)')" = '1234 2345 2345 3 4' ]
 	[ "$(umview --user daemon -- id -un)" = daemon ]

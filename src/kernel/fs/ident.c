@@ -121,6 +121,28 @@ static bool ask_name(struct where *w, struct stat *st)
 	return raw_syscall(__NR_newfstatat, w->dfd, w->upath, st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+long ident_ask(const struct target *g, struct stat *shown)
+{
+	long r = ask(g, shown);
+
+	if (!r)
+		ident_show(g->t, shown);
+	return r;
+}
+
+long ident_settle_mode(const struct target *g, unsigned mode)
+{
+	struct stat st, shown;
+	long r = ask(g, &st);
+
+	if (r)
+		return r;
+	shown = st;
+	ident_show(g->t, &shown);
+	shown.st_mode = (shown.st_mode & S_IFMT) | mode;
+	return settle(g->t, &st, &shown);
+}
+
 long ident_stat(const struct target *g, bool must_follow, gaddr buf)
 {
 	struct stat st;
@@ -178,8 +200,7 @@ long ident_statx(const struct target *g, bool must_follow, int flags, unsigned m
 
 /* ---- changing ------------------------------------------------------------------------------------------- */
 
-/* A mode with which its real owner can go on as root would. */
-static unsigned workable(const struct stat *st, unsigned mode)
+unsigned ident_workable(const struct stat *st, unsigned mode)
 {
 	if (S_ISDIR(st->st_mode))
 		return mode | 0700;
@@ -200,7 +221,7 @@ static long kernel_chmod(const struct target *g, unsigned mode)
 static long set_mode(const struct target *g, struct stat *shown, unsigned mode)
 {
 	struct stat st;
-	long r = S_ISCHR(shown->st_mode) || S_ISBLK(shown->st_mode) ? 0 : kernel_chmod(g, workable(shown, mode));
+	long r = S_ISCHR(shown->st_mode) || S_ISBLK(shown->st_mode) ? 0 : kernel_chmod(g, ident_workable(shown, mode));
 
 	if (r && r != -EPERM)
 		return r;

@@ -10,6 +10,7 @@
 #ifndef UM_KERNEL_FS_IDENT_H
 #define UM_KERNEL_FS_IDENT_H
 
+#include "../acl.h"
 #include "../cred.h"
 #include "../path.h"
 #include "../vstat.h"
@@ -45,6 +46,23 @@ long ident_stat(const struct target *g, bool must_follow, gaddr buf);
 long ident_statx(const struct target *g, bool must_follow, int flags, unsigned mask, gaddr buf);
 long ident_chmod(const struct target *g, bool must_follow, unsigned mode);
 long ident_chown(const struct target *g, bool must_follow, unsigned uid, unsigned gid);
+
+/*
+ * Access lists (ident_acl.c).  begin: 1, a->acl is to be set in place of what the guest gave, and if that succeeds, end; 0, it is
+ * nothing of the kind; or -errno.  show: n bytes have just been read.
+ */
+struct ident_acl {
+	struct acl acl;
+	unsigned mode;
+};
+long ident_acl_begin(const struct target *g, const char *name, gaddr buf, size_t size, struct ident_acl *a);
+void ident_acl_end(const struct target *g, const struct ident_acl *a);
+void ident_acl_show(const struct target *g, const char *name, gaddr buf, long n);
+
+/* As the guest sees it; its mode becomes this one; a mode with which its real owner can go on as root would. */
+long ident_ask(const struct target *g, struct stat *shown);
+long ident_settle_mode(const struct target *g, unsigned mode);
+unsigned ident_workable(const struct stat *st, unsigned mode);
 
 /* The calls that make something: `make` is the kernel's way to do it. */
 long ident_open(struct where *w, int flags, unsigned mode, long (*make)(struct where *w, int flags, unsigned mode));

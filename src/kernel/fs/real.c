@@ -308,18 +308,31 @@ static bool nofollow(const struct where *w)
 
 static long real_getxattr(struct where *w, const char *name, gaddr buf, size_t size)
 {
+	struct target g = target(w);
 	long r = real_check_link(w);
 
-	return r ? r : kernel_call(w->t, nofollow(w) ? __NR_lgetxattr : __NR_getxattr,
-				   w->upath, name, buf, size);
+	if (!r)
+		r = kernel_call(w->t, nofollow(w) ? __NR_lgetxattr : __NR_getxattr, w->upath, name, buf, size);
+	if (r > 0 && size && has_identity(w->t))
+		ident_acl_show(&g, name, buf, r);
+	return r;
 }
 
 static long real_setxattr(struct where *w, const char *name, gaddr buf, size_t size, int flags)
 {
-	long r = real_check_link(w);
+	long nr = nofollow(w) ? __NR_lsetxattr : __NR_setxattr, r = real_check_link(w);
+	struct target g = target(w);
+	struct ident_acl a;
 
-	return r ? r : kernel_call(w->t, nofollow(w) ? __NR_lsetxattr : __NR_setxattr,
-				   w->upath, name, buf, size, flags);
+	if (r || !has_identity(w->t))
+		return r ? r : kernel_call(w->t, nr, w->upath, name, buf, size, flags);
+	r = ident_acl_begin(&g, name, buf, size, &a);
+	if (r <= 0)
+		return r ? r : kernel_call(w->t, nr, w->upath, name, buf, size, flags);
+	r = kernel_call(w->t, nr, w->upath, name, &a.acl, size, flags);
+	if (!r)
+		ident_acl_end(&g, &a);
+	return r;
 }
 
 static long real_listxattr(struct where *w, gaddr buf, size_t size)

@@ -3,6 +3,7 @@
  * Extended attributes.  The l-variants come here with AT_SYMLINK_NOFOLLOW in `at` (src/syscalls.tbl).
  */
 #include "calls.h"
+#include "../fs/ident.h"
 #include <linux/limits.h>
 #include <linux/xattr.h>
 
@@ -105,6 +106,33 @@ long sys_xattr_remove(struct task *t, gaddr path, gaddr attr, int at)
 
 /* ---- by descriptor ---------------------------------------------------------------------------------- */
 
+/* Who has an identity sees another mode in an access list. */
+static long show_list(struct task *t, int fd, gaddr attr, gaddr value, long n)
+{
+	struct target g = target_fd(t, fd);
+	struct attr_name name;
+
+	if (!fetch_name(t, &name, attr))
+		ident_acl_show(&g, name.text, value, n);
+	return n;
+}
+
+static long real_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size, int flags)
+{
+	struct target g = target_fd(t, fd);
+	struct attr_name name;
+	struct ident_acl a;
+	long r = has_identity(t) && !fd_is_ours(fd) && !fetch_name(t, &name, attr) ?
+		 ident_acl_begin(&g, name.text, value, size, &a) : 0;
+
+	if (r <= 0)
+		return r ? r : real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
+	r = real_call(t, __NR_fsetxattr, fd, attr, &a.acl, size, flags);
+	if (!r)
+		ident_acl_end(&g, &a);
+	return r;
+}
+
 long sys_fgetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size)
 {
 	struct attr_name name;
@@ -113,7 +141,9 @@ long sys_fgetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size)
 
 	if (!fd_is_virtual(t, fd)) {
 		r = perm_fd_xattr(t, fd, attr, PERM_R);
-		return r ? r : real_call(t, __NR_fgetxattr, fd, attr, value, size);
+		if (!r)
+			r = real_call(t, __NR_fgetxattr, fd, attr, value, size);
+		return r > 0 && size && has_identity(t) ? show_list(t, fd, attr, value, r) : r;
 	}
 	r = fetch_name(t, &name, attr);
 	f = r ? NULL : hold(t, fd, &r);
@@ -137,13 +167,13 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 	if (r)
 		return r;
 	if (!fd_is_virtual(t, fd) && (!view_has(UM_MOUNT_COW) || raw_syscall(__NR_fcntl, fd, F_GETFD) < 0))
-		return real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
+		return real_fsetxattr(t, fd, attr, value, size, flags);
 	r = check_set(size, flags);
 	if (!r)
 		r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
 		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, setxattr, EPERM, name.text, value, size, flags)) :
-			r ? r : real_call(t, __NR_fsetxattr, fd, attr, value, size, flags);
+			r ? r : real_fsetxattr(t, fd, attr, value, size, flags);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
 		return r;

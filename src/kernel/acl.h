@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* An access control list, as the attribute system.posix_acl_access has it (linux/posix_acl_xattr.h). */
+#ifndef UM_KERNEL_ACL_H
+#define UM_KERNEL_ACL_H
+
+#include "../agent/agent.h"
+
+#define ACL_NAME	"system.posix_acl_access"
+#define ACL_VERSION	2u
+#define ACL_ENTRIES	128
+
+enum { ACL_USER_OBJ = 1, ACL_USER = 2, ACL_GROUP_OBJ = 4, ACL_GROUP = 8, ACL_MASK = 16, ACL_OTHER = 32 };
+
+struct acl_entry {
+	uint16_t tag, perm;
+	uint32_t id;
+};
+
+struct acl {
+	uint32_t version;
+	struct acl_entry list[ACL_ENTRIES];
+};
+
+#endif
