@@ -16,7 +16,7 @@ if ! make -s -C "$here/diff" O="$BUILD/tests/diff" >&2; then
 fi
 
 {
-	"$here/lib/as-user.sh" python3 "$here/diff/run.py" --check --worlds view,mount1,mount5,bind,cow ||
+	"$here/lib/as-user.sh" python3 "$here/diff/run.py" --check --worlds view,mount1,mount5,bind,cow,merge ||
 		[ $? = 1 ] || echo "not ok - the fuzzer itself"
 	python3 "$here/diff/run.py" --check --worlds ext4 || [ $? = 1 ] || echo "not ok - the fuzzer itself"
 } | awk '

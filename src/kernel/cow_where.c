@@ -7,6 +7,7 @@
  */
 #include <linux/fcntl.h>
 #include "cow.h"
+#include "merge.h"
 #include "path_walk.h"
 
 /* Directories of the kernel's own, that nobody wants a copy of. */
@@ -18,17 +19,27 @@ bool cow_is_uncopied(const char *path, size_t len)
 
 /* ---- paths of directories --------------------------------------------------------------------------- */
 
+/* Is anything mounted there, merge mounts aside?  They show names in what is there. */
+static bool mounted(const struct task *t, const char *path, size_t len, struct mount *m)
+{
+	enum view_hit hit = view_lookup(t, path, len, m);
+
+	while (hit == VIEW_MOUNT && mount_merges(m))
+		hit = view_lookup_under(t->epoch, m->rank, path, len, m);
+	return hit == VIEW_MOUNT;
+}
+
 /* The newest mount that covers the path: its length, 0 for "/" and for none (then m->kind is UM_MOUNT_NONE). */
 static size_t covering(const struct task *t, const char *path, size_t len, struct mount *m)
 {
 	while (len) {
-		if (view_lookup(t, path, len, m) == VIEW_MOUNT)
+		if (mounted(t, path, len, m))
 			return len;
 		do
 			len--;
 		while (len && path[len] != '/');
 	}
-	if (view_lookup(t, "/", 1, m) != VIEW_MOUNT)
+	if (!mounted(t, "/", 1, m))
 		m->kind = UM_MOUNT_NONE;
 	return 0;
 }

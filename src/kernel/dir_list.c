@@ -151,6 +151,67 @@ const char *dir_list_next(const struct dir_list *l, size_t *at)
 	return NULL;
 }
 
+/* ---- records by name ------------------------------------------------------------------------------------- */
+
+static struct linux_dirent64 *record_at(const struct dir_list *l, size_t at)
+{
+	return (struct linux_dirent64 *)(l->data + at);
+}
+
+static uint32_t *index_place(const struct dir_index *x, const struct dir_list *l, const char *name)
+{
+	uint32_t i = um_path_hash(name, (uint32_t)strlen(name));
+
+	for (;; i++) {
+		uint32_t *at = &x->set[i & (x->size - 1)];
+
+		if (!*at || !strcmp(record_at(l, *at - 1)->d_name, name))
+			return at;
+	}
+}
+
+static bool index_grow(struct dir_index *x, const struct dir_list *l)
+{
+	uint32_t *old = x->set, had = x->size;
+
+	if (2 * (x->used + 1) <= had)
+		return true;
+	x->size = had ? 2 * had : 256;
+	x->set = heap_alloc(x->size * sizeof *x->set);
+	for (uint32_t i = 0; x->set && i < had; i++)
+		if (old[i])
+			*index_place(x, l, record_at(l, old[i] - 1)->d_name) = old[i];
+	heap_free(old);
+	return x->set;
+}
+
+struct linux_dirent64 *dir_index_find(const struct dir_index *x, const struct dir_list *l, const char *name)
+{
+	uint32_t *at = x->set ? index_place(x, l, name) : NULL;
+
+	return at && *at ? record_at(l, *at - 1) : NULL;
+}
+
+bool dir_index_add(struct dir_index *x, struct dir_list *l, const struct linux_dirent64 *d)
+{
+	uint32_t at = (uint32_t)l->len;
+
+	if (!index_grow(x, l) || !dir_list_add(l, d, d->d_ino))
+		return false;
+	*index_place(x, l, d->d_name) = at + 1;
+	x->used++;
+	return true;
+}
+
+bool dir_list_each(const struct dir_list *from, struct dir_index *x, struct dir_list *to)
+{
+	bool fine = true;
+
+	for (size_t at = 0; fine && at < from->len; at += record_at(from, at)->d_reclen)
+		fine = dir_index_add(x, to, record_at(from, at));
+	return fine;
+}
+
 /* ---- reading it ------------------------------------------------------------------------------------------ */
 
 struct dir_list *dir_list_of(struct task *t, int fd, struct dir_list *fresh)

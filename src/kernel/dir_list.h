@@ -32,6 +32,15 @@ bool dir_names_add(struct dir_names *s, const char *name);	/* one that is not in
 bool dir_names_have(const struct dir_names *s, const char *name);
 void dir_names_free(struct dir_names *s);
 
+/* Records by their names; all zero is an empty one, freed by heap_free(set). */
+struct dir_index {
+	uint32_t *set;		/* offsets in the list, + 1 */
+	uint32_t size, used;
+};
+struct linux_dirent64 *dir_index_find(const struct dir_index *x, const struct dir_list *l, const char *name);
+bool dir_index_add(struct dir_index *x, struct dir_list *l, const struct linux_dirent64 *d);	/* as dir_list_add() */
+bool dir_list_each(const struct dir_list *from, struct dir_index *x, struct dir_list *to);	/* adds all of them */
+
 /* The listing that hangs at fd, with a reference, or NULL.  If there is none and fresh is not NULL: that one from now on
  * (NULL: no memory). */
 struct dir_list *dir_list_of(struct task *t, int fd, struct dir_list *fresh);

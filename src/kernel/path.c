@@ -26,6 +26,7 @@
  */
 #include <linux/fcntl.h>
 #include "cow.h"
+#include "merge.h"
 #include "path_walk.h"
 #include "perm.h"
 #include "fs/proc.h"
@@ -162,6 +163,8 @@ static bool check_name(struct where *w, const char *path, size_t len)
 	if (hit == VIEW_MOUNT || (hit == VIEW_ABOVE && entry_only(w->flags)))
 		return false;
 	if (len == 9 && !memcmp(path, "/dev/fuse", 9))
+		return false;
+	if (view_has(UM_MOUNT_MERGE) && merge_has(w->t, path, len))
 		return false;
 	return !path_within(path, len, "/proc", 5) || proc_look(w->t, path, len).what == PROC_NONE;
 }
@@ -372,7 +375,7 @@ void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned 
 	w->flags = flags;
 	w->dfd = dfd;
 	w->upath = upath;
-	w->fast = w->below_plain = w->read_only = w->moved = w->fuse_device = w->trailing = false;
+	w->fast = w->below_plain = w->read_only = w->moved = w->kept = w->fuse_device = w->trailing = false;
 	w->strict = __builtin_expect(t->cred != NULL, 0) && perm_is_strict(t->cred, flags & WHERE_REALLY);
 	w->dir_mode = 0;
 	w->proc.what = PROC_NONE;

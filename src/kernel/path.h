@@ -89,6 +89,7 @@ struct where {
 	gaddr upath;
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
 	bool read_only;		/* behind a bind mount that is: fs/readonly.h */
+	bool kept;		/* ... because a merge mount shows this name */
 	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
 	bool moved;		/* path lies below a moved directory of a copy-on-write mount: cow_to_view() */
 	bool strict;		/* a virtual user who may not do everything: perm.h; then `fast` is never set, and this is */

@@ -15,6 +15,7 @@
 #include <linux/fcntl.h>
 #include "cow.h"
 #include "dir_list.h"
+#include "merge.h"
 #include "path_walk.h"
 
 void hint_free(struct dir_hint *h)
@@ -75,7 +76,8 @@ bool path_needs_check(const struct task *t, const char *dir, size_t len)
 
 	if (path_within(dir, len, "/proc", 5) || (len == 4 && !memcmp(dir, "/dev", 4)))
 		return true;
-	return view_lookup(t, len ? dir : "/", len ? len : 1, &m) != VIEW_PLAIN;
+	return view_lookup(t, len ? dir : "/", len ? len : 1, &m) != VIEW_PLAIN ||
+	       (view_has(UM_MOUNT_MERGE) && merge_has(t, dir, len));
 }
 
 /* Nothing virtual or faked at or below it?  (What lies behind a bind mount has two paths: walk.) */
@@ -89,7 +91,8 @@ static bool tree_is_plain(const struct task *t, int dfd, const char *path, size_
 		return false;
 	if (len <= 1 || path_within(path, len, "/proc", 5) || path_within(path, len, "/dev", 4))
 		return false;
-	return view_lookup(t, path, len, &m) == VIEW_PLAIN && cow_leads(t, path, len, copied);
+	return view_lookup(t, path, len, &m) == VIEW_PLAIN && cow_leads(t, path, len, copied) &&
+	       !(view_has(UM_MOUNT_MERGE) && merge_has(t, path, len));
 }
 
 /* ---- finding out ---------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
  */
 #include <linux/fcntl.h>
 #include "cow.h"
+#include "merge.h"
 #include "path_walk.h"
 
 /* ---- in the walk ------------------------------------------------------------------------------------ */
@@ -181,12 +182,13 @@ void walk_remember_below(struct walk *k)
 void walk_leave_name(struct walk *k, size_t dir_len)
 {
 	bool in_tree = k->place.cow && k->place.bind;
+	bool merged = k->place.kept || (k->place.remote && !k->parent.remote);	/* the link is in what a merge mount shows */
 
 	walk_truncate(k, dir_len);
-	if (!k->place.cow && !k->parent.cow)
+	if (!k->place.cow && !k->parent.cow && !k->parent.nover)
 		return;
 	k->place = k->parent;
-	k->pure = k->parent_pure;
+	k->pure = k->parent_pure && !merged;
 	if (in_tree)
 		k->place.cow_pure = k->pure = false;
 }
@@ -213,7 +215,8 @@ static bool is_special(const struct task *t, const char *path, size_t len)
 	long n = (long)len;
 	struct mount m;
 	bool special = !view || !cow_to_view(view, &n, UM_PATH_MAX) || n < 0 || cow_is_uncopied(view, (size_t)n) ||
-		       view_lookup(t, view, (size_t)n, &m) != VIEW_PLAIN;
+		       view_lookup(t, view, (size_t)n, &m) != VIEW_PLAIN ||
+		       (view_has(UM_MOUNT_MERGE) && merge_has(t, view, (size_t)n));
 
 	heap_free(view);
 	return special;

@@ -4,6 +4,7 @@
  * server has to be asked on the way.  See path_walk.c for the whole.
  */
 #include <linux/fcntl.h>
+#include "merge.h"
 #include "path_walk.h"
 #include "../agent/channel.h"
 
@@ -24,8 +25,10 @@ static enum view_hit look(uint32_t epoch, const char *path, size_t len, struct m
 
 /* ---- mounts --------------------------------------------------------------------------------------- */
 
-static int stand_in(struct place *p, const struct mount *m)
+int walk_stand_in(struct walk *k, const struct mount *m)
 {
+	struct place *p = &k->place;
+
 	p->remote = true;
 	p->m = *m;
 	p->base = UM_ROOT_NODE;
@@ -44,6 +47,23 @@ static int bind_target(struct walk *k, uint32_t id, char *buf, size_t *len)
 	return r;
 }
 
+/* The innermost mount that path[0 .. *n) lies in, and where it is; what merge mounts show is not meant.  False: none. */
+static bool innermost(const char *path, size_t *n, uint32_t epoch, struct mount *m)
+{
+	enum view_hit hit;
+
+	for (;;) {
+		hit = look(epoch, path, *n, m);
+		while (hit == VIEW_MOUNT && mount_merges(m))
+			hit = view_lookup_under(epoch, m->rank, *n ? path : "/", *n ? *n : 1, m);
+		if (hit == VIEW_MOUNT || !*n)
+			return hit == VIEW_MOUNT;
+		do
+			--*n;
+		while (*n && path[*n] != '/');
+	}
+}
+
 /* Who answers at the backing path: the innermost mount it lies in, as of `epoch`; through further bind
  * mounts, whose ids only fall. */
 static int settle(struct walk *k, uint32_t epoch)
@@ -54,20 +74,15 @@ static int settle(struct walk *k, uint32_t epoch)
 
 	for (;;) {
 		size_t n = p->back_len;
-		enum view_hit hit;
 
 		p->epoch = epoch;
 		p->remote = false;
-		while ((hit = look(epoch, k->back, n, &m)) != VIEW_MOUNT && n)
-			do
-				n--;
-			while (n && k->back[n] != '/');
-		if (hit != VIEW_MOUNT)
+		if (!innermost(k->back, &n, epoch, &m))
 			return 0;
 		if (m.kind == UM_MOUNT_HIDE)
 			return -ENOENT;
 		if (m.kind == UM_MOUNT_REMOTE)
-			return stand_in(p, &m);
+			return walk_stand_in(k, &m);
 		if (m.flags & UM_MNT_RDONLY)
 			p->read_only = true;
 		int r = bind_target(k, m.id, k->tmp, &target);
@@ -107,7 +122,7 @@ static int enter(struct walk *k, const struct mount *m)
 	k->pure = k->anchored = false;
 	*p = (struct place) { .since = m->rank };
 	if (m->kind == UM_MOUNT_REMOTE)
-		return stand_in(p, m);
+		return walk_stand_in(k, m);
 	p->bind = m->id;
 	return walk_behind(k, m);
 }
@@ -119,45 +134,62 @@ static int enter_behind(struct walk *k, const struct mount *m)
 		return WALK_HIDDEN;
 	k->anchored = false;
 	if (m->kind == UM_MOUNT_REMOTE)
-		return stand_in(&k->place, m);
+		return walk_stand_in(k, m);
 	k->place.nested = true;
 	return walk_behind(k, m);
 }
 
-int walk_arrive(struct walk *k)
+int walk_arrive_behind(struct walk *k, int hit)
 {
-	enum view_hit hit, behind;
+	enum view_hit behind;
 	const char *path;
 	struct mount m;
 	size_t len;
 	int r;
 
-	if (!k->len)
-		hit = look(k->t->epoch, k->v, 0, &m);
-	else
-		hit = view_lookup_key(k->t->epoch, k->v, k->len, hash_on(&k->v_hash, k->v, k->len), &m);
-	if (hit == VIEW_MOUNT && m.rank > k->place.since) {
-		r = enter(k, &m);
+	path = walk_backing(k, &len);
+	behind = len ? view_lookup_key(k->place.epoch, path, len, hash_on(&k->back_hash, path, len), &m)
+		     : look(k->place.epoch, path, 0, &m);
+	if (behind == VIEW_MOUNT && mount_merges(&m))
+		return walk_merged_behind(k, path, len, &m);
+	if (behind != VIEW_MOUNT || (k->place.remote && m.rank <= k->place.m.rank))
+		return behind == VIEW_PLAIN ? hit : (int)VIEW_ABOVE;
+	k->pure = false;
+	r = enter_behind(k, &m);
+	return r ? r : (int)VIEW_MOUNT;
+}
+
+int walk_arrive_at(struct walk *k, int hit, struct mount *m)
+{
+	int r;
+
+	if (hit == VIEW_MOUNT && m->rank > k->place.since) {
+		r = enter(k, m);
 		return r ? r : (int)VIEW_MOUNT;
 	}
 	if (k->place.cow && (r = walk_step_cow(k)))
 		return r;
-	if (hit == VIEW_MOUNT && k->place.cow_state == COW_LOWER && m.rank > k->place.cow_since) {
-		r = enter(k, &m);	/* older than the copy-on-write mount, and what that shows there */
+	if (hit == VIEW_MOUNT && k->place.cow_state == COW_LOWER && m->rank > k->place.cow_since) {
+		r = enter(k, m);	/* older than the copy-on-write mount, and what that shows there */
 		return r ? r : (int)VIEW_MOUNT;
 	}
 	if (hit == VIEW_MOUNT)
 		hit = VIEW_ABOVE;
-	if (!k->place.bind || k->place.cow)
-		return (int)hit;
-	path = walk_backing(k, &len);
-	behind = len ? view_lookup_key(k->place.epoch, path, len, hash_on(&k->back_hash, path, len), &m)
-		     : look(k->place.epoch, path, 0, &m);
-	if (behind != VIEW_MOUNT || (k->place.remote && m.rank <= k->place.m.rank))
-		return behind == VIEW_PLAIN ? (int)hit : (int)VIEW_ABOVE;
-	k->pure = false;
-	r = enter_behind(k, &m);
-	return r ? r : (int)VIEW_MOUNT;
+	return !k->place.bind || k->place.cow ? hit : walk_arrive_behind(k, hit);
+}
+
+int walk_arrive(struct walk *k)
+{
+	struct mount m;
+	enum view_hit hit;
+
+	if (!k->len)
+		hit = look(k->t->epoch, k->v, 0, &m);
+	else
+		hit = view_lookup_key(k->t->epoch, k->v, k->len, hash_on(&k->v_hash, k->v, k->len), &m);
+	if (k->place.nover || (hit == VIEW_MOUNT && mount_merges(&m)))
+		return walk_arrive_merged(k, (int)hit, &m);
+	return walk_arrive_at(k, (int)hit, &m);
 }
 
 int walk_locate(struct walk *k)
@@ -166,6 +198,7 @@ int walk_locate(struct walk *k)
 	int r;
 
 	k->place = (struct place) { 0 };
+	k->last = false;
 	k->v_hash.len = 0;
 	k->anchored = false;
 	k->grounded = true;
@@ -239,34 +272,60 @@ static long follow_reply(struct walk *k, const struct um_slot *s, size_t sent)
 		return r ? r : WALK_AGAIN;
 	}
 	walk_truncate(k, dir ? dir - 1 : 0);
+	if (view_has(UM_MOUNT_MERGE)) {
+		r = walk_locate(k);
+		return r ? r : WALK_AGAIN;
+	}
 	k->place.handle = 0;
 	k->place.base = rep->node ? rep->node : UM_ROOT_NODE;
 	k->place.base_len = k->len;
 	return WALK_AGAIN;
 }
 
-int walk_ask(struct walk *k, unsigned how, uint64_t *node)
+/* Sends the question; *sent: how much of v it is about. */
+static struct um_slot *ask(struct walk *k, unsigned how, size_t *sent, int *error)
 {
 	struct place *p = &k->place;
 	size_t len, at;
 	const char *path = walk_backing(k, &len);
 	struct um_slot *s;
-	int r;
 
 	at = walk_rest_offset(p, path, len);
-	s = channel_begin(k->t, p->m.server, UM_OP_STAT, &r);
+	s = channel_begin(k->t, p->m.server, UM_OP_STAT, error);
 	if (!s)
-		return r;
+		return NULL;
 	s->req.walk = how;
 	s->req.base = p->base;
 	s->req.handle = p->handle;
-	r = channel_path(s, path + at, len - at);
-	if (!r)
-		r = (int)channel_call(k->t, p->m.server, s);
-	if (r)
+	*error = channel_path(s, path + at, len - at);
+	if (!*error)
+		*error = (int)channel_call(k->t, p->m.server, s);
+	*sent = len - at;
+	return *error ? NULL : s;
+}
+
+int walk_mode(struct walk *k, uint32_t *mode)
+{
+	size_t sent;
+	int r;
+	struct um_slot *s = ask(k, 0, &sent, &r);
+
+	if (!s)
+		return r;
+	*mode = s->rep.attr.mode;
+	return s->rep.status == UM_WALK_LINK ? -ENOENT : 0;
+}
+
+int walk_ask(struct walk *k, unsigned how, uint64_t *node)
+{
+	size_t sent;
+	int r;
+	struct um_slot *s = ask(k, how, &sent, &r);
+
+	if (!s)
 		return r;
 	if (s->rep.status == UM_WALK_LINK)
-		return (int)follow_reply(k, s, len - at);
+		return (int)follow_reply(k, s, sent);
 	if (node)
 		*node = s->rep.node;
 	return 0;
@@ -360,8 +419,8 @@ long walk_dotdot(struct walk *k, char *from)
 		k->pure = false;
 		return 0;
 	}
-	if (p->cow) {
-		k->pure = k->pure && !p->bind;
+	if (p->cow || view_has(UM_MOUNT_MERGE)) {
+		k->pure = k->pure && !p->bind && !p->remote;
 		walk_pop(k);
 		return walk_locate(k);
 	}

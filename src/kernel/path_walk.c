@@ -236,8 +236,10 @@ int walk_base(struct walk *k, int dfd)
 	k->place.read_only = fd_read_only(k->t, dfd);
 	k->cacheable &= !k->place.read_only;
 	if (!bind)
-		return 0;
-	return walk_is_directory_fd(dfd) ? base_behind_bind(k, bind) : -ENOTDIR;
+		return view_has(UM_MOUNT_MERGE) && walk_is_directory_fd(dfd) ? walk_base_merged(k, 0) : 0;
+	if (!walk_is_directory_fd(dfd))
+		return -ENOTDIR;
+	return view_has(UM_MOUNT_MERGE) && walk_base_merged(k, bind) ? 0 : base_behind_bind(k, bind);
 }
 
 /* f->path, asked for if nobody has yet. */
@@ -287,6 +289,8 @@ int walk_file(struct walk *k, struct file *f)
 			      .read_only = f->flags & FILE_RDONLY };
 	mount_of_file(k->t, f, &p->m);
 	p->since = p->m.rank;
+	if (view_has(UM_MOUNT_MERGE))
+		walk_base_merged(k, 0);
 	return 0;
 }
 
@@ -352,7 +356,7 @@ static void remember_name(struct walk *k)
 static void remember_missing(struct walk *k)
 {
 	if (!k->pure || !k->cacheable || k->place.bind || !k->last_at || path_within(k->v, k->len, "/proc", 5) ||
-	    k->parent.cow_state == COW_MERGED)
+	    k->parent.cow_state == COW_MERGED || k->parent.nover)
 		return;
 	for (const char *s = k->rest; s < k->last_at; s++)
 		if (s[0] == '/' && s[1] == '.' && s[2] == '.')
@@ -461,7 +465,7 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 		return walk_hidden(k, final);
 	if (hit < 0)
 		return hit;
-	if (final && k->parent.cow_state == COW_MERGED)
+	if (final && (k->parent.cow_state == COW_MERGED || k->parent.nover))
 		k->cacheable = false;	/* what is made in that directory makes no new generation */
 	if (k->place.cow_state == COW_ABSENT && !(final && (k->flags & WHERE_CHANGE || k->lenient)))
 		return -ENOENT;

@@ -7,6 +7,7 @@
  *	path_proc.c	the slow way, at the magic links of /proc
  *	path_mount.c	the slow way, where it meets mounts
  *	path_cow.c	the slow way in copy-on-write mounts
+ *	path_merge.c	the slow way where directories are merged
  *	path_where.c	from what was found to a struct where, and back
  *	path_canon.c	what path a thing has
  *	path_base.c	where the cwd and directory descriptors are
@@ -105,6 +106,12 @@ bool path_needs_check(const struct task *t, const char *dir, size_t len);
 
 /* ---- the walk (path_walk.c) --------------------------------------------------------------------------- */
 
+/* A merge mount whose names show in the directory where the walk stands: v[cut ..] is the path in what it shows. */
+struct over {
+	uint32_t id, rank, cut;
+};
+#define MERGE_DEPTH	6		/* so many, one above the other */
+
 /* Who answers at the place where the walk stands. */
 struct place {
 	bool remote;		/* `m` does, else the kernel */
@@ -129,6 +136,9 @@ struct place {
 	size_t low_cut, low_len;
 	size_t cow_cut;		/* v[cow_cut ..] is the path in the tree */
 	size_t cow_over;	/* COW_UPPER, COW_ABSENT: below v[0 .. cow_over) nothing is merged */
+	bool kept;		/* read_only because a merge mount shows this name */
+	uint32_t nover;		/* a directory in which names of merge mounts show, too: path_merge.c */
+	struct over over[MERGE_DEPTH];	/* those, the newest first */
 };
 
 /* The hash of a path that grows: of its first `len` bytes. */
@@ -218,6 +228,17 @@ bool walk_at_root(struct walk *k);			/* v is the root of a server's mount */
 bool walk_at_node(const struct walk *k);		/* v is the node or handle that requests start from */
 void walk_by_path(struct walk *k);			/* let them start from the root of the mount */
 size_t walk_rest_offset(const struct place *p, const char *path, size_t len);	/* what the server has to walk */
+
+int walk_arrive_at(struct walk *k, int hit, struct mount *m);	/* the same when v has been looked up, merge mounts aside */
+int walk_arrive_behind(struct walk *k, int hit);	/* the rest of it: what is mounted at the other end of a bind */
+int walk_stand_in(struct walk *k, const struct mount *m);	/* a server answers */
+int walk_mode(struct walk *k, uint32_t *mode);		/* asks it for v's st_mode, links not followed; ENOENT if v is behind one */
+
+/* Pieces that know merge mounts (path_merge.c). */
+int walk_arrive_merged(struct walk *k, int hit, struct mount *m);	/* v has been looked up, and a merge mount concerns it */
+int walk_merged_behind(struct walk *k, const char *path, size_t len, struct mount *m);	/* as walk_arrive_behind() */
+int walk_enter_over(struct walk *k, const struct over *o);	/* goes to v as o shows it */
+int walk_base_merged(struct walk *k, uint32_t bind);	/* v is the cwd or a descriptor: do names of merge mounts show in it? */
 
 /* Pieces that know copy-on-write mounts (path_cow.c).  0 or -errno. */
 int walk_enter_cow(struct walk *k, const struct mount *m);	/* v is where m is */

@@ -16,7 +16,7 @@ void where_native(struct where *w)
 	w->cow = 0;
 	w->moved = false;
 	w->last = LAST_NAME;
-	w->read_only = false;
+	w->read_only = w->kept = false;
 	w->state = STATE_RAW;
 }
 
@@ -53,6 +53,7 @@ static void copy_bind(struct walk *k)
 	w->bind = k->place.nested || w->moved ? 0 : k->place.bind;
 	w->bound = w->bind ? (uint32_t)k->place.back_len : 0;
 	w->read_only = k->place.read_only;
+	w->kept = k->place.kept;
 }
 
 /* The backing path into w->path; "/" for the root. */
@@ -148,7 +149,7 @@ long walk_finish(struct walk *k)
 {
 	long r;
 
-	if (k->place.cow && k->flags & WHERE_CHANGE)
+	if (k->place.cow && k->flags & WHERE_CHANGE && !k->place.kept)
 		return walk_finish_cow(k);
 	if (k->place.cow_state == COW_LOWER && (r = walk_other_name(k)))
 		return r;
@@ -247,7 +248,7 @@ long where_resume(struct where *w, struct walk *k)
 		return r;
 	k->verify = true;
 	k->lazy = false;
-	if (!link || w->bind)
+	if (!link || w->bind || view_has(UM_MOUNT_MERGE))
 		return walk_locate(k);
 	*p = (struct place) {
 		.remote = true, .read_only = w->read_only, .m = w->mount, .base = w->base, .since = w->mount.rank,

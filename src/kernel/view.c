@@ -79,13 +79,13 @@ static const struct um_hash *hash_find(const struct reader *r, const char *path,
 	return NULL;
 }
 
-/* The newest mount from `index` (1 + index) downwards that a process with this epoch sees. */
-static const struct um_mount *visible(const struct reader *r, uint32_t index, uint32_t epoch)
+/* The newest mount from `index` (1 + index) downwards, of those below `rank`, that a process with this epoch sees. */
+static const struct um_mount *visible(const struct reader *r, uint32_t index, uint32_t epoch, uint32_t rank)
 {
 	for (uint32_t n = 0; index && n < r->limit / sizeof(struct um_mount); n++) {
 		const struct um_mount *m = mount_at(r, index - 1);
 
-		if (!m || m->id < epoch)
+		if (!m || (m->id < epoch && m->rank < rank))
 			return m;
 		index = m->below;
 	}
@@ -140,7 +140,7 @@ static bool filtered(const struct reader *r, size_t len)
 	return !(f >> (len & 31) & 1);
 }
 
-static enum view_hit lookup_once(const struct reader *r, uint32_t epoch, const char *path, size_t len,
+static enum view_hit lookup_once(const struct reader *r, uint32_t epoch, uint32_t rank, const char *path, size_t len,
 				 uint32_t key, struct mount *m)
 {
 	const struct um_hash *h = hash_find(r, path, len, key ? key : um_path_hash(path, (uint32_t)len));
@@ -148,14 +148,14 @@ static enum view_hit lookup_once(const struct reader *r, uint32_t epoch, const c
 
 	if (!h)
 		return VIEW_PLAIN;
-	found = visible(r, h->mount, epoch);
+	found = visible(r, h->mount, epoch, rank);
 	if (!found)
 		return VIEW_ABOVE;
 	mount_copy(m, found);
 	return VIEW_MOUNT;
 }
 
-enum view_hit view_lookup_key(uint32_t epoch, const char *path, size_t len, uint32_t key, struct mount *m)
+static inline enum view_hit lookup(uint32_t epoch, uint32_t rank, const char *path, size_t len, uint32_t key, struct mount *m)
 {
 	struct reader r;
 
@@ -164,11 +164,21 @@ enum view_hit view_lookup_key(uint32_t epoch, const char *path, size_t len, uint
 			continue;
 		enum view_hit hit = VIEW_PLAIN;
 		if (r.head->nmounts && !filtered(&r, len))
-			hit = lookup_once(&r, epoch, path, len, key, m);
+			hit = lookup_once(&r, epoch, rank, path, len, key, m);
 		if (reader_valid(&r))
 			return hit;
 	}
 	return VIEW_PLAIN;
+}
+
+enum view_hit view_lookup_key(uint32_t epoch, const char *path, size_t len, uint32_t key, struct mount *m)
+{
+	return lookup(epoch, UINT32_MAX, path, len, key, m);
+}
+
+enum view_hit view_lookup_under(uint32_t epoch, uint32_t rank, const char *path, size_t len, struct mount *m)
+{
+	return lookup(epoch, rank, path, len, 0, m);
 }
 
 enum view_hit view_lookup_at(uint32_t epoch, const char *path, size_t len, struct mount *m)
@@ -307,7 +317,7 @@ static int bind_target_once(const struct reader *r, uint32_t id, char *buf, size
 {
 	const struct um_mount *m = find_id(r, id);
 
-	return m && (m->kind == UM_MOUNT_BIND || m->kind == UM_MOUNT_COW) ? copy_string(r, m->target, buf, size) : -ENOENT;
+	return m && m->kind >= UM_MOUNT_BIND && m->kind <= UM_MOUNT_MERGE ? copy_string(r, m->target, buf, size) : -ENOENT;
 }
 
 int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t size)

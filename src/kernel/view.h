@@ -29,6 +29,9 @@ enum view_hit view_lookup_at(uint32_t epoch, const char *path, size_t len, struc
 /* The same by who knows um_path_hash(path, len) already (0: he does not). */
 enum view_hit view_lookup_key(uint32_t epoch, const char *path, size_t len, uint32_t key, struct mount *m);
 
+/* The same of mounts of a lower rank than this only: what is below a mount. */
+enum view_hit view_lookup_under(uint32_t epoch, uint32_t rank, const char *path, size_t len, struct mount *m);
+
 /* Maps the world's header and the first view, read-only (process.world): once, at start.  0 or -errno. */
 int view_map_world(void);
 
@@ -50,7 +53,7 @@ static inline bool view_hides(void)
  * was cached under another value is stale. */
 uint64_t view_generation(const struct task *t);
 
-/* The target of a UM_MOUNT_BIND or UM_MOUNT_COW mount, and mounts by id.  0 or -ENOENT. */
+/* The target of a UM_MOUNT_BIND, UM_MOUNT_COW or UM_MOUNT_MERGE mount, and mounts by id.  0 or -ENOENT. */
 int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t size);
 int view_mount_by_id(const struct task *t, uint32_t mount_id, struct mount *m, char *path, size_t size);
 

@@ -139,6 +139,8 @@ static uint32_t keeper_flags(struct call *c)
 	struct keeper *k = keeper_of(c->m, c->pid);
 	uint32_t flags = k && k->flags & UM_SERVANT_ROOT ? 0 : UM_MNT_HUMAN;
 
+	if (k && k->flags & UM_SERVANT_MERGE)
+		flags |= UM_MNT_MERGE;
 	return k && k->flags & UM_SERVANT_RO ? flags | MS_RDONLY : flags;
 }
 
@@ -174,12 +176,19 @@ static int mount_remote(struct call *c, struct mount_call *mc)
 	return id;
 }
 
-/* One line of `except`: a bind of the place on itself, as it was before.  0, or -errno. */
-static int part_read(struct mount_rec *part, const struct mount_call *mc, const char *line)
+/* One line of `except`: a bind of the place on itself, as it was before; or what is merged into the whole.  0, or -errno. */
+static int part_read(struct mount_rec *part, const struct mount_call *mc, char *line)
 {
 	const char *dir = mc->rec.path[1] ? mc->rec.path : "";
 	char *path;
 
+	if (line[0] == 'm') {
+		path = strdup(mc->rec.path);
+		*part = (struct mount_rec) {
+			.kind = UM_MOUNT_MERGE, .flags = UM_MNT_PART, .is_dir = 1, .path = path, .target = line + 1,
+		};
+		return !path ? -ENOMEM : path_is_canonical(line + 1) ? 0 : -EINVAL;
+	}
 	if (strlen(line) < 3 || asprintf(&path, "%s%s", dir, line + 1) < 0)
 		return -EINVAL;
 	*part = (struct mount_rec) {
@@ -188,14 +197,14 @@ static int part_read(struct mount_rec *part, const struct mount_call *mc, const 
 	return path_is_canonical(path) ? 0 : -EINVAL;
 }
 
-static int mount_bind(struct call *c, struct mount_call *mc)
+static int mount_place(struct call *c, struct mount_call *mc, uint32_t kind)
 {
 	struct mount_rec parts[MAX_PARTS];
 	struct keeper *k = keeper_of(c->m, c->pid);
 	uint32_t n = 0;
 	int r = path_is_canonical(mc->rec.target) ? 0 : -EINVAL;
 
-	mc->rec.kind = UM_MOUNT_BIND;
+	mc->rec.kind = kind;
 	mc->rec.placeholder = k && k->pid == c->pid;
 	for (char *save, *line = strtok_r(mc->except, "\n", &save); line && r == 0; line = strtok_r(NULL, "\n", &save)) {
 		if (n == MAX_PARTS)
@@ -208,6 +217,16 @@ static int mount_bind(struct call *c, struct mount_call *mc)
 	while (n > 0)
 		free(parts[--n].path);
 	return r;
+}
+
+static int mount_bind(struct call *c, struct mount_call *mc)
+{
+	return mount_place(c, mc, UM_MOUNT_BIND);
+}
+
+static int mount_merge(struct call *c, struct mount_call *mc)
+{
+	return mount_place(c, mc, UM_MOUNT_MERGE);
 }
 
 static int mount_hide(struct call *c, struct mount_call *mc)
@@ -277,6 +296,7 @@ static const struct mount_op {
 } mount_ops[] = {
 	[UM_CTL_MOUNT - UM_CTL_MOUNT] = { "server", mount_remote },
 	[UM_CTL_BIND - UM_CTL_MOUNT] = { "bind", mount_bind },
+	[UM_CTL_MERGE - UM_CTL_MOUNT] = { "merge", mount_merge },
 	[UM_CTL_HIDE - UM_CTL_MOUNT] = { "hide", mount_hide },
 	[UM_CTL_TMPFS - UM_CTL_MOUNT] = { "tmpfs", mount_tmpfs },
 	[UM_CTL_COW - UM_CTL_MOUNT] = { "cow", mount_cow },
@@ -399,6 +419,7 @@ static int dispatch(struct call *c)
 	case UM_CTL_NEW_SERVER:	return ctl_new_server(c);
 	case UM_CTL_MOUNT:
 	case UM_CTL_BIND:
+	case UM_CTL_MERGE:
 	case UM_CTL_HIDE:
 	case UM_CTL_TMPFS:
 	case UM_CTL_COW:

@@ -52,6 +52,7 @@ struct plan {
 	char *program;			/* path */
 	char opts[4096];
 	bool human, secure, read_only;
+	bool merge;			/* what it has not, shows what is at dst */
 	bool new_place;			/* nothing is at dst yet */
 };
 
@@ -166,7 +167,7 @@ static int choose_program(struct plan *p)
 	if (type && strcmp(type, "auto")) {
 		p->known = program_for_type(type);
 		if (!p->known)
-			return fail("%s: unknown type; known are bind, hide, tmpfs, cow, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
+			return fail("%s: unknown type; known are bind, merge, hide, tmpfs, cow, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
 				    "iso9660, vfat, ntfs, zip, tar", type);
 	}
 	p->src = realpath(p->o->src, NULL);
@@ -179,14 +180,15 @@ static int choose_program(struct plan *p)
 /* Options that are ours are taken out; what the kind of image needs is put in front. */
 static void choose_opts(struct plan *p)
 {
-	static const char *const ours[] = { "human", "ro", "rw", "rw+", "defaults", "loop" };
+	static const char *const ours[] = { "human", "merge", "ro", "rw", "rw+", "defaults", "loop" };
 	const struct fs_program *k = p->known;
 	char *user = strdup(p->o->opts ? p->o->opts : "");
 
 	p->read_only = p->o->read_only || (k && (k->read_only || access(p->src, W_OK) < 0));
 	p->secure = client_is_strict();		/* then nobody is root in an image because it is his */
 	p->human = p->secure || opts_have(user, "human");
-	for (size_t i = 0; i < (k ? sizeof(ours) / sizeof(ours[0]) : 1); i++) {
+	p->merge = opts_have(user, "merge") && !p->new_place;
+	for (size_t i = 0; i < (k ? sizeof(ours) / sizeof(ours[0]) : 2); i++) {
 		char *less = opts_without(user, ours[i]);
 		free(user);
 		user = less;
@@ -291,7 +293,8 @@ static int run(struct plan *p)
 	int n = 0;
 	struct service s = {
 		.program = p->program, .keep_cwd = !p->known,
-		.flags = (p->human ? 0 : UM_SERVANT_ROOT) | (p->read_only ? UM_SERVANT_RO : 0),
+		.flags = (p->human ? 0 : UM_SERVANT_ROOT) | (p->read_only ? UM_SERVANT_RO : 0) |
+			 (p->merge ? UM_SERVANT_MERGE : 0),
 		.argv = (char *const *)argv, .new_place = p->new_place ? p->dst : NULL,
 	};
 	struct keeper_link k;
@@ -322,7 +325,7 @@ static int run(struct plan *p)
 
 static bool needs_no_program(const struct mount_options *o)
 {
-	static const char *const types[] = { "bind", "hide", "tmpfs", "viewfs", "cow" };
+	static const char *const types[] = { "bind", "merge", "hide", "tmpfs", "viewfs", "cow" };
 
 	for (size_t i = 0; o->type && i < sizeof(types) / sizeof(types[0]); i++)
 		if (!strcmp(o->type, types[i]))
@@ -334,7 +337,7 @@ static bool needs_no_program(const struct mount_options *o)
 static char *unknown_option(const char *list)
 {
 	static const char *const known[] = {
-		"ro", "rw", "bind", "move", "hide", "renew", "perm", "permanent", "defaults",
+		"ro", "rw", "bind", "merge", "move", "hide", "renew", "perm", "permanent", "defaults",
 	};
 	char *copy = strdup(list ? list : ""), *found = NULL, *save;
 
@@ -395,12 +398,12 @@ static int mount_viewfs(const struct mount_options *o)
 	int r;
 
 	if (unknown) {
-		r = fail("-o %s: not known; there are ro, except=/REL, perm, renew, hide, move", unknown);
+		r = fail("-o %s: not known; there are ro, except=/REL, perm, renew, hide, merge, move", unknown);
 		free(unknown);
 		return r;
 	}
 	opts = opts_without(o->opts, "defaults");
-	const char *type = o->type && !strcmp(o->type, "hide") ? "hide" : "viewfs";
+	const char *type = o->type && (!strcmp(o->type, "hide") || !strcmp(o->type, "merge")) ? o->type : "viewfs";
 	if (o->type && !strcmp(o->type, "bind") && is_plain(opts))
 		r = mount(o->src, o->dst, "none", MS_BIND | (o->read_only ? MS_RDONLY : 0), NULL);
 	else

@@ -26,6 +26,7 @@ const char options_help[] =
 "  --mount-opts OPTS           options of the next --mount or --mount-type\n"
 "  --bind SRC DST              show SRC at DST\n"
 "  --ro-bind SRC DST           the same, and nothing can be changed there\n"
+"  --merge LOWER DST           at DST the names in LOWER, read-only, and those that are there\n"
 "  --hide PATH                 PATH, and all that is below it, is not there\n"
 "  --tmpfs DST                 an empty directory in memory at DST\n"
 "  --cow DIR                   changes of DIR are kept aside: DIR itself stays as it is\n"
@@ -139,6 +140,11 @@ static int opt_mount_opts(struct parser *p, char **v)
 static int opt_bind(struct parser *p, char **v)
 {
 	return add_step(p, STEP_BIND, NULL, v[0], v[1]);
+}
+
+static int opt_merge(struct parser *p, char **v)
+{
+	return add_step(p, STEP_MERGE, NULL, v[0], v[1]);
 }
 
 static int opt_ro_bind(struct parser *p, char **v)
@@ -333,6 +339,7 @@ static const struct option_rule {
 	{ "--mount-opts", 1, "OPTS", opt_mount_opts },
 	{ "--bind", 2, "SRC DST", opt_bind },
 	{ "--ro-bind", 2, "SRC DST", opt_ro_bind },
+	{ "--merge", 2, "LOWER DST", opt_merge },
 	{ "--hide", 1, "PATH", opt_hide },
 	{ "--tmpfs", 1, "DST", opt_tmpfs },
 	{ "--cow", 1, "DIR", opt_cow },

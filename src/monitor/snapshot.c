@@ -153,6 +153,8 @@ static int snapshot_write(struct um_snapshot *s, uint32_t limit, const struct vi
 		const struct mount_rec *rec = v->mounts[i];
 		put_mount(base, &at, &m[i], rec);
 		s->kinds |= 1u << rec->kind;
+		if (rec->flags & UM_MNT_MERGE)
+			s->kinds |= 1u << UM_MOUNT_MERGE;
 		if (!s->oldest || rec->id < s->oldest)
 			s->oldest = rec->id;
 	}

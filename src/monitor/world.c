@@ -442,7 +442,7 @@ bool mount_has_children(struct world *w, uint32_t v, const struct mount_rec *m)
 			continue;
 		if (path_is_below(o->path, m->path) && strcmp(o->path, m->path))
 			return true;
-		if (o->kind == UM_MOUNT_BIND && path_is_below(o->target, m->path))
+		if ((o->kind == UM_MOUNT_BIND || o->kind == UM_MOUNT_MERGE) && path_is_below(o->target, m->path))
 			return true;
 	}
 	return false;

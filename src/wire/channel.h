@@ -121,6 +121,7 @@ enum um_op {
 	UM_CTL_RENEW,		/* the mount at `path` (of `source`, unless that is empty) covers newer ones */
 	UM_CTL_SHADOW,		/* handle = server number: um_server.shadow is set */
 	UM_CTL_PREPARE,		/* data = the real path of a dynamic linker: world->prepared has it, and its C library */
+	UM_CTL_MERGE,		/* struct um_ctl_mount */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
@@ -251,6 +252,7 @@ enum um_call {
 };
 #define UM_SERVANT_ROOT	1u	/* what is mounted below is served as uid 0 (umview mount without -o human) */
 #define UM_SERVANT_RO	4u	/* ... and is read-only, whatever the program says */
+#define UM_SERVANT_MERGE 8u	/* ... and what it has not, shows what is below (UM_MNT_MERGE) */
 #define UM_SERVANT_LIST	2u	/* (UM_SERVANT_LIST, buf, size) -> bytes: the process numbers (int32_t) of all servants */
 
 struct um_info {

@@ -152,11 +152,14 @@ enum um_mount_kind {
 	UM_MOUNT_REMOTE,	/* a server answers: `server` is its number */
 	UM_MOUNT_BIND,		/* another place of the same view (as it was): `target` is its path */
 	UM_MOUNT_COW,		/* what is really at `path`, changes going to the tree `target` (wire/cow.h) */
+	UM_MOUNT_MERGE,		/* a directory: the names in `target` (as of the mount's epoch), read-only, then those at `path` */
 	UM_MOUNT_HIDE = 8,	/* nothing is there, nor below it */
 };
 
 /* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
 #define UM_MNT_RDONLY	1u		/* MS_RDONLY */
+#define UM_MNT_MERGE	(1u << 27)	/* UM_MOUNT_REMOTE: what its server has not, shows what is below (also counts as a
+					   UM_MOUNT_MERGE in um_snapshot.kinds) */
 #define UM_MNT_PART	(1u << 28)	/* belongs to another mount (except=): comes and goes with it, is not shown */
 #define UM_MNT_PERM	(1u << 29)	/* stays until the view ends */
 #define UM_MNT_HUMAN	(1u << 30)	/* send the caller's ids, not 0 */
@@ -176,10 +179,10 @@ struct um_mount {
 	uint32_t source;	/* string offsets, as in /proc/mounts */
 	uint32_t fstype;
 	uint32_t options;
-	uint32_t target;	/* UM_MOUNT_BIND: what is seen at `path` (absolute, resolved); UM_MOUNT_COW: the tree */
+	uint32_t target;	/* BIND, MERGE: what is seen at `path` (absolute, resolved); COW: the tree */
 	uint32_t is_dir;	/* the root is a directory (else a file) */
 	uint32_t dev_minor;	/* st_dev of its files is makedev(0, dev_minor) */
-	uint32_t epoch;		/* UM_MOUNT_BIND: at its other end mounts with id < epoch are seen */
+	uint32_t epoch;		/* BIND, MERGE: at its other end mounts with id < epoch are seen */
 };
 
 /* Key: um_path_hash() of an absolute path.  An entry with key 0 and path 0 is empty.  Probing is linear,

@@ -19,6 +19,7 @@ Worlds, each with its oracle:
   mount5    a view with five mounts beside the tree (an image, four binds); natively
   bind      a view in which the tree lies behind `--bind`, so far below it that no path crosses its edge; natively
   cow       a view in which the tree is copied on write, and has to be there unchanged afterwards; natively
+  merge     a view in which the tree, and what is above it, is merged with empty directories of the same names; natively
   ext4      a view in which the tree lies on a mounted ext4 image; the same server (fuse2fs) under the kernel's
             FUSE, so this world needs root and /dev/fuse
 
@@ -75,6 +76,12 @@ LEFT_OUT = {
         "watch": "what is watched is below, or the copy: docs/limits.md",
         "dino": "in a directory that was moved: docs/limits.md",
         "order": "a copy is another file than what is copied: docs/limits.md",
+    },
+    "merge": {
+        "apart": APART,
+        "root": CHROOT,
+        "fewfds": "a listing takes a descriptor for a moment: docs/limits.md",
+        "user": "who may not search the directories above cannot be told what is merged: docs/limits.md",
     },
     "ext4": {
         "resolve": "the order of errors with openat2's rules behind a mount: docs/limits.md",
@@ -215,8 +222,8 @@ class Bind(World):
         return ["--bind", os.path.join(self.base, "real"), self.place()]
 
 
-class Cow(World):
-    """The tree copied on write."""
+class There(World):
+    """The tree is there before the view is."""
 
     def prepare(self):
         super().prepare()
@@ -227,6 +234,10 @@ class Cow(World):
 
     def more(self):
         return ["--tree", "there"]
+
+
+class Cow(There):
+    """The tree copied on write."""
 
     def state(self):
         """All there is to see of the tree below."""
@@ -242,6 +253,17 @@ class Cow(World):
 
     def options(self):
         return ["--cow", self.place(), "--upper", os.path.join(self.base, "upper")]
+
+
+class Merge(There):
+    """The directory at the top of the tree, and those above it, merged with empty ones."""
+
+    def prepare(self):
+        super().prepare()
+        os.makedirs(os.path.join(self.base, "names", os.path.relpath(self.tree(), self.place())), exist_ok=True)
+
+    def options(self):
+        return ["--merge", os.path.join(self.base, "names"), self.place()]
 
 
 class Ext4(World):
@@ -279,6 +301,8 @@ def world_named(name, base):
         return Bind(name, base)
     if name == "cow":
         return Cow(name, base)
+    if name == "merge":
+        return Merge(name, base)
     if name == "ext4":
         return Ext4(name, base)
     raise Failure("no world '%s'" % name)

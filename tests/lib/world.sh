@@ -9,6 +9,7 @@
 #	view	in an empty view
 #	mount	in a view, its scratch directory in an ext4 image mounted there
 #	cow	in a view, its scratch directory in a tree that is copied on write: which must stay as it was
+#	merge	in a view, its scratch directory merged with an empty one
 #	fakeroot	in a view in which it is root: natively root it would be, or skip its tests
 #	bind	in a view, its scratch directory behind a bind mount; beneath that are other things of the same names
 #	kfuse	the same image under the kernel's FUSE (root only): what `mount` is to be compared with
@@ -67,6 +68,10 @@ in_world() {
 	cow)
 		cp -a "$dir/tree" "$dir/low"
 		GUEST_FS=cow run "$dir/out" "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" -- "$program" "$dir/low/s" ;;
+	merge)
+		mkdir -p "$dir/names/s" "$dir/mnt/s"
+		chmod 777 "$dir/mnt/s"
+		GUEST_FS=merge run "$dir/out" "$UMVIEW" "${options[@]}" --merge "$dir/names" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
 	kfuse)
 		make_image "$dir/image"
 		fuse2fs -o fakeroot "$dir/image" "$dir/mnt" || return

@@ -85,6 +85,24 @@ long where_end(struct where *w, long r)
 	return r;
 }
 
+bool view_has(enum um_mount_kind kind)
+{
+	(void)kind;
+	return false;
+}
+
+long merge_layer(struct task *t, const char *path, uint32_t i, struct where *w)
+{
+	(void)t, (void)path, (void)i, (void)w;
+	return -ENOENT;
+}
+
+long merge_place(struct task *t, const char *path, struct where *w)
+{
+	(void)t, (void)path, (void)w;
+	return -ENOENT;
+}
+
 enum view_hit view_lookup(const struct task *t, const char *path, size_t len, struct mount *m)
 {
 	(void)t, (void)path, (void)len, (void)m;
@@ -204,7 +222,7 @@ static void test_others(void)
 static void test_view(void)
 {
 	static const char *const bad[] = {
-		"merge", "cow", "mincow,except=/x", "vstat", "move,hide", "except=x", "except=/", "except=/..", "except=/a//b",
+		"merge,ro", "merge,move", "cow", "mincow,except=/x", "vstat", "move,hide", "except=x", "except=/", "except=/..", "except=/a//b",
 		"renew,perm", "hide,except=/x", "strange",
 	};
 
@@ -218,6 +236,9 @@ static void test_view(void)
 	is_int(do_mount("viewfs", 0, "hide"), 0, "hide");
 	is_int(slot.req.op, UM_CTL_HIDE, "... is another request");
 	is_int(do_mount("hide", 0, NULL), 0, "hide as a type");
+	is_int(do_mount("viewfs", 0, "merge,except=/a"), 0, "merge");
+	is_int(slot.req.op, UM_CTL_MERGE, "... is another one");
+	is_int(do_mount("merge", 0, NULL), 0, "merge as a type");
 	is_int(do_mount("viewfs", 0, "renew"), 0, "renew");
 	is_int(slot.req.op, UM_CTL_RENEW, "... is another one");
 	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -208,7 +208,11 @@ static long real_readlink(struct where *w, gaddr buf, size_t size)
 
 static long real_mkdir(struct where *w, unsigned mode)
 {
-	return has_identity(w->t) ? ident_mkdir(w, mode) : kernel_call(w->t, __NR_mkdirat, w->dfd, w->upath, mode);
+	long r = has_identity(w->t) ? ident_mkdir(w, mode) : kernel_call(w->t, __NR_mkdirat, w->dfd, w->upath, mode);
+
+	if (!r && view_has(UM_MOUNT_MERGE))	/* what is in the directory of that name elsewhere, may show in it from now on */
+		view_links_changed(w->t);
+	return r;
 }
 
 static long real_mknod(struct where *w, unsigned mode, unsigned dev)

@@ -4,6 +4,7 @@
  */
 #include "calls.h"
 #include "../cow.h"
+#include "../merge.h"
 #include "../fs/dirents.h"
 #include "../fs/proc.h"
 #include "../path_walk.h"
@@ -113,6 +114,8 @@ long sys_getdents64(struct task *t, int fd, gaddr dirent, unsigned count)
 {
 	long r = 0;
 
+	if (merge_getdents(t, fd, dirent, count, false, &r))
+		return r;
 	if (fd_is_virtual(t, fd))
 		return virtual_getdents(t, fd, dirent, count, false);
 	if (cow_getdents(t, fd, dirent, count, false, &r))
@@ -124,6 +127,8 @@ long sys_getdents(struct task *t, int fd, gaddr dirent, unsigned count)
 {
 	long r = 0;
 
+	if (merge_getdents(t, fd, dirent, count, true, &r))
+		return r;
 	if (fd_is_virtual(t, fd))
 		return virtual_getdents(t, fd, dirent, count, true);
 	if (cow_getdents(t, fd, dirent, count, true, &r))

@@ -96,7 +96,7 @@ static long same_world(const struct where *a, const struct where *b)
 	r = real_error(a);
 	if (!r)
 		r = real_error(b);
-	return r ? r : -EXDEV;
+	return r ? r : a->kept || b->kept ? -EROFS : -EXDEV;
 }
 
 static bool is_there(const struct where *w)
@@ -111,7 +111,7 @@ static long link_places(struct where *from, struct where *to, int flags)
 	bool no_name = !to->fast && to->last != LAST_NAME;
 	long r = same_world(from, to);
 
-	if (to->read_only && (!r || r == -EXDEV))
+	if (to->read_only && (!r || r == -EXDEV || r == -EROFS))
 		r = readonly_verdict(to, CHANGE_NEW);
 	if (no_name || r) {
 		long e = place_call(from, access, EACCES, 0, 0);	/* it has to be there */
@@ -184,7 +184,7 @@ static long rename_places(struct where *from, struct where *to, unsigned flags)
 		return old_directory_first(from, flags,
 					   flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY);
 	}
-	if (!r && from->read_only)
+	if (!r && (from->read_only || to->kept))
 		r = -EROFS;
 	if (!r && from->strict)
 		r = perm_rename(from, to, flags);

@@ -7,6 +7,7 @@
  *	mount(A, B, "viewfs", flags, "move,except=/REL,perm")	the same, as the first UMview had it
  *	mount(any, B, "viewfs", 0, "hide"), or type "hide"
  *	mount(A or "none", B, "viewfs", 0, "renew")		the mount of A at B covers what was mounted later
+ *	mount(A, B, "merge", 0, "except=/REL,perm")	the names in A, read-only, and those at B; or viewfs with "merge"
  *	mount(any, B, "tmpfs", flags, "mode=OCTAL")
  *	mount(any, B, "proc", flags, "")			so "sysfs", "devtmpfs" and "devpts": those that are there
  *	mount(any, B, any, MS_REMOUNT | flags)
@@ -15,6 +16,7 @@
  */
 #include "calls.h"
 #include "mount.h"
+#include "../merge.h"
 #include "../../agent/channel.h"
 
 long mount_mode(struct task *t, const char *path, uint32_t *mode)
@@ -78,7 +80,7 @@ long mount_ask(struct task *t, uint32_t op, struct um_ctl_mount *m, const struct
 
 /* ---- the options of viewfs ------------------------------------------------------------------------------- */
 
-enum view_mode { MODE_MOVE, MODE_HIDE, MODE_RENEW };
+enum view_mode { MODE_MOVE, MODE_MERGE, MODE_HIDE, MODE_RENEW };
 
 struct view_options {
 	enum view_mode mode;
@@ -145,6 +147,8 @@ static long view_word(struct task *t, struct mount_args *a, struct view_options 
 		return add_except(t, a, word + 7);
 	if (!strcmp(word, "move") || !strcmp(word, "bind"))
 		return choose(o, MODE_MOVE);
+	if (!strcmp(word, "merge"))
+		return choose(o, MODE_MERGE);
 	if (!strcmp(word, "hide"))
 		return choose(o, MODE_HIDE);
 	if (!strcmp(word, "renew"))
@@ -178,8 +182,36 @@ static long view_words(struct task *t, struct mount_args *a, struct view_options
 
 /* ---- the kinds of mount ---------------------------------------------------------------------------------- */
 
-/* a->path is known.  Shows a->source there. */
-static long bind_at(struct task *t, struct mount_args *a, uint32_t flags)
+/*
+ * What is to be shown elsewhere lies in a merge mount: of a name that is A's, A's path is meant, and it is read-only; with a
+ * merged directory go the directories that show in it, each a part of the new mount.
+ */
+static long bind_merged(struct task *t, struct mount_args *a, struct um_ctl_mount *m)
+{
+	struct where *w = heap_alloc(sizeof *w);
+	size_t len = strlen(a->except);
+	uint32_t n = 0;
+	long r = w ? 0 : -ENOMEM;
+
+	while (!r && !(r = merge_layer(t, a->bound, n, w)))
+		n++;
+	r = r == -ENOENT ? 0 : r;
+	while (!r && n-- > 0 && !(r = merge_layer(t, a->bound, n, w))) {
+		if (!w->kept || len + strlen(w->path) + 3 > sizeof a->except)
+			r = w->kept ? -ENAMETOOLONG : -EOPNOTSUPP;	/* a server's own merge has no other path */
+		else
+			len += (size_t)text_format(a->except + len, sizeof a->except - len, "%sm%s", len ? "\n" : "", w->path);
+	}
+	if (!r && !(r = merge_place(t, a->bound, w)) && w->kept) {
+		text_format(a->bound, sizeof a->bound, "%s", w->path);
+		m->flags |= MS_RDONLY;
+	}
+	heap_free(w);
+	return r;
+}
+
+/* a->path is known.  Shows a->source there; merge: and what is there, if both are directories. */
+static long bind_at(struct task *t, struct mount_args *a, uint32_t flags, bool merge)
 {
 	struct um_ctl_mount m = { .flags = (uint32_t)(a->flags & MOUNT_KEPT) | flags };
 	uint32_t mode = 0;
@@ -193,7 +225,16 @@ static long bind_at(struct task *t, struct mount_args *a, uint32_t flags)
 		return -ENOTDIR;
 	m.is_dir = S_ISDIR(mode);
 	m.rootmode = mode & S_IFMT;
-	r = mount_ask(t, UM_CTL_BIND, &m, a);
+	if (merge && !(S_ISDIR(mode) && a->mode)) {
+		merge = false;
+		m.flags |= MS_RDONLY;
+	}
+	if (merge && !strcmp(a->bound, a->path))
+		return -EINVAL;
+	r = view_has(UM_MOUNT_MERGE) ? bind_merged(t, a, &m) : 0;
+	if (r < 0)
+		return r;
+	r = mount_ask(t, merge ? UM_CTL_MERGE : UM_CTL_BIND, &m, a);
 	return r < 0 ? r : 0;
 }
 
@@ -205,7 +246,7 @@ long mount_bind(struct task *t, struct mount_args *a)
 		return r;
 	text_format(a->fstype, sizeof a->fstype, "none");
 	text_format(a->data, sizeof a->data, "bind");
-	return bind_at(t, a, 0);
+	return bind_at(t, a, 0, false);
 }
 
 long mount_again(struct task *t, struct mount_args *a)
@@ -255,6 +296,8 @@ static long mount_viewfs(struct task *t, struct mount_args *a)
 
 	if (!strcmp(a->fstype, "hide"))
 		choose(&o, MODE_HIDE);
+	else if (!strcmp(a->fstype, "merge"))
+		choose(&o, MODE_MERGE);
 	if (r < 0)		/* where it is covered, it may be renewed all the same */
 		return strcmp(a->data, "renew") ? r : mount_renew(t, a);
 	r = view_words(t, a, &o);
@@ -265,8 +308,10 @@ static long mount_viewfs(struct task *t, struct mount_args *a)
 		return a->except[0] || a->flags & MS_RDONLY ? -EINVAL : mount_hide(t, a, o.flags);
 	case MODE_RENEW:
 		return a->except[0] || o.flags || a->flags & MS_RDONLY ? -EINVAL : mount_renew(t, a);
+	case MODE_MERGE:
+		return a->flags & MS_RDONLY ? -EINVAL : bind_at(t, a, o.flags, true);
 	default:
-		return bind_at(t, a, o.flags);
+		return bind_at(t, a, o.flags, false);
 	}
 }
 
@@ -381,7 +426,7 @@ static long mount_cow(struct task *t, struct mount_args *a)
 
 bool mount_is_view(const char *fstype)
 {
-	return !strcmp(fstype, "viewfs") || !strcmp(fstype, "hide") || !strcmp(fstype, "tmpfs") ||
+	return !strcmp(fstype, "viewfs") || !strcmp(fstype, "hide") || !strcmp(fstype, "tmpfs") || !strcmp(fstype, "merge") ||
 	       !strcmp(fstype, "cow") || machine_place(fstype);
 }
 

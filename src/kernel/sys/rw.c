@@ -176,7 +176,7 @@ long sys_lseek(struct task *t, int fd, int64_t offset, int whence)
 		r = -EBADF;
 	else if ((unsigned)whence > SEEK_MAX)
 		r = -EINVAL;
-	else
+	else if (!S_ISDIR(f->mode) || !dir_list_seek(t, fd, offset, whence, &r))
 		r = file_seek(t, f, offset, (unsigned)whence);
 	file_put(f);
 	return r;
