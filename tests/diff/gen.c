@@ -176,16 +176,15 @@ void say_path(const char *p)
 {
 	static const char *const numbered[] = { "pipe:[", "socket:[" };
 	const char *at = strstr(p, root), *deleted = strstr(p, " (deleted)");
-	char start[32];
+	size_t number = strncmp(p, "/proc/", 6) ? 0 : strspn(p + 6, "0123456789");
 
 	if (deleted && !deleted[10] && !(features & FEAT_UNLINKED)) {
 		say("deleted");
 		return;
 	}
-	sprintf(start, "/proc/%d/", getpid());
-	if (!strncmp(p, start, strlen(start))) {
-		p += strlen(start);
-		say("\"/proc/PID/");
+	if (number && p[6 + number] == '/') {		/* a child's may have been passed on */
+		say(atoi(p + 6) == getpid() ? "\"/proc/PID/" : "\"/proc/OTHER/");
+		p += 6 + number + 1;
 		if (!strncmp(p, "task/", 5)) {
 			p += 5 + strspn(p + 5, "0123456789");
 			say("task/TID");
