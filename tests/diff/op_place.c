@@ -27,6 +27,8 @@ static void become(uid_t id)
 	result(syscall(SYS_setresuid, id, id, id));
 }
 
+static bool root_changed;
+
 /* A new root.  The cwd stays where it is, outside or not. */
 static void change_root(unsigned which)
 {
@@ -35,7 +37,7 @@ static void change_root(unsigned which)
 
 	snprintf(name, sizeof name, "%s%s", *roots[which] == '@' ? root : "", roots[which] + (*roots[which] == '@'));
 	say(" chroot %s", roots[which]);
-	result(syscall(SYS_chroot, name));
+	root_changed |= result(syscall(SYS_chroot, name)) == 0;
 }
 
 enum circumstance { FEW_FDS, SMALL_FILES, OTHER_ROOT, OTHER_USER, UNDUMPABLE, OWN_TABLES, OWN_FS, NO_CORE, IDLE_SIGNALS };
@@ -94,8 +96,10 @@ static void op_apart(void)
 
 	if ((c == OTHER_USER || c == SMALL_FILES) && !(features & FEAT_USER))
 		c = OWN_FS;
-	if (c == OTHER_ROOT && !(features & FEAT_ROOT))
+	if (c == OTHER_ROOT && (!(features & FEAT_ROOT) || geteuid()))		/* nobody but root may, natively */
 		c = NO_CORE;
+	if (c == OTHER_USER && root_changed)	/* may perhaps not search the directories above the root: docs/limits.md */
+		c = OWN_FS;
 	if (c == FEW_FDS && !(features & FEAT_FEWFDS))
 		c = OWN_TABLES;
 	say("%u steps,", count);
