@@ -10,8 +10,6 @@
 #include "cow.h"
 #include "shared_lock.h"
 
-#define STATE_SIZE	((sizeof(struct um_cow_state) + 4095) & ~4095ul)
-
 static struct cow *sessions UM_LARGE;
 static struct lock sessions_lock UM_LARGE;
 
@@ -46,7 +44,7 @@ static void note_white(struct cow *c)
 static long map_session(struct cow *c)
 {
 	struct stat st;
-	long at = map_file(c, UM_COW_STATE, STATE_SIZE);
+	long at = map_file(c, UM_COW_STATE, UM_COW_STATE_SIZE);
 
 	if (at < 0)
 		return at;
@@ -85,7 +83,7 @@ static long fill(struct task *t, struct cow *c, char *buf)
 static void drop(struct cow *c)
 {
 	if (c->state)
-		own_unmap(c->state, STATE_SIZE);
+		own_unmap(c->state, UM_COW_STATE_SIZE);
 	if (c->inodes.head)
 		own_unmap(c->inodes.head, um_vtable_size(UM_VSTAT_RECORDS));
 	heap_free(c->dir);

@@ -8,6 +8,7 @@
  *	cow_moved.c	directories that show what is below another name
  *	cow_list.c	listings of merged directories
  *	cow_where.c	where a directory is, by its path
+ *	cow_origin.c	what lay below, for whoever commits the session
  *	fs/cow.c	the operations at a place that change it
  *	fs/cow_name.c	those that remove and move names
  *	path_cow.c	the resolver
@@ -64,6 +65,9 @@ bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
 bool cow_entry_is_whiteout(const struct cow *c, int fd, const struct linux_dirent64 *d);
 
 int cow_set_opaque(struct task *t, struct cow *c, const char *up);
+
+/* Something of the tree is going to be at REL, where this lies below (cow_origin.c). */
+void cow_note_origin(const struct cow *c, const char *rel, const struct stat *low);
 
 /* For whoever changes more than one thing of the session at a time.  Locking finishes what a killed one left. */
 void cow_lock(struct task *t, struct cow *c);

@@ -19,6 +19,7 @@
 struct copy {
 	struct task *t;
 	struct cow *c;
+	const char *rel;		/* the path of both */
 	struct stat st;			/* of what is below */
 	char low[UM_PATH_MAX], up[UM_PATH_MAX], work[UM_PATH_MAX];
 };
@@ -208,6 +209,7 @@ static long publish(struct copy *k)
 	if (!r && !cow_look(k->up, &st)) {
 		discard(k);
 	} else if (!r) {
+		cow_note_origin(k->c, k->rel, &k->st);
 		r = put_in(k, NULL, dir, &parent);
 		copy_times(dir, &parent);
 	}
@@ -347,7 +349,10 @@ static long copy_named(struct copy *k, const char *rel, bool empty)
 	if (!r) {
 		parent_of(k->up, dir);
 		cow_lock(k->t, k->c);
-		r = cow_look(k->up, &st) ? index_link(k, rel, index, dir) : 0;
+		if (cow_look(k->up, &st)) {
+			cow_note_origin(k->c, rel, &k->st);
+			r = index_link(k, rel, index, dir);
+		}
 		cow_unlock(k->c);
 	}
 	heap_free(index);
@@ -361,6 +366,7 @@ static long copy_one(struct copy *k, const char *rel, bool empty)
 	long r = cow_low_path(k->c, k->low, rel);
 	struct stat st;
 
+	k->rel = rel;
 	if (!r)
 		r = cow_up_path(k->c, k->up, rel);
 	if (!r && !cow_look(k->up, &st))

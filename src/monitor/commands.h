@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The commands that run inside a view.  Each gets its own command line and returns the exit status.
+ * The commands.  Each gets its own command line and returns the exit status.
  */
 #ifndef UM_MONITOR_COMMANDS_H
 #define UM_MONITOR_COMMANDS_H
@@ -12,6 +12,11 @@ struct step;
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
+int ls_sessions(bool json);
+int cmd_diff(int argc, char **argv);
+int cmd_commit(int argc, char **argv);
+int cmd_discard(int argc, char **argv);
+int cmd_try(int argc, char **argv);
 int cmd_su(int argc, char **argv);
 int cmd_sudo(int argc, char **argv);
 int cmd_fusermount(int argc, char **argv);

@@ -222,9 +222,24 @@ static int launcher_wait(struct life *l, int signal_fd, pid_t monitor)
 
 /* ---- preparation ---------------------------------------------------------------------------------- */
 
+char *command_text(const struct options *o)
+{
+	char text[200] = "";
+	size_t at = 0;
+
+	for (int i = 0; i < o->argc && at < sizeof(text); i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? " " : "", o->argv[i]);
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+	return strdup(o->argc ? text : "a shell");
+}
+
 static int prepare_world(struct life *l)
 {
 	l->m = calloc(1, sizeof(*l->m));
+	if (l->m)
+		l->m->command = command_text(l->o);
 	int r = l->m ? world_create(&l->m->w) : -ENOMEM;
 
 	if (r == -EFBIG)

@@ -113,12 +113,18 @@ static void print_table(const struct client_mount *list, int n)
 int cmd_ls(int argc, char **argv)
 {
 	struct client_mount *list;
-	bool json = argc == 2 && !strcmp(argv[1], "--json");
+	bool json = false, sessions = false;
 
-	if (argc > 2 || (argc == 2 && !json)) {
-		say("ls: unknown argument %s; usage: umview ls [--json]", argv[1]);
-		return 1;
+	for (int i = 1; i < argc; i++) {
+		json |= !strcmp(argv[i], "--json");
+		sessions |= !strcmp(argv[i], "--sessions");
+		if (strcmp(argv[i], "--json") && strcmp(argv[i], "--sessions")) {
+			say("ls: unknown argument %s; usage: umview ls [--sessions] [--json]", argv[i]);
+			return 1;
+		}
 	}
+	if (sessions)
+		return ls_sessions(json);
 	int n = client_mounts(&list);
 	if (n < 0) {
 		if (!client_inside())

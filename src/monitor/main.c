@@ -25,6 +25,10 @@ static const struct command {
 	{ "mount", cmd_mount },
 	{ "umount", cmd_umount },
 	{ "ls", cmd_ls },
+	{ "diff", cmd_diff },
+	{ "commit", cmd_commit },
+	{ "discard", cmd_discard },
+	{ "try", cmd_try },
 	{ "su", cmd_su },
 	{ "sudo", cmd_sudo },
 };

@@ -157,7 +157,8 @@ static void start_guest(struct life *l, const char **argv)
 /* A step is `umview mount ...`, run as a guest. */
 static void start_step(struct life *l, const struct step *s)
 {
-	const char *argv[12] = { l->self, "mount" };
+	const char *argv[14] = { l->self, "mount" };
+	char *command = NULL;
 	int n = 2;
 
 	static const char *const types[] = { [STEP_BIND] = "bind", [STEP_HIDE] = "hide", [STEP_TMPFS] = "tmpfs",
@@ -171,11 +172,16 @@ static void start_step(struct life *l, const struct step *s)
 		argv[n++] = "-o";
 		argv[n++] = s->opts;
 	}
+	if (s->kind == STEP_COW && (command = command_text(l->o))) {
+		argv[n++] = "-c";
+		argv[n++] = command;
+	}
 	argv[n++] = "--";
 	if (s->src)
 		argv[n++] = s->src;
 	argv[n++] = s->dst;
 	start_guest(l, argv);
+	free(command);
 }
 
 /* All binds that follow each other are made by one guest: there may be a thousand of them. */
@@ -434,6 +440,8 @@ _Noreturn void life_main(struct life *l)
 			monitor_work(l->m);
 		work(l);
 	}
+	if (l->m)
+		sessions_finish(l->m);
 	if (l->table_save)
 		statefile_save(&l->m->w, l->table_save);
 	message_send(l->socket, l->failed ? MSG_FAILED : MSG_ENDED, 0, NULL);

@@ -67,8 +67,19 @@ struct branch {
 	uint32_t server;	/* which is ending now, or 0 */
 };
 
+#define MAX_SESSIONS	64
+
+/* A session of copy-on-write that is, or was, mounted (sessions.c). */
+struct used_session {
+	char *dir, *lower;
+	int lock_fd;		/* -1: not mounted any more */
+};
+
 struct monitor {
 	struct world w;
+	char *command;		/* for people: what the view is for */
+	struct used_session sessions[MAX_SESSIONS];
+	int nsessions;
 	struct server servers[UM_SERVERS];	/* 0 is ourselves */
 	uint32_t next_server;
 	struct um_slot *slots[UM_SLOTS];	/* of area 0, mapped when first used */
@@ -123,6 +134,11 @@ void servers_reclaim(struct monitor *m);		/* reclaim.c: memory of those that hav
 #define PRIVATE_PATH	4096
 int private_make(const struct monitor *m, unsigned mode, char path[PRIVATE_PATH]);
 void private_remove(const char *path);		/* in the background */
+
+/* sessions.c.  sessions_take: 0; -EALREADY: somebody else works on it; -errno.  sessions_finish: when the view has ended. */
+int sessions_take(struct monitor *m, const char *tree, const char *lower);
+void sessions_release(struct monitor *m, const char *tree);
+void sessions_finish(struct monitor *m);
 
 /* keepers.c */
 int keeper_add(struct monitor *m, pid_t pid, uint32_t flags);
@@ -219,6 +235,8 @@ int message_receive(int socket, struct message *msg);
 int launch(const struct options *o, bool inside);	/* returns the exit status */
 /* Closes what was inherited for COMMAND; 0, 1 and (unless kept) 2 become /dev/null. */
 void drop_inherited(bool keep_stderr);
+/* COMMAND as one line for people, which may be cut short.  Allocated. */
+char *command_text(const struct options *o);
 
 /* tier.c: the tier of a new view, into its world.  0, or -1 after having said why not. */
 int tier_choose(struct life *l);

@@ -434,18 +434,20 @@ static int choose_session(const struct mount_options *o, char *dir, size_t size,
 
 static int mount_cow(const struct mount_options *o)
 {
-	char session[PATH_MAX], tree[PATH_MAX + 8], error[300];
+	char session[PATH_MAX], tree[PATH_MAX + 8], error[SESSION_ERROR], holder[320];
 	char *lower = realpath(o->dst, NULL);
 	int r = 0;
 
 	if (!lower)
 		return fail("%s: %s", o->dst, strerror(errno));
 	if (choose_session(o, session, sizeof(session), error, sizeof(error)) < 0 ||
-	    session_prepare(session, lower, error, sizeof(error)) < 0)
+	    session_prepare(session, lower, o->command, error, sizeof(error)) < 0)
 		r = fail("%s", error);
 	snprintf(tree, sizeof(tree), "%s/tree", session);
 	if (!r && mount(tree, lower, "cow", 0, "") < 0)
-		r = errno == EBUSY ? fail("%s: something that is mounted there, or copied on write already, is in the way", lower)
+		r = errno == EALREADY ? fail("%s: the session is in use by %s", session,
+					     session_is_used(session, holder, sizeof(holder)) ? holder : "another view") :
+		    errno == EBUSY ? fail("%s: something that is mounted there, or copied on write already, is in the way", lower)
 				   : fail("%s: %s", lower, strerror(errno));
 	free(lower);
 	return r;

@@ -19,6 +19,9 @@ const char options_help[] =
 "       umview mount -t hide|tmpfs [-o OPTS] DST\n"
 "       umview umount [-l] DST			inside a view: unmount it\n"
 "       umview ls [--json]			inside a view: list what is mounted\n"
+"       umview ls --sessions [--json]		list what --cow has kept aside\n"
+"       umview diff|commit|discard [--session ID] [PATH...]	show, make real, or drop what it holds\n"
+"       umview try [OPTION...] COMMAND		run COMMAND with --cow /, then ask what to keep\n"
 "\n"
 "Mounted before COMMAND starts, in this order:\n"
 "  --mount SRC DST             an image (ext2/3/4, squashfs, iso9660, vfat, ntfs, zip, tar)\n"
@@ -536,13 +539,15 @@ int mount_options_parse(struct mount_options *o, int argc, char **argv)
 			o->read_only = true;
 			continue;
 		}
-		if (c != 't' && c != 'o')
+		if (c != 't' && c != 'o' && c != 'c')
 			return fail(o->error, "unknown option %s; try umview --help", argv[i]);
 		value = option_value(argc, argv, &i);
 		if (!value)
 			return fail(o->error, "-%c needs a value", c);
 		if (c == 't')
 			o->type = value;
+		else if (c == 'c')
+			o->command = value;
 		else if (join_opts(o, value) < 0)
 			return -1;
 	}

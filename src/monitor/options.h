@@ -57,6 +57,7 @@ struct mount_options {
 	const char *type, *opts;
 	char *joined;		/* opts, if they were given in several words: allocated */
 	const char *src, *dst;		/* src: NULL where there is none */
+	const char *command;		/* -c, our own: what the view is for */
 	bool lazy, force, read_only;
 	char error[256];
 };

@@ -18,13 +18,9 @@
 #include <unistd.h>
 
 #include "session.h"
-#include "../wire/cow.h"
-#include "../wire/vstat.h"
-
-#define INFO_FIRST	"umview copy-on-write session, version 2\n"
 
 struct making {
-	const char *dir, *lower;
+	const char *dir, *lower, *command;
 	char *error;
 	size_t size;
 };
@@ -61,22 +57,29 @@ static int make_directories(char *path)
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-int session_name(char *dir, size_t size, char *error, size_t error_size)
+int session_home(char *dir, size_t size)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int n = -1;
+
+	if (state && *state == '/')
+		n = snprintf(dir, size, "%s/umview", state);
+	else if (home && *home == '/')
+		n = snprintf(dir, size, "%s/.local/state/umview", home);
+	return n < 0 || (size_t)n >= size ? -1 : 0;
+}
+
+int session_name(char *dir, size_t size, char *error, size_t error_size)
+{
 	struct making m = { .dir = dir, .error = error, .size = error_size };
+	char home[PATH_MAX], when[32];
 	time_t now = time(NULL);
 	struct tm tm;
-	char when[32];
-	int n;
 
-	if ((!state || *state != '/') && (!home || *home != '/'))
+	if (session_home(home, sizeof(home)) < 0)
 		return fail(&m, "neither XDG_STATE_HOME nor HOME names a directory for the session; give -o upper=DIR");
 	strftime(when, sizeof(when), "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
-	if (state && *state == '/')
-		n = snprintf(dir, size, "%s/umview/%s-%d", state, when, (int)getpid());
-	else
-		n = snprintf(dir, size, "%s/.local/state/umview/%s-%d", home, when, (int)getpid());
+	int n = snprintf(dir, size, "%s/%s-%d", home, when, (int)getpid());
 	if (n < 0 || (size_t)n >= size)
 		return fail(&m, "the path of the session would be too long");
 	return make_directories(dir) < 0 ? fail(&m, "%s: %s", dir, strerror(errno)) : 0;
@@ -154,11 +157,31 @@ static bool whiteouts_possible(const struct making *m)
 	return possible;
 }
 
+/* The root of the tree is a copy of the directory below, as far as we may make one. */
+static void note_root(const struct making *m, struct um_cow_state *s, const struct stat *tree)
+{
+	struct um_cow_origin *o = (struct um_cow_origin *)((char *)s + UM_COW_ORIGINS_AT);
+	struct timespec now;
+	struct stat st;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->started = now.tv_sec * 1000000000l + now.tv_nsec;
+	if (stat(m->lower, &st) < 0)
+		return;
+	s->norigins = 1;
+	*o = (struct um_cow_origin) {
+		.place = um_cow_place(""), .dev = st.st_dev, .ino = st.st_ino, .nlink = 1, .size = (uint64_t)st.st_size,
+		.mtime = st.st_mtim.tv_sec * 1000000000l + st.st_mtim.tv_nsec,
+		.ctime = st.st_ctim.tv_sec * 1000000000l + st.st_ctim.tv_nsec,
+		.mode = tree->st_mode, .uid = tree->st_uid, .gid = tree->st_gid,
+	};
+}
+
 static int make_state(const struct making *m)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	struct um_cow_state *s = map_new(m, UM_COW_STATE, (sizeof(*s) + 4095) & ~4095ul);
+	struct um_cow_state *s = map_new(m, UM_COW_STATE, UM_COW_STATE_SIZE);
 
 	if (!s || join(m, path, UM_COW_TREE) < 0)
 		return -1;
@@ -166,10 +189,11 @@ static int make_state(const struct making *m)
 		return fail(m, "%s: %s", path, strerror(errno));
 	s->version = UM_COW_VERSION;
 	s->links = !whiteouts_possible(m);
+	note_root(m, s, &st);
 	s->tree_dev = st.st_dev;
 	s->tree_ino = st.st_ino;
 	s->magic = UM_COW_MAGIC;
-	munmap(s, (sizeof(*s) + 4095) & ~4095ul);
+	munmap(s, UM_COW_STATE_SIZE);
 	return 0;
 }
 
@@ -182,7 +206,7 @@ static int make_info(const struct making *m)
 	FILE *f = fopen(path, "wxe");
 	if (!f)
 		return fail(m, "%s: %s", path, strerror(errno));
-	bool bad = fprintf(f, INFO_FIRST "%s\n", m->lower) < 0;
+	bool bad = fprintf(f, SESSION_FIRST "%s\n%s\n", m->lower, m->command ? m->command : "") < 0;
 	if (fclose(f) || bad)
 		return fail(m, "%s: %s", path, strerror(errno));
 	return 0;
@@ -199,7 +223,7 @@ static int check_state(const struct making *m)
 	if (join(m, path, UM_COW_STATE) < 0)
 		return -1;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(*s)) {
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)UM_COW_STATE_SIZE) {
 		if (fd >= 0)
 			close(fd);
 		return fail(m, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
@@ -226,7 +250,7 @@ static int check_info(const struct making *m)
 	if (join(m, path, UM_COW_INFO) < 0)
 		return -1;
 	FILE *f = fopen(path, "re");
-	bool ok = f && fgets(line, sizeof(line), f) && !strcmp(line, INFO_FIRST) && fgets(line, sizeof(line), f);
+	bool ok = f && fgets(line, sizeof(line), f) && !strcmp(line, SESSION_FIRST) && fgets(line, sizeof(line), f);
 	if (f)
 		fclose(f);
 	if (!ok)
@@ -237,9 +261,9 @@ static int check_info(const struct making *m)
 	return 0;
 }
 
-int session_prepare(const char *dir, const char *lower, char *error, size_t size)
+int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size)
 {
-	struct making m = { dir, lower, error, size };
+	struct making m = { dir, lower, command, error, size };
 	char info[PATH_MAX];
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)

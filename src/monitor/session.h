@@ -1,18 +1,96 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Copy-on-write sessions on disk (wire/cow.h): made, checked, found.
+ * Copy-on-write sessions on disk (wire/cow.h): made (session.c), locked and listed (session_use.c), opened for
+ * those who review them (session_open.c).
  */
 #ifndef UM_MONITOR_SESSION_H
 #define UM_MONITOR_SESSION_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* Makes the session `dir` for changes of the directory `lower`, or takes the one that is there.  0, or -1 with the
- * reason in error. */
-int session_prepare(const char *dir, const char *lower, char *error, size_t size);
+#include "../wire/cow.h"
+#include "../wire/vstat.h"
+
+#define SESSION_FIRST	"umview copy-on-write session, version 2\n"	/* line of `info` */
+#define SESSION_ERROR	1024		/* bytes that are enough for a reason */
+
+/* Makes the session `dir` for changes of the directory `lower`, or takes the one that is there.  command: what for, or
+ * NULL.  0, or -1 with the reason in error. */
+int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size);
 
 /* A new name for a session: $XDG_STATE_HOME/umview/TIME-PID, its directory made.  0, or -1 with the reason in error. */
 int session_name(char *dir, size_t size, char *error, size_t error_size);
+
+/* Where those sessions are that were given no place.  0, or -1: nothing says where. */
+int session_home(char *dir, size_t size);
+
+/* ---- who works on it ---------------------------------------------------------------------------------- */
+
+/* The lock of a session, for `what`.  A descriptor; -EAGAIN: somebody has it, whom `holder` names; -errno. */
+int session_lock(const char *dir, const char *what, char *holder, size_t size);
+/* Has somebody it?  Then holder says who. */
+bool session_is_used(const char *dir, char *holder, size_t size);
+
+/* ---- reviewing ------------------------------------------------------------------------------------------ */
+
+struct session {
+	char *dir, *lower;	/* absolute */
+	char *command;		/* what it was made for; "" */
+	int dir_fd, tree_fd, low_fd;	/* low_fd: O_PATH; -1 if the directory below is not there any more */
+	bool writable;
+	struct um_cow_state *state;
+	struct vtable *inodes;	/* session_table.c */
+	uint32_t norigins;
+	uint32_t *index, slots;	/* hash table of records: numbers from 1 on, the first one of each place */
+};
+
+/* Opens a session that is whole, of this version and in its first place.  The directory below may be missing.  0, or -1 with the
+ * reason in error. */
+int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size);
+void session_close(struct session *s);
+
+/* What lay below at this path of the tree when it was hidden, or NULL if nobody wrote that down. */
+const struct um_cow_origin *session_origin(const struct session *s, const char *path);
+/* It is not hidden any more. */
+void session_forget_origin(struct session *s, const char *path);
+
+/* The table of virtual attributes (session_table.c).  Attached to a mapping, which it keeps: 0 or -EINVAL. */
+int session_table_attach(struct session *s, void *base, uint64_t size);
+void session_table_detach(struct session *s);
+bool session_vstat(const struct session *s, uint64_t dev, uint64_t ino, struct vstat *out);
+int session_set_flags(struct session *s, uint64_t dev, uint64_t ino, uint32_t flags);	/* 0 or -errno */
+/* UM_VS_NLINK of an inode: what is added to its number of names. */
+void session_set_nlink(struct session *s, uint64_t dev, uint64_t ino, int32_t n);
+/* A file below has really lost a name that did not count any more, or has got one back. */
+void session_name_gone(struct session *s, uint64_t dev, uint64_t ino);
+void session_forget_inode(struct session *s, uint64_t dev, uint64_t ino);
+/* What a directory of the tree that is redirected shows: a path below, allocated; NULL if it is not. */
+char *session_redirect(const struct session *s, uint64_t ino);
+/* It is not any more; it is an ordinary directory. */
+int session_unredirect(struct session *s, uint64_t ino);
+/* All there are, sorted; their number. */
+int session_redirects(const struct session *s, char ***texts);
+
+/* The session's lock for changes of its tree; what a process that was killed has left is set right. */
+void session_tree_lock(struct session *s);
+void session_tree_unlock(struct session *s);
+void session_finish_journal(struct session *s);		/* session_open.c; the lock is held */
+
+/* The directory `rel` ("" = itself) below fd, without following links: a new descriptor or -errno. */
+int open_below(int fd, const char *rel, int flags);
+
+/* Finds the session that --session ID or --upper DIR means, or the only one there is.  0, or -1 with the reason. */
+int session_find(char *dir, size_t size, const char *id, const char *upper, char *error, size_t error_size);
+
+/* Names below session_home(), sorted; their number, or -errno.  Free each and the list. */
+int session_list(char ***names);
+
+/* Is it one in session_home()? */
+bool session_is_own(const char *dir);
+
+/* Removes a session, whole or not, if nobody works on it.  0, or -1 with the reason. */
+int session_remove(const char *dir, char *error, size_t size);
 
 #endif

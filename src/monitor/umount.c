@@ -26,6 +26,8 @@ uint32_t mount_end(struct monitor *m, uint32_t view, struct mount_rec *r, bool l
 	log_line("umview: mount %u (%s) is taken out of view %u", r->id, r->path, view);
 	if (r->made && is_last_holder(r))
 		private_remove(r->target);
+	if (r->kind == UM_MOUNT_COW && is_last_holder(r))
+		sessions_release(m, r->target);
 	mount_remove(&m->w, view, r->id);
 	if (server)
 		server_end(m, server, lazy, slot);

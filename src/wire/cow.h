@@ -2,7 +2,9 @@
 /*
  * A copy-on-write session on disk: what a directory tree looks like after changes that were never made to it.
  *
- *	SESSION/info		text for people: which version, which directory below, whose, since when
+ *	SESSION/info		text: which version, which directory below, since when, for which command
+ *	SESSION/lock		locked (flock) by the monitor of the view that works on it, or by a command that does; its text
+ *				tells who that is: "PID what"
  *	SESSION/tree/		the upper layer: every file and directory that was made or changed, under its own path
  *	SESSION/work/		things that are being made; what nobody works on any more is rubbish
  *	SESSION/index/		DEV-INO (both hexadecimal, without leading zeros, of a file below that has several names):
@@ -10,7 +12,10 @@
  *	SESSION/redirect/	INO (hexadecimal, of a directory in tree/): a symbolic link whose text is the path,
  *				relative to the directory below, of what that directory shows
  *	SESSION/white		a whiteout, once one has been needed: others are further names of it, where that can be
- *	SESSION/state		struct um_cow_state, mapped by every process that changes something
+ *	SESSION/state		struct um_cow_state, mapped by every process that changes something, and behind it what was
+ *				below when it was hidden (struct um_cow_origin)
+ *	SESSION/committing	a directory in which a commit may have left something half done
+ *	SESSION/discarding	`info`, once it was decided that the session goes: what there is still of it is rubbish
  *	SESSION/inodes		a table of virtual attributes (wire/vstat.h), keyed by inode of the upper layer
  *
  * In tree/
@@ -34,6 +39,10 @@
  * Each change of tree/ is one rename, link, unlink or mknod; what takes two of them is written down in the
  * journal first and finished by whoever takes the lock next.  So a process that is killed at any moment leaves
  * the tree as it was before its call, or as it is after it.
+ *
+ * Committing has to find out whether what lies below has changed since the session put something in its place.  So each
+ * copy, and each thing or whiteout that hides something, is preceded by a struct um_cow_origin: they are only ever
+ * added, without a lock, and the first one of a path counts.  Who commits or discards a path takes its records away.
  */
 #ifndef UM_WIRE_COW_H
 #define UM_WIRE_COW_H
@@ -48,6 +57,9 @@
 #define UM_COW_STATE	"state"
 #define UM_COW_INODES	"inodes"
 #define UM_COW_INFO	"info"
+#define UM_COW_LOCK	"lock"
+#define UM_COW_COMMITTING "committing"
+#define UM_COW_DISCARDING "discarding"
 
 #define UM_COW_WHITEOUT	"/(umview: removed)"
 
@@ -76,6 +88,38 @@ struct um_cow_state {
 	uint64_t count_dev, count_ino;	/* if it is there the UM_VS_NLINK of this inode, unless 0, */
 	int32_t count;		/* becomes this */
 	uint32_t nredirect;	/* changes of redirect/, ever: 0 saves looking there */
+	int64_t started;	/* ns since 1970 */
+	uint32_t norigins;	/* records behind this, ever; grows before one is filled.  More than there is room for is possible:
+				   those were not kept */
+	uint32_t reserved;
 };
+
+#define UM_COW_ORIGINS_AT	12288u
+#define UM_COW_ORIGINS		(1u << 20)
+
+/* What lay below at a path when the session put something of its own there.  Times are ns since 1970. */
+struct um_cow_origin {
+	uint64_t place;		/* um_cow_place() of the path */
+	uint64_t dev, ino;
+	int64_t mtime, ctime;
+	uint64_t size;
+	uint32_t mode, uid, gid;
+	uint32_t nlink;		/* stored last: 0 = not complete, or of no account any more */
+};
+
+#define UM_COW_STATE_SIZE	(UM_COW_ORIGINS_AT + (uint64_t)UM_COW_ORIGINS * sizeof(struct um_cow_origin))
+
+/* A path in tree/, without a slash in front, as a number. */
+static inline uint64_t um_cow_place(const char *path)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	while (*path)
+		h = (h ^ (unsigned char)*path++) * 0x100000001b3ULL;
+	return h;
+}
+
+_Static_assert(sizeof(struct um_cow_origin) == 64, "wire");
+_Static_assert(sizeof(struct um_cow_state) <= UM_COW_ORIGINS_AT, "wire");
 
 #endif

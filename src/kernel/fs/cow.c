@@ -188,6 +188,8 @@ static long make_instead(struct spot *s, const struct making *m)
 		heap_free(work);
 		return r;
 	}
+	if (s->has_low)
+		cow_note_origin(s->c, s->rel, &s->low_st);
 	if (dir)
 		e = cow_set_opaque(s->t, s->c, work);
 	if (!e)

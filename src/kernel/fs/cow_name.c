@@ -53,6 +53,13 @@ static long white_over(struct spot *s)
 	return r;
 }
 
+/* What is below is going to be hidden by something else, or by nothing. */
+static void note_place(const struct spot *s)
+{
+	if (s->has_low)
+		cow_note_origin(s->c, s->rel, &s->low_st);
+}
+
 /* ---- unlink, rmdir --------------------------------------------------------------------------------------- */
 
 /* A name that is only below goes.  The lock is held. */
@@ -105,6 +112,7 @@ static long remove_name(struct spot *s, int flags)
 		return r;
 	spot_at(s, s->up);
 	forget = s->has_up && ident_will_go(s->w, &st);
+	note_place(s);
 	cow_lock(s->t, s->c);
 	r = remove_locked(s, flags);
 	if (!r && s->has_up)
@@ -172,6 +180,7 @@ static long link_instead(struct spot *from, struct spot *to)
 	if (!r)
 		r = raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, work, 0);
 	if (!r) {
+		note_place(to);
 		r = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, to->up, 0);
 		if (r)
 			raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
@@ -371,9 +380,11 @@ static long exchange_spots(struct spot *a, struct spot *b)
 
 	if (!r)
 		r = copy_for_move(b);
-	if (!r)
-		r = raw_syscall(__NR_renameat2, AT_FDCWD, a->up, AT_FDCWD, b->up, RENAME_EXCHANGE);
-	return r;
+	if (r)
+		return r;
+	note_place(a);
+	note_place(b);
+	return raw_syscall(__NR_renameat2, AT_FDCWD, a->up, AT_FDCWD, b->up, RENAME_EXCHANGE);
 }
 
 /* Two names of one file: nothing happens.  Those of a file that has a copy are in the tree. */
@@ -399,6 +410,7 @@ static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 		r = spot_place(to);
 	if (r)
 		return r;
+	note_place(to);
 	spot_at(to, to->up);
 	forget = to->has_up && ident_will_go(to->w, &st);
 	cow_lock(from->t, from->c);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * `umview commit`: what its parts share.
+ *
+ *	commitcmd.c	the command: which change is done how, and what leaves the session
+ *	commit_move.c	directories that were moved
+ *	commit_put.c	a file, link or device, made complete beside its place, and put there
+ *	commit_attr.c	its attributes
+ *	commit_end.c	what is not needed any more: names below that the session has removed, names of the session
+ */
+#ifndef UM_MONITOR_COMMIT_H
+#define UM_MONITOR_COMMIT_H
+
+#include "review.h"
+
+#define CHANGED_MEANWHILE	(-ESTALE)	/* what is below is not what it was a moment ago */
+
+/* A directory that the walk is in. */
+struct frame {
+	struct frame *outer;
+	char **drop;		/* names in it that are committed */
+	int ndrop;
+	bool changed;		/* something was done in it below */
+	bool kept;		/* something in it was not committed */
+	bool hidden_kept;	/* ... namely something that had to be removed below */
+	bool stays;		/* it cannot leave the session itself */
+};
+
+/* A file of the session with several names, and where it is committed. */
+struct linked {
+	uint64_t up_ino, low_ino;
+	char *path;		/* the first of its names */
+	char **names;		/* all of them, as paths: dropped at the very end */
+	int nnames;
+};
+
+struct commit {
+	struct session *s;
+	const struct review_options *o;
+	struct review r;
+	struct progress progress;
+	struct inode_set touched;
+	struct frame *frame;
+	struct linked *linked;
+	int nlinked;
+	int journal_fd;
+	char *journaled;	/* the directory that it names, or NULL */
+	char temp[64];		/* the name of what is not complete */
+	long done, conflicts, failed, unkept;
+};
+
+/* Moves what can be moved. */
+void commit_moves(struct commit *k);
+
+/* What is at c's name becomes what the session has (c->up).  0, CHANGED_MEANWHILE, -errno. */
+int commit_put(struct commit *k, struct change *c);
+/* The same by one more name for what is below at `path` already. */
+int commit_link(struct commit *k, struct change *c, const char *path);
+
+/* To an open file, or (fd < 0) to dir/name.  Says what cannot be kept. */
+int commit_attributes(struct commit *k, const struct change *c, int dir, const char *name, bool all);
+void commit_unkept(struct commit *k, const struct change *c, const char *what);
+
+/* Removes what was below at c's name, and is at `name` beside it now.  0, CHANGED_MEANWHILE, -errno. */
+int commit_remove(struct commit *k, struct change *c, const char *name);
+void commit_name_gone(struct commit *k, const struct stat *low);
+/* Before something half made is below in the directory of this change: so that it is found if we are killed. */
+int commit_journal(struct commit *k, const struct change *c);
+/* Before names leave c, a directory of the tree: which changes its times. */
+int commit_journal_attributes(struct commit *k, const struct change *c);
+/* What somebody left who was killed. */
+void session_clean(struct session *s);
+void commit_temp_name(const struct session *s, char *buf, size_t size);
+
+/* Takes a name out of the tree for good, with all that is remembered of it. */
+int session_drop(struct session *s, int up_dir, const char *name, const char *path);
+
+/* Is c->low still what is there? */
+bool commit_is_still(const struct change *c);
+
+#endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * `umview commit`: what a session has changed is done to the directory below.
+ *
+ * In each directory: what was removed is removed, what is new or changed is put there (commit_put.c), the directory is
+ * written out, and only then do the names leave the session.  So whoever is killed, at any moment, has lost nothing: what is
+ * done, and still in the session, is found to be the same as below when he begins again.
+ *
+ * What somebody else has changed below since the session hid it is left alone, and told, unless --force is given.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "commit.h"
+#include "log.h"
+
+static const char usage[] =
+"usage: umview commit [--force] [--session ID | --upper DIR] [PATH...]\n"
+"Does what a copy-on-write session holds (of PATH, and in it) to the directory below, and takes it out of the session.\n"
+"  -f, --force   even where something was changed below since\n"
+"The exit status is 1 if something was left.\n";
+
+/* ---- telling ------------------------------------------------------------------------------------------- */
+
+static void tell(struct commit *k, const char *path, const char *what)
+{
+	char *shown = path_shown(k->s->lower, path);
+
+	progress_end(&k->progress);
+	say("commit: %s: %s", shown ? shown : path, what);
+	free(shown);
+	if (k->frame)
+		k->frame->kept = k->frame->stays = true;
+}
+
+static void tell_conflict(struct commit *k, struct change *c, const char *why)
+{
+	char text[200];
+
+	k->conflicts++;
+	snprintf(text, sizeof(text), "conflict, left alone: %s", why);
+	tell(k, c->path, text);
+}
+
+/* Returns whether it was done. */
+static bool is_done(struct commit *k, struct change *c, int r)
+{
+	if (r == CHANGED_MEANWHILE) {
+		tell_conflict(k, c, "it has been changed below since");
+	} else if (r) {
+		k->failed++;
+		tell(k, c->path, strerror(-r));
+	} else {
+		k->done++;
+		if (k->frame)
+			k->frame->changed = true;
+	}
+	return !r;
+}
+
+/* ---- frames --------------------------------------------------------------------------------------------- */
+
+static void frame_enter(struct commit *k)
+{
+	struct frame *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		say("commit: out of memory");
+		exit(1);		/* nothing is lost: this is one of those moments */
+	}
+	f->outer = k->frame;
+	k->frame = f;
+}
+
+static void drop_later(struct frame *f, const char *name)
+{
+	char **more = realloc(f->drop, (size_t)(f->ndrop + 1) * sizeof(*more));
+
+	if (!more)
+		return;
+	f->drop = more;
+	f->drop[f->ndrop] = strdup(name);
+	f->ndrop += f->drop[f->ndrop] != NULL;
+}
+
+static void frame_leave(struct commit *k)
+{
+	struct frame *f = k->frame;
+
+	k->frame = f->outer;
+	if (k->frame) {
+		k->frame->kept |= f->kept;
+		k->frame->stays |= f->stays;
+	}
+	for (int i = 0; i < f->ndrop; i++)
+		free(f->drop[i]);
+	free(f->drop);
+	free(f);
+}
+
+static void drop_all(struct commit *k, const struct change *c, int up_dir)
+{
+	struct frame *f = k->frame;
+	const char *path = c->path;
+
+	if (f->ndrop)
+		commit_journal_attributes(k, c);
+
+	for (int i = 0; i < f->ndrop; i++) {
+		char *sub;
+		if (asprintf(&sub, "%s%s%s", path, *path ? "/" : "", f->drop[i]) < 0)
+			continue;
+		int r = session_drop(k->s, up_dir, f->drop[i], sub);
+		if (r && r != -ENOENT) {
+			k->failed++;
+			tell(k, sub, "is committed, but cannot be taken out of the session");
+		}
+		free(sub);
+	}
+}
+
+/* ---- files with several names ----------------------------------------------------------------------------- */
+
+static struct linked *linked_find(struct commit *k, const struct change *c)
+{
+	for (int i = 0; i < k->nlinked; i++)
+		if (k->linked[i].up_ino == c->real.st_ino)
+			return &k->linked[i];
+	return NULL;
+}
+
+/* One more name of it is where it belongs. */
+static void linked_note(struct commit *k, const struct change *c)
+{
+	struct linked *l = linked_find(k, c);
+	struct stat st;
+
+	if (!l) {
+		struct linked *more = realloc(k->linked, (size_t)(k->nlinked + 1) * sizeof(*more));
+		if (!more || fstatat(c->low_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return;
+		k->linked = more;
+		l = &k->linked[k->nlinked++];
+		*l = (struct linked) { .up_ino = c->real.st_ino, .low_ino = st.st_ino, .path = strdup(c->path) };
+	}
+	char **names = realloc(l->names, (size_t)(l->nnames + 1) * sizeof(*names));
+	if (!names)
+		return;
+	l->names = names;
+	l->names[l->nnames] = strdup(c->path);
+	l->nnames += l->names[l->nnames] != NULL;
+}
+
+/* They go together, when all are done: until then each of them tells that it is the same file as the others. */
+static void linked_drop(struct commit *k)
+{
+	for (int i = 0; i < k->nlinked; i++) {
+		struct linked *l = &k->linked[i];
+		for (int j = 0; j < l->nnames; j++) {
+			char *slash = strrchr(l->names[j], '/');
+			if (slash)
+				*slash = 0;
+			int dir = open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
+			if (slash)
+				*slash = '/';
+			if (dir >= 0) {
+				session_drop(k->s, dir, slash ? slash + 1 : l->names[j], l->names[j]);
+				close(dir);
+			}
+			free(l->names[j]);
+		}
+		free(l->names);
+		free(l->path);
+	}
+	free(k->linked);
+}
+
+static bool has_more_names(const struct change *c)
+{
+	return c->has_up && !S_ISDIR(c->real.st_mode) && c->real.st_nlink > 1;
+}
+
+/* ---- one change --------------------------------------------------------------------------------------------- */
+
+static enum visit put_file(struct commit *k, struct change *c)
+{
+	struct linked *l = has_more_names(c) ? linked_find(k, c) : NULL;
+	int r = 0;
+
+	if (l && (!c->has_low || c->low.st_ino != l->low_ino))
+		r = commit_link(k, c, l->path);
+	else if (c->kind == CHANGE_ATTRIBUTES && !l)
+		r = commit_attributes(k, c, c->low_dir, c->name, false);
+	else if (c->kind != CHANGE_NONE && !l)
+		r = commit_put(k, c);
+	if (c->kind == CHANGE_NONE && !r && !l)
+		;			/* it is there, and the same */
+	else if (!is_done(k, c, r))
+		return VISIT_SKIP;
+	if (has_more_names(c))
+		linked_note(k, c);
+	else
+		drop_later(k->frame, c->name);
+	return VISIT_SKIP;
+}
+
+static enum visit make_directory(struct commit *k, struct change *c)
+{
+	int r = c->low_dir < 0 ? -ENOENT : 0;
+
+	if (!r && c->opaque)
+		r = session_set_flags(k->s, c->real.st_dev, c->real.st_ino, 0);	/* nothing is below that this could show */
+	c->opaque = false;
+	if (!r && !commit_is_still(c))
+		r = CHANGED_MEANWHILE;
+	if (!r && c->has_low && unlinkat(c->low_dir, c->name, 0) < 0)
+		r = -errno;
+	if (!r && mkdirat(c->low_dir, c->name, 0700) < 0)
+		r = errno == EEXIST ? CHANGED_MEANWHILE : -errno;
+	if (!is_done(k, c, r))
+		return VISIT_SKIP;
+	frame_enter(k);
+	return VISIT_ON;
+}
+
+/* One that is below, too. */
+static enum visit enter_directory(struct commit *k, struct change *c)
+{
+	bool widened = c->kind == CHANGE_ATTRIBUTES && c->selected && !c->conflict && (c->mode & 0300) == 0300 &&
+		       (c->low.st_mode & 0300) != 0300;
+
+	if (widened && is_done(k, c, commit_attributes(k, c, c->low_dir, *c->name ? c->name : ".", false)))
+		c->kind = CHANGE_NONE;
+	frame_enter(k);
+	return VISIT_ON;
+}
+
+/* commit_move.c has done what could be done. */
+static enum visit not_moved(struct commit *k, struct change *c)
+{
+	k->failed++;
+	k->frame->hidden_kept |= c->implied;
+	if (c->kind != CHANGE_MOVED)
+		tell(k, c->path, "left alone: the session shows it, or something in it, at another place, and that is not committed");
+	else if (c->conflict)
+		tell_conflict(k, c, c->conflict);
+	else
+		tell(k, c->path, "left alone: the directory cannot be moved there below");
+	return VISIT_SKIP;
+}
+
+static enum visit visit(struct review *r, struct change *c)
+{
+	struct commit *k = r->arg;
+	bool dir = c->has_up && S_ISDIR(c->up.st_mode);
+
+	progress_step(&k->progress);
+	if (k->o->force)
+		c->conflict = NULL;
+	if (!dir && !c->selected)
+		return VISIT_SKIP;
+	if (c->kind == CHANGE_MOVED || c->moved_away)
+		return not_moved(k, c);
+	if (c->conflict && c->kind != CHANGE_NONE) {
+		tell_conflict(k, c, c->conflict);
+		if (c->implied)
+			k->frame->hidden_kept = true;
+		if (!dir || c->kind == CHANGE_TYPE)
+			return VISIT_SKIP;
+	}
+	if (dir)
+		return c->kind == CHANGE_ADDED || c->kind == CHANGE_TYPE ? make_directory(k, c) : enter_directory(k, c);
+	if (c->has_up)
+		return put_file(k, c);
+	if (c->kind == CHANGE_DELETED && !is_done(k, c, commit_remove(k, c, c->name)))
+		k->frame->hidden_kept |= c->implied;
+	else if (c->whiteout)
+		drop_later(k->frame, c->name);
+	return VISIT_SKIP;
+}
+
+/* Now the directory can show what is below again: nothing is. */
+static enum visit hidden_done(struct review *r, struct change *c, int low_dir)
+{
+	struct commit *k = r->arg;
+	int e = 0;
+
+	(void)low_dir;
+	if (!k->frame->hidden_kept && c->selected)
+		e = session_set_flags(k->s, c->real.st_dev, c->real.st_ino, 0);
+	if (!k->frame->hidden_kept && c->selected && !e)
+		return VISIT_ON;
+	tell(k, c->path, e ? strerror(-e) : c->selected ? "left alone: it replaces a directory of which something is left"
+							: "left alone: it replaces a directory; name that");
+	k->failed++;
+	return VISIT_SKIP;
+}
+
+/* ---- the end of a directory ------------------------------------------------------------------------------------ */
+
+static void write_out(int low_dir)
+{
+	int fd = low_dir < 0 ? -1 : openat(low_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+}
+
+/* Its own attributes, and, if all in it is done, its times as the session shows them. */
+static int finish_directory(struct commit *k, struct change *c, int low_dir)
+{
+	const struct um_cow_origin *o = session_origin(k->s, c->path);
+	const struct timespec times[2] = { c->up.st_atim, c->up.st_mtim };
+	bool new = c->kind == CHANGE_ADDED || c->kind == CHANGE_TYPE;
+	bool moved = !o || o->mtime != c->up.st_mtim.tv_sec * 1000000000l + c->up.st_mtim.tv_nsec;
+	int r = 0;
+
+	if (low_dir < 0 || (c->conflict && !new))
+		return 0;
+	if (new || (c->kind == CHANGE_ATTRIBUTES && c->selected))
+		r = commit_attributes(k, c, low_dir, ".", new);
+	if (!new && c->selected && !k->frame->kept && moved)
+		utimensat(low_dir, ".", times, 0);	/* he who may not set them has not changed it either */
+	return r;
+}
+
+static enum visit leave(struct review *r, struct change *c, int up_dir, int low_dir)
+{
+	struct commit *k = r->arg;
+	int e = finish_directory(k, c, low_dir);
+	bool stays = k->frame->stays || up_dir < 0 || e || (c->conflict && c->kind == CHANGE_ATTRIBUTES) ||
+		     (c->kind == CHANGE_ATTRIBUTES && !c->selected) || low_dir < 0;
+
+	if (e) {
+		k->failed++;
+		tell(k, c->path, strerror(-e));
+	}
+	if (k->frame->changed || k->frame->ndrop)
+		write_out(low_dir);
+	if (up_dir >= 0)
+		drop_all(k, c, up_dir);
+	frame_leave(k);
+	char **names = NULL;
+	int n = up_dir < 0 ? -1 : names_read(up_dir, &names);
+	if (n >= 0)
+		free(names);
+	if (k->frame && !stays && n == 0)
+		drop_later(k->frame, c->name);
+	if (k->frame && c->kind == CHANGE_ATTRIBUTES && c->selected && !e)
+		k->done++;
+	return VISIT_ON;
+}
+
+static void trouble(struct review *r, const char *path, int error)
+{
+	struct commit *k = r->arg;
+
+	k->failed++;
+	tell(k, path, strerror(error));
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+static void tell_end(struct commit *k)
+{
+	if (k->unkept > 10)
+		say("commit: ... and %ld more that could not be kept", k->unkept - 10);
+	if (k->conflicts)
+		say("commit: %ld done, %ld in conflict with what was changed below: they are still in the session; --force commits them",
+		    k->done, k->conflicts);
+	else if (k->failed)
+		say("commit: %ld done, %ld not", k->done, k->failed);
+}
+
+int commit_session(struct session *s, const struct review_options *o)
+{
+	struct commit k = { .s = s, .o = o, .journal_fd = -1 };
+	char error[SESSION_ERROR];
+
+	k.r = (struct review) {
+		.s = s, .arg = &k, .touched = &k.touched, .nonly = o->npaths,
+		.visit = visit, .hidden_done = hidden_done, .leave = leave, .trouble = trouble,
+	};
+	if (s->low_fd < 0) {
+		say("commit: %s: is not there any more", s->lower);
+		return 2;
+	}
+	k.r.only = review_paths(s, o->npaths, o->paths, error, sizeof(error));
+	if (!k.r.only) {
+		say("commit: %s", error);
+		return 2;
+	}
+	commit_temp_name(s, k.temp, sizeof(k.temp));
+	session_clean(s);
+	progress_start(&k.progress, "commit");
+	commit_moves(&k);
+	review_walk(&k.r);
+	linked_drop(&k);
+	progress_end(&k.progress);
+	tell_end(&k);
+	review_paths_free(k.r.only, k.r.nonly);
+	inode_set_free(&k.touched);
+	free(k.journaled);
+	if (k.journal_fd >= 0)
+		close(k.journal_fd);
+	unlinkat(s->dir_fd, UM_COW_COMMITTING, 0);
+	return k.conflicts || k.failed ? 1 : 0;
+}
+
+int cmd_commit(int argc, char **argv)
+{
+	struct review_options o;
+	struct session s;
+	int r = review_options_parse(&o, argc, argv, "f", usage);
+
+	if (r)
+		return r < 0 ? 0 : r;
+	int lock = session_use(&s, &o, "commit");
+	if (lock < 0)
+		return 2;
+	r = commit_session(&s, &o);
+	session_end(&s, lock);
+	return r;
+}

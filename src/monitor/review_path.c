@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the commands that review sessions share: their options, which paths are meant, how paths are shown, how far they are.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "log.h"
+#include "review.h"
+
+/* ---- which paths are meant ------------------------------------------------------------------------------- */
+
+int review_selected(const struct review *r, const char *path)
+{
+	size_t n = strlen(path);
+	int selected = r->nonly ? SELECTED_NOT : SELECTED;
+
+	for (int i = 0; i < r->nonly && selected != SELECTED; i++) {
+		const char *only = r->only[i];
+		size_t k = strlen(only);
+		if (!k || (n >= k && !memcmp(path, only, k) && (!path[k] || path[k] == '/')))
+			selected = SELECTED;
+		else if (!n || (k > n && !memcmp(path, only, n) && only[n] == '/'))
+			selected = SELECTED_WITHIN;
+	}
+	return selected;
+}
+
+/* "/a/./b//../c/" becomes "/a/c". */
+static void normalise(char *path)
+{
+	char *to = path;
+
+	for (char *from = path; *from;) {
+		from += strspn(from, "/");
+		size_t n = strcspn(from, "/");
+		if (n == 2 && from[0] == '.' && from[1] == '.') {
+			while (to > path && *--to != '/')
+				;
+		} else if (n && !(n == 1 && from[0] == '.')) {
+			*to++ = '/';
+			memmove(to, from, n);
+			to += n;
+		}
+		from += n;
+	}
+	*to = 0;
+}
+
+/* The directories on the way, as far as there are any, without links. */
+static char *without_links(const char *path)
+{
+	char *part = strdup(path), *all = NULL;
+
+	for (char *slash; part && !all && (slash = strrchr(part, '/'));) {
+		*slash = 0;
+		char *real = realpath(*part ? part : "/", NULL);
+		if (real && asprintf(&all, "%s%s", strcmp(real, "/") ? real : "", path + (slash - part)) < 0)
+			all = NULL;
+		free(real);
+		if (slash == part)
+			break;
+	}
+	free(part);
+	return all ? all : strdup(path);
+}
+
+static char *inside(const struct session *s, const char *path)
+{
+	size_t n = strcmp(s->lower, "/") ? strlen(s->lower) : 0;
+
+	if (memcmp(path, s->lower, n) || (path[n] && path[n] != '/'))
+		return NULL;
+	return strdup(path + n + (path[n] == '/'));
+}
+
+static char *one_path(const struct session *s, const char *given)
+{
+	char *cwd = *given == '/' ? strdup("") : getcwd(NULL, 0), *path = NULL, *rel = NULL;
+
+	if (cwd && asprintf(&path, "%s/%s", cwd, given) >= 0) {
+		normalise(path);
+		if (strlen(s->lower) <= strlen(path) + 1)
+			rel = inside(s, path);
+		char *real = rel ? NULL : without_links(path);
+		if (real && strlen(real) + 1 >= strlen(s->lower))
+			rel = inside(s, real);
+		free(real);
+	}
+	free(path);
+	free(cwd);
+	return rel;
+}
+
+char **review_paths(const struct session *s, int n, char **paths, char *error, size_t size)
+{
+	char **only = calloc((size_t)n + 1, sizeof(*only));
+
+	for (int i = 0; only && i < n; i++) {
+		only[i] = *paths[i] ? one_path(s, paths[i]) : NULL;
+		if (only[i])
+			continue;
+		snprintf(error, size, "%s: does not lie in %s, of which the session holds changes", paths[i], s->lower);
+		review_paths_free(only, i);
+		return NULL;
+	}
+	return only;
+}
+
+void review_paths_free(char **paths, int n)
+{
+	for (int i = 0; i < n; i++)
+		free(paths[i]);
+	free(paths);
+}
+
+char *path_shown(const char *lower, const char *path)
+{
+	char *text = malloc(4 * (strlen(lower) + strlen(path)) + 3), *to = text;
+	const char *parts[] = { strcmp(lower, "/") || !*path ? lower : "", *path ? "/" : "", path };
+
+	for (int i = 0; text && i < 3; i++)
+		for (const char *p = parts[i]; *p; p++)
+			if ((unsigned char)*p < 32 || *p == 127 || *p == '\\')
+				to += sprintf(to, "\\%03o", (unsigned char)*p);
+			else
+				*to++ = *p;
+	if (text)
+		*to = 0;
+	return text;
+}
+
+/* ---- progress ---------------------------------------------------------------------------------------------- */
+
+#define FIRST_MS	1000
+#define EACH_MS		200
+
+static int64_t clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000l + t.tv_nsec / 1000000;
+}
+
+void progress_start(struct progress *p, const char *what)
+{
+	*p = (struct progress) { .what = what, .tty = isatty(STDERR_FILENO), .shown = clock_ms() + FIRST_MS - EACH_MS };
+}
+
+void progress_step(struct progress *p)
+{
+	p->n++;
+	if (!p->tty || p->n % 64 || clock_ms() - p->shown < EACH_MS)
+		return;
+	p->shown = clock_ms();
+	p->visible = true;
+	fprintf(stderr, "\r%s: %ld names\033[K", p->what, p->n);
+	fflush(stderr);
+}
+
+void progress_end(struct progress *p)
+{
+	if (p->visible)
+		fputs("\r\033[K", stderr);
+	p->visible = false;
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------- */
+
+static const struct word {
+	const char *name, *letter;
+	char flag;
+	size_t at;
+} words[] = {
+	{ "--json", "-j", 'j', offsetof(struct review_options, json) },
+	{ "--stat", "-s", 's', offsetof(struct review_options, stat) },
+	{ "--text", "-u", 'u', offsetof(struct review_options, text) },
+	{ "--force", "-f", 'f', offsetof(struct review_options, force) },
+	{ "--all", "-a", 'a', offsetof(struct review_options, all) },
+};
+
+static bool take_flag(struct review_options *o, const char *arg, const char *flags)
+{
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if ((!strcmp(words[i].name, arg) || !strcmp(words[i].letter, arg)) && strchr(flags, words[i].flag)) {
+			*(bool *)((char *)o + words[i].at) = true;
+			return true;
+		}
+	return false;
+}
+
+/* "--name VALUE", "--name=VALUE". */
+static const char *take_value(const char *name, int argc, char **argv, int *i)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(argv[*i], name, n))
+		return NULL;
+	if (argv[*i][n] == '=')
+		return argv[*i] + n + 1;
+	return !argv[*i][n] && *i + 1 < argc ? argv[++*i] : NULL;
+}
+
+int review_options_parse(struct review_options *o, int argc, char **argv, const char *flags, const char *usage)
+{
+	const char *value;
+	int i = 1;
+
+	memset(o, 0, sizeof(*o));
+	for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+		if (!strcmp(argv[i], "--")) {
+			i++;
+			break;
+		}
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			printf("%s", usage);
+			return fflush(stdout) ? 1 : -1;
+		}
+		if (take_flag(o, argv[i], flags))
+			continue;
+		if ((value = take_value("--session", argc, argv, &i))) {
+			o->session = value;
+		} else if ((value = take_value("--upper", argc, argv, &i))) {
+			o->upper = value;
+		} else {
+			say("%s: unknown option %s, or it lacks its value; try umview %s --help", argv[0], argv[i], argv[0]);
+			return 2;
+		}
+	}
+	o->npaths = argc - i;
+	o->paths = argv + i;
+	return 0;
+}
+
+int review_open(struct session *s, const struct review_options *o, const char *command, bool writable)
+{
+	char dir[PATH_MAX], error[SESSION_ERROR];
+
+	if (session_find(dir, sizeof(dir), o->session, o->upper, error, sizeof(error)) == 0 &&
+	    session_open(s, dir, writable, error, sizeof(error)) == 0)
+		return 0;
+	say("%s: %s", command, error);
+	return 2;
+}
+
+int session_use(struct session *s, const struct review_options *o, const char *command)
+{
+	char dir[PATH_MAX], error[SESSION_ERROR], what[64], holder[320];
+
+	*s = (struct session) { .dir_fd = -1, .tree_fd = -1, .low_fd = -1 };
+	snprintf(what, sizeof(what), "umview %s", command);
+	if (session_find(dir, sizeof(dir), o->session, o->upper, error, sizeof(error)) < 0) {
+		say("%s: %s", command, error);
+		return -2;
+	}
+	if (session_open(s, dir, true, error, sizeof(error)) < 0) {
+		say("%s: %s", command, error);
+		return -2;
+	}
+	int lock = session_lock(s->dir, what, holder, sizeof(holder));
+	if (lock < 0) {
+		say("%s: %s: %s%s", command, s->dir, lock == -EAGAIN ? "is in use by " : strerror(-lock),
+		    lock == -EAGAIN ? holder : "");
+		session_close(s);
+		return -2;
+	}
+	session_tree_lock(s);		/* finishes what somebody who was killed had begun */
+	session_tree_unlock(s);
+	return lock;
+}
+
+void session_end(struct session *s, int lock)
+{
+	char *dir = session_is_own(s->dir) ? strdup(s->dir) : NULL, error[SESSION_ERROR];
+
+	session_close(s);
+	close(lock);
+	if (dir && review_any(dir, error, sizeof(error)) == 0)
+		session_remove(dir, error, sizeof(error));
+	free(dir);
+}
+
+/* ---- counting ------------------------------------------------------------------------------------------------ */
+
+void review_count(struct review_counts *n, const struct change *c)
+{
+	n->kinds[c->kind]++;
+	n->conflicts += c->conflict != NULL;
+	if (c->has_up && S_ISREG(c->up.st_mode) && c->kind != CHANGE_NONE && c->kind != CHANGE_ATTRIBUTES)
+		n->bytes += c->up.st_size;
+}
+
+void review_counts_text(const struct review_counts *n, char *buf, size_t size)
+{
+	static const char *const words_of[CHANGE_KINDS] = {
+		[CHANGE_ADDED] = "added", [CHANGE_CONTENTS] = "changed", [CHANGE_DELETED] = "deleted",
+		[CHANGE_ATTRIBUTES] = "with other attributes", [CHANGE_TYPE] = "of another type",
+		[CHANGE_MOVED] = "moved",
+	};
+	static const enum change_kind order[] = { CHANGE_ADDED, CHANGE_CONTENTS, CHANGE_DELETED, CHANGE_MOVED, CHANGE_TYPE,
+						   CHANGE_ATTRIBUTES };
+	size_t at = 0;
+
+	*buf = 0;
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (n->kinds[order[i]] && at < size)
+			at += (size_t)snprintf(buf + at, size - at, "%s%ld %s", at ? ", " : "", n->kinds[order[i]], words_of[order[i]]);
+	if (!at)
+		at = (size_t)snprintf(buf, size, "nothing changed");
+	if (n->conflicts && at < size)
+		snprintf(buf + at, size - at, "; %ld changed below, too", n->conflicts);
+}
+
+struct counting {
+	struct review_counts *n;
+	bool first_only;
+};
+
+static enum visit visit_count(struct review *r, struct change *c)
+{
+	struct counting *k = r->arg;
+
+	review_count(k->n, c);
+	return k->first_only && c->kind != CHANGE_NONE ? VISIT_STOP : VISIT_ON;
+}
+
+static void count_trouble(struct review *r, const char *path, int error)
+{
+	struct counting *k = r->arg;
+
+	(void)path;
+	(void)error;
+	k->n->trouble++;
+}
+
+int review_session_counts(struct session *s, struct review_counts *n)
+{
+	struct counting k = { n, false };
+	struct review r = { .s = s, .visit = visit_count, .trouble = count_trouble, .arg = &k };
+
+	memset(n, 0, sizeof(*n));
+	return review_walk(&r);
+}
+
+int review_any(const char *dir, char *error, size_t size)
+{
+	struct review_counts n = { .conflicts = 0 };
+	struct counting k = { &n, true };
+	struct session s;
+	struct review r = { .s = &s, .visit = visit_count, .trouble = count_trouble, .arg = &k };
+
+	if (session_open(&s, dir, false, error, size) < 0)
+		return -1;
+	bool any = review_walk(&r) == VISIT_STOP || n.trouble;
+	session_close(&s);
+	return any;
+}

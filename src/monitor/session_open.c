@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening a copy-on-write session for review.
+ *
+ * What the files of a session say is not believed: sizes and numbers are checked before they are used.  The directory
+ * below is reached name by name without following any link, so that nothing that was planted on the way leads elsewhere.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "review.h"
+
+struct opening {
+	struct session *s;
+	char *error;
+	size_t size;
+};
+
+__attribute__((format(printf, 2, 3)))
+static int fail(const struct opening *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(o->error, o->size, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int open_below(int fd, const char *rel, int flags)
+{
+	char name[NAME_MAX + 1];
+	int at = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	while (at >= 0) {
+		rel += strspn(rel, "/");
+		size_t n = strcspn(rel, "/");
+		bool last = !rel[n + strspn(rel + n, "/")];
+		if (n > NAME_MAX || (n == 2 && rel[0] == '.' && rel[1] == '.')) {
+			close(at);
+			return -EINVAL;
+		}
+		memcpy(name, n ? rel : ".", n ? n : 1);
+		name[n ? n : 1] = 0;
+		int next = openat(at, name, (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+		int error = errno;
+		close(at);
+		errno = error;
+		if (next < 0 || last)
+			return next < 0 ? -errno : next;
+		at = next;
+		rel += n;
+	}
+	return -errno;
+}
+
+/* ---- its files -------------------------------------------------------------------------------------- */
+
+static void *map_file(const struct opening *o, const char *name, uint64_t size)
+{
+	struct session *s = o->s;
+	struct stat st;
+	void *p = MAP_FAILED;
+	int fd = openat(s->dir_fd, name, (s->writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0) {
+		fail(o, "%s/%s: %s", s->dir, name, strerror(errno));
+		return NULL;
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < size)
+		fail(o, "%s: the session is damaged: %s is too short", s->dir, name);
+	else if ((p = mmap(NULL, size, PROT_READ | (s->writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0)) == MAP_FAILED)
+		fail(o, "%s/%s: %s", s->dir, name, strerror(errno));
+	close(fd);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Lines of `info` behind the first: what is below, and what the session is for. */
+static int read_info(const struct opening *o)
+{
+	struct session *s = o->s;
+	char *line = NULL;
+	size_t room = 0;
+	int fd = openat(s->dir_fd, UM_COW_INFO, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT && faccessat(s->dir_fd, UM_COW_DISCARDING, F_OK, 0) == 0)
+		return fail(o, "%s: was being discarded; `umview discard` finishes that", s->dir);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!f)
+		return fail(o, "%s: is no copy-on-write session of umview", s->dir);
+	ssize_t n = getline(&line, &room, f);
+	bool ours = n > 0 && !strcmp(line, SESSION_FIRST), some = n > 0 && !strncmp(line, SESSION_FIRST, 30);
+	if (ours && (n = getline(&line, &room, f)) > 1 && line[0] == '/') {
+		line[strcspn(line, "\n")] = 0;
+		s->lower = strdup(line);
+	}
+	if (s->lower && (n = getline(&line, &room, f)) > 0) {
+		line[strcspn(line, "\n")] = 0;
+		s->command = strdup(line);
+	}
+	if (s->lower && !s->command)
+		s->command = strdup("");
+	free(line);
+	fclose(f);
+	if (s->lower && s->command)
+		return 0;
+	return ours || !some ? fail(o, "%s: the session is damaged: nobody knows of what it holds changes", s->dir)
+			     : fail(o, "%s: is a session of another version of umview", s->dir);
+}
+
+static int map_state(const struct opening *o)
+{
+	struct session *s = o->s;
+	struct stat st;
+
+	s->state = map_file(o, UM_COW_STATE, UM_COW_STATE_SIZE);
+	if (!s->state)
+		return -1;
+	if (s->state->magic != UM_COW_MAGIC)
+		return fail(o, "%s: the session is damaged: state is something else", s->dir);
+	if (s->state->version != UM_COW_VERSION)
+		return fail(o, "%s: is a session of another version of umview", s->dir);
+	s->tree_fd = openat(s->dir_fd, UM_COW_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (s->tree_fd < 0 || fstat(s->tree_fd, &st) < 0)
+		return fail(o, "%s/" UM_COW_TREE ": %s", s->dir, strerror(errno));
+	if (st.st_dev != s->state->tree_dev || st.st_ino != s->state->tree_ino)
+		return fail(o, "%s: has been copied or restored from elsewhere; only the session itself can be reviewed: "
+			    "what it remembers of its files is about others now", s->dir);
+	void *table = map_file(o, UM_COW_INODES, um_vtable_size(UM_VSTAT_RECORDS));
+	if (!table)
+		return -1;
+	if (session_table_attach(s, table, um_vtable_size(UM_VSTAT_RECORDS)) < 0) {
+		munmap(table, um_vtable_size(UM_VSTAT_RECORDS));
+		return fail(o, "%s: the session is damaged: inodes is no table", s->dir);
+	}
+	return 0;
+}
+
+/* ---- what was below ----------------------------------------------------------------------------------- */
+
+static struct um_cow_origin *record(const struct session *s, uint32_t n)
+{
+	return (struct um_cow_origin *)((char *)s->state + UM_COW_ORIGINS_AT) + (n - 1);
+}
+
+static uint32_t *slot_of(const struct session *s, uint64_t place)
+{
+	uint32_t i = (uint32_t)(place ^ place >> 32) & (s->slots - 1);
+
+	while (s->index[i] && record(s, s->index[i])->place != place)
+		i = (i + 1) & (s->slots - 1);
+	return &s->index[i];
+}
+
+static int index_origins(const struct opening *o)
+{
+	struct session *s = o->s;
+	uint32_t n = __atomic_load_n(&s->state->norigins, __ATOMIC_ACQUIRE);
+
+	s->norigins = n < UM_COW_ORIGINS ? n : UM_COW_ORIGINS;
+	for (s->slots = 16; s->slots < 2 * s->norigins; s->slots *= 2)
+		;
+	s->index = calloc(s->slots, sizeof(*s->index));
+	if (!s->index)
+		return fail(o, "out of memory");
+	for (n = 1; n <= s->norigins; n++) {
+		if (!__atomic_load_n(&record(s, n)->nlink, __ATOMIC_ACQUIRE))
+			continue;
+		uint32_t *slot = slot_of(s, record(s, n)->place);
+		if (!*slot)
+			*slot = n;
+	}
+	return 0;
+}
+
+const struct um_cow_origin *session_origin(const struct session *s, const char *path)
+{
+	uint32_t n = *slot_of(s, um_cow_place(path));
+
+	return n && record(s, n)->nlink ? record(s, n) : NULL;
+}
+
+void session_forget_origin(struct session *s, const char *path)
+{
+	uint64_t place = um_cow_place(path);
+
+	if (!session_origin(s, path))
+		return;
+	for (uint32_t n = *slot_of(s, place); n <= s->norigins; n++)
+		if (record(s, n)->place == place)
+			__atomic_store_n(&record(s, n)->nlink, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- the journal --------------------------------------------------------------------------------------- */
+
+static int make_whiteout(const struct session *s, const char *name)
+{
+	return s->state->links ? symlinkat(UM_COW_WHITEOUT, s->dir_fd, name) : mknodat(s->dir_fd, name, S_IFCHR, 0);
+}
+
+/* Paths in the tree, opened name by name: the directory of `rel`, and *name in it.  A descriptor or -errno. */
+static int open_parent(int fd, char *rel, const char **name)
+{
+	char *slash = strrchr(rel, '/');
+
+	*name = slash ? slash + 1 : rel;
+	if (!slash)
+		return open_below(fd, "", O_PATH | O_DIRECTORY);
+	*slash = 0;
+	int r = open_below(fd, rel, O_PATH | O_DIRECTORY);
+	*slash = '/';
+	return r;
+}
+
+/* What kernel/cow.c would do: if what was to come to b has come, a becomes a whiteout if it was moved from there, and the
+ * number of names becomes what it is to be. */
+void session_finish_journal(struct session *s)
+{
+	struct um_cow_state *st = s->state;
+	const char *name_a, *name_b, *work = UM_COW_WORK "/review";
+	struct stat is;
+
+	st->a[sizeof(st->a) - 1] = st->b[sizeof(st->b) - 1] = 0;
+	int b = st->op == UM_COW_NOTHING ? -1 : open_parent(s->tree_fd, st->b, &name_b);
+	bool come = b >= 0 && fstatat(b, name_b, &is, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    (st->ino ? is.st_ino == st->ino : review_is_whiteout(b, name_b, &is));
+	int a = come && st->op == UM_COW_MOVED ? open_parent(s->tree_fd, st->a, &name_a) : -1;
+	if (a >= 0) {
+		unlinkat(s->dir_fd, work, 0);
+		if (make_whiteout(s, work) == 0 && renameat(s->dir_fd, work, a, name_a) < 0)
+			unlinkat(s->dir_fd, work, 0);
+		close(a);
+	}
+	if (come && st->count_ino)
+		session_set_nlink(s, st->count_dev, st->count_ino, st->count);
+	if (b >= 0)
+		close(b);
+	__atomic_store_n(&st->op, UM_COW_NOTHING, __ATOMIC_SEQ_CST);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------- */
+
+static int open_lower(const struct opening *o)
+{
+	struct session *s = o->s;
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	s->low_fd = root < 0 ? -errno : open_below(root, s->lower, O_PATH | O_DIRECTORY);
+	int r = s->low_fd;
+	if (root >= 0)
+		close(root);
+	if (r >= 0)
+		return 0;
+	s->low_fd = -1;
+	if (r == -ELOOP || r == -ENOTDIR)
+		return fail(o, "%s: is no directory any more, or lies behind a symbolic link now", s->lower);
+	return r == -ENOENT ? 0 : fail(o, "%s: %s", s->lower, strerror(-r));
+}
+
+static void raise_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max < 1u << 20 ? lim.rlim_max : 1u << 20;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+static int open_all(const struct opening *o, const char *dir)
+{
+	struct session *s = o->s;
+
+	s->dir = realpath(dir, NULL);
+	if (s->dir)
+		s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir_fd < 0)
+		return fail(o, "%s: %s", dir, strerror(errno));
+	raise_limit();		/* two descriptors for each directory on the way down */
+	if (read_info(o) < 0 || map_state(o) < 0 || index_origins(o) < 0)
+		return -1;
+	return open_lower(o);
+}
+
+int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size)
+{
+	struct opening o = { s, error, size };
+
+	*s = (struct session) { .dir_fd = -1, .tree_fd = -1, .low_fd = -1, .writable = writable };
+	if (open_all(&o, dir) == 0)
+		return 0;
+	session_close(s);
+	return -1;
+}
+
+void session_close(struct session *s)
+{
+	const int fds[] = { s->dir_fd, s->tree_fd, s->low_fd };
+
+	for (int i = 0; i < 3; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (s->state)
+		munmap(s->state, UM_COW_STATE_SIZE);
+	session_table_detach(s);
+	free(s->index);
+	free(s->dir);
+	free(s->lower);
+	free(s->command);
+	*s = (struct session) { .dir_fd = -1, .tree_fd = -1, .low_fd = -1 };
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which copy-on-write sessions there are, and who works on them.
+ *
+ * Whoever works on a session, the monitor of a view or a command that commits or discards, holds a lock on SESSION/lock, whose text
+ * says who that is.  The lock goes with its holder, however that ends.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "session.h"
+
+/* ---- the lock --------------------------------------------------------------------------------------- */
+
+static int lock_open(const char *dir, int flags)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/" UM_COW_LOCK, dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	int fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+/* "PID what" becomes "process PID (what)". */
+static void read_holder(int fd, char *holder, size_t size)
+{
+	char text[256];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = 0;
+	text[strcspn(text, "\n")] = 0;
+	char *what = strchr(text, ' ');
+	if (what)
+		*what++ = 0;
+	if (what && *what)
+		snprintf(holder, size, "process %s (%s)", text, what);
+	else
+		snprintf(holder, size, "%s%s", *text ? "process " : "somebody", text);
+}
+
+int session_lock(const char *dir, const char *what, char *holder, size_t size)
+{
+	char text[256];
+	int fd = lock_open(dir, O_RDWR | O_CREAT);
+
+	*holder = 0;
+	if (fd < 0)
+		return fd;
+	for (int i = 0; i < 5 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; i++)
+		usleep(5000);		/* somebody who only looks whether it is used lets go at once */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int r = errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		read_holder(fd, holder, size);
+		close(fd);
+		return r;
+	}
+	int n = snprintf(text, sizeof(text), "%d %s", (int)getpid(), what);
+	if (n >= (int)sizeof(text))
+		n = (int)sizeof(text) - 1;
+	text[n] = '\n';
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n + 1, 0) < 0) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+bool session_is_used(const char *dir, char *holder, size_t size)
+{
+	int fd = lock_open(dir, O_RDONLY);
+	bool used = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+	*holder = 0;
+	if (used)
+		read_holder(fd, holder, size);
+	if (fd >= 0)
+		close(fd);
+	return used;
+}
+
+/* ---- which there are -------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int session_list(char ***names)
+{
+	char home[PATH_MAX];
+	DIR *d = session_home(home, sizeof(home)) < 0 ? NULL : opendir(home);
+	char **list = NULL;
+	int n = 0;
+
+	*names = NULL;
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	for (struct dirent *e; (e = readdir(d));) {
+		if (e->d_name[0] == '.')
+			continue;
+		char **more = realloc(list, (size_t)(n + 1) * sizeof(*list));
+		if (!more)
+			break;
+		list = more;
+		list[n] = strdup(e->d_name);
+		n += list[n] != NULL;
+	}
+	closedir(d);
+	if (n)
+		qsort(list, (size_t)n, sizeof(*list), by_name);
+	*names = list;
+	return n;
+}
+
+/* Is it one that nobody but us has named? */
+bool session_is_own(const char *dir)
+{
+	char home[PATH_MAX];
+	size_t n = session_home(home, sizeof(home)) < 0 ? 0 : strlen(home);
+
+	return n && !strncmp(dir, home, n) && dir[n] == '/' && !strchr(dir + n + 1, '/');
+}
+
+__attribute__((format(printf, 3, 4)))
+static int fail(char *error, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(error, size, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static int find_only(char *dir, size_t size, const char *home, char *error, size_t error_size)
+{
+	char **names;
+	int n = session_list(&names), r = -1;
+
+	if (n < 1)
+		fail(error, error_size, "there is no session in %s; give --upper DIR for one elsewhere", home);
+	else if (n > 1)
+		fail(error, error_size, "there are %d sessions; give --session ID (umview ls --sessions names them)", n);
+	else
+		r = snprintf(dir, size, "%s/%s", home, names[0]) < (int)size ? 0 : fail(error, error_size, "the path is too long");
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return r;
+}
+
+int session_find(char *dir, size_t size, const char *id, const char *upper, char *error, size_t error_size)
+{
+	char home[PATH_MAX];
+
+	if (id && upper)
+		return fail(error, error_size, "--session and --upper: give one of them");
+	if (upper) {
+		if (snprintf(dir, size, "%s", upper) >= (int)size)
+			return fail(error, error_size, "%s: %s", upper, strerror(ENAMETOOLONG));
+		return 0;
+	}
+	if (session_home(home, sizeof(home)) < 0)
+		return fail(error, error_size, "neither XDG_STATE_HOME nor HOME says where sessions are; give --upper DIR");
+	if (!id)
+		return find_only(dir, size, home, error, error_size);
+	if (!*id || strchr(id, '/') || id[0] == '.')
+		return fail(error, error_size, "--session %s: is no name of a session; for a directory there is --upper DIR", id);
+	if (snprintf(dir, size, "%s/%s", home, id) >= (int)size)
+		return fail(error, error_size, "%s: %s", id, strerror(ENAMETOOLONG));
+	return access(dir, F_OK) == 0 ? 0 : fail(error, error_size, "%s: there is no such session", id);
+}

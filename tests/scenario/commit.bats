@@ -1,0 +1,220 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# umview commit and umview discard: what copy-on-write has kept aside is done below, or dropped.
+BATS_TEST_TIMEOUT=240
+load common
+KILLAT=${BUILD:-$BATS_TEST_DIRNAME/../../build}/tests/lib/killat
+
+below() {
+	chmod -R u+rwx low upper 2>/dev/null || true
+	rm -rf low upper
+	mkdir -p low/a/b low/gone/x low/tofile low/keep/sub
+	echo one >low/f
+	echo two >low/a/b/g
+	ln -s f low/l
+	echo z >low/gone/x/z
+	echo m >low/m
+	echo s >low/rep
+	echo t >low/todir
+	echo q >low/tofile/q
+	echo k >low/keep/sub/k
+	truncate -s 3M low/sparse
+}
+
+CHANGE='cd low
+	echo more >>f; rm -r gone; mkdir gone; echo n >gone/n; chmod 600 m; ln -sfn a l; echo r >rep.t; mv rep.t rep
+	rm a/b/g; mkdir -p new/er; echo x >new/er/x; rm -r tofile; echo f >tofile; rm todir; mkdir todir; mkfifo fifo
+	printf end >>sparse; echo L >one; ln one two; ln one a/three; mv keep kept; mv kept/sub moved; echo in >moved/in
+	touch -d 2001-02-03 new/er/x moved/in; chmod 700 a; chmod 555 new/er; touch -d 2002-02-02 new/er gone a; cd ..'
+STATE='cd low; find . -printf "%P %y %m %U %G %n %s %T@ %l\n" | grep -v " d " | sort; find . -type d -printf "%P %m %U %T@\n" | sort
+	find . -type f -exec cksum {} + | sort'
+
+state() {
+	(eval "$STATE")
+}
+
+@test "CM-01 commit: below becomes what the session showed, with times, modes, links and holes; nothing is left in the session" {
+	below
+	blocks=$(stat -c %b low/sparse)
+	umview --cow low --upper upper -- sh -ec "$CHANGE; $STATE" >want
+	run -0 umview commit --upper upper
+	[ -z "$output" ]
+	state >got
+	diff want got
+	[ "$(umview diff --upper upper)" = "" ]
+	[ "$(stat -c %b low/sparse)" -lt $((blocks + 64)) ]
+	[ low/one -ef low/a/three ]
+	run -0 umview --cow low --upper upper -- sh -ec "$STATE"
+	diff want - <<<"$output"
+}
+
+@test "CM-02 commit killed at 100 points and begun again: nothing is lost, nothing half" {
+	[ -x "$KILLAT" ]
+	below
+	umview --cow low --upper upper -- sh -ec "$CHANGE"
+	calls=$("$KILLAT" 0 umview commit --upper upper) || true
+	[ "$calls" -gt 300 ]
+	killed=0
+	mkdir old new
+	for i in $(seq 100); do
+		below
+		cp low/f low/m low/rep low/sparse old
+		umview --cow low --upper upper -- sh -ec "$CHANGE; $STATE" >want
+		cp upper/tree/f upper/tree/m upper/tree/rep upper/tree/sparse new
+		if "$KILLAT" $((i * calls / 100)) umview commit --upper upper >log 2>&1; then
+			killed=$((killed + 1))
+			for f in f m rep sparse; do
+				cmp -s low/$f old/$f || cmp -s low/$f new/$f || { echo "half: $f at $i"; false; }
+			done
+		fi
+		umview commit --upper upper >log 2>&1 || { cat log; echo "at $i of $calls"; false; }
+		state >got
+		diff want got || { echo "at $i of $calls"; false; }
+		[ -z "$(umview diff --upper upper)" ]
+	done
+	echo "killed $killed of 100, $calls calls"
+	[ "$killed" -gt 80 ]
+}
+
+@test "CM-03 what was changed below, too, is left alone and named; --force does it; the rest is committed" {
+	below
+	umview --cow low --upper upper -- sh -ec "$CHANGE"
+	sleep 0.02
+	echo other >low/f
+	echo other >low/a/b/g
+	chmod 640 low/m
+	echo other >low/tofile/more
+	echo other >low/fifo
+	echo other >low/gone/x/z
+	cp -a low before
+	run -1 umview commit --upper upper
+	for p in f a/b/g m tofile gone/x fifo; do
+		[[ $output = *"low/$p: conflict, left alone: "* ]]
+	done
+	[[ $output = *"6 in conflict"* ]]
+	for p in f a/b/g tofile/more gone/x/z fifo; do
+		diff before/$p low/$p
+	done
+	[ "$(stat -c %a low/m)" = 640 ]
+	[ "$(cat low/rep)" = r ]
+	run -0 umview diff --upper upper
+	[[ $output = *"M! $W/low/f"* ]]
+	[[ $output != */rep* ]]
+	run -0 umview commit --force --upper upper low/f low/m
+	[ "$(tail -n 1 low/f)" = more ]
+	[ "$(stat -c %a low/m)" = 600 ]
+	[ "$(cat low/a/b/g)" = other ]
+	run -0 umview commit -f --upper upper
+	[ ! -e low/a/b/g ]
+	[ -p low/fifo ]
+	[ -f low/tofile ]
+	[ "$(ls low/gone)" = n ]
+	[ -z "$(umview diff --upper upper)" ]
+}
+
+@test "CM-04 commit of some paths; directories they lie in are made; outside the session is an error" {
+	below
+	umview --cow low --upper upper -- sh -ec "$CHANGE"
+	run -0 umview commit --upper upper low/new/er/x low/m
+	[ "$(cat low/new/er/x)" = x ]
+	[ "$(stat -c %a low/m)" = 600 ]
+	[ "$(cat low/f)" = one ]
+	run -2 umview commit --upper upper /etc/passwd
+	[[ $output = *"/etc/passwd: does not lie in $W/low"* ]]
+	run -2 umview commit --upper upper low/../elsewhere
+	run -1 umview discard --upper upper low/nothing
+	[[ $output = *"the session holds no change of it"* ]]
+}
+
+@test "CM-05 discard: paths, and all; what is below shows again" {
+	below
+	state >before
+	umview --cow low --upper upper -- sh -ec "$CHANGE"
+	run -0 umview discard --upper upper low/f low/gone low/a low/moved
+	run -0 umview --cow low --upper upper -- sh -c 'cat low/f low/gone/x/z low/a/b/g low/m low/kept/sub/k; stat -c %a low/a; ls low'
+	[[ $output = "$(printf '%s\n' one z two m k)"* ]]
+	[[ $output != *moved* ]]
+	run -0 umview discard --upper upper
+	[ ! -e upper ]
+	state >after
+	diff before after
+	run -2 umview discard --upper upper
+	mkdir other
+	echo mine >other/info
+	run -2 umview discard --upper other
+	[ -e other/info ]
+}
+
+@test "CM-06 a session in use: no commit, no discard, and who has it is said; sessions by name" {
+	below
+	background_view 'echo more >>low/f; hold; echo last >>low/f' --cow low
+	run -2 umview commit
+	[[ $output = *"is in use by process "*" (a view: sh -e "* ]]
+	run -2 umview discard
+	[[ $output = *"is in use by process "* ]]
+	run -0 umview diff
+	release
+	run -0 umview commit
+	[ "$(tail -n 1 low/f)" = last ]
+	[ -z "$(ls "$HOME/.local/state/umview")" ]
+}
+
+@test "CM-07 discard is killed at any point: what is left of the session is no session, and goes the next time" {
+	[ -x "$KILLAT" ]
+	for i in 60 80 100 120 150 200 250; do
+		below
+		umview --cow low --upper upper -- sh -ec "$CHANGE"
+		"$KILLAT" "$i" umview discard --upper upper >log 2>&1 || true
+		[ -d upper ] || continue
+		[ -e upper/info ] || run -2 umview diff --upper upper
+		[ -e upper/info ] || [[ $output = *"was being discarded"* ]]
+		run -0 umview discard --upper upper
+		[ ! -e upper ]
+	done
+}
+
+@test "CM-08 links planted below lead nowhere: nothing outside the directory is written" {
+	below
+	mkdir -p outside
+	echo mine >outside/g
+	umview --cow low --upper upper -- sh -ec 'cd low; echo new >a/b/g; echo new >a/b/new; mkdir n; echo x >n/x'
+	rm -r low/a/b
+	ln -s "$W/outside" low/a/b
+	ln -s "$W/outside" low/n
+	run -1 umview commit --upper upper
+	[ "$(ls outside)" = g ]
+	[ "$(cat outside/g)" = mine ]
+	run umview commit --force --upper upper
+	[ "$(ls outside)" = g ]
+	[ "$(cat outside/g)" = mine ]
+}
+
+@test "CM-09 an ordinary user commits what belongs to others, as far as he may, and is told what was not kept" {
+	[ "$(id -u)" != 0 ] || skip "root may everything"
+	need dpkg dpkg-deb
+	umview --cow / --upper upper -- sh -ec 'echo x >>/etc/passwd; mkdir /opt/umview-test; cp /etc/hostname "$W/copy"; chmod 755 "$W/copy"'
+	run -1 umview commit --upper upper
+	[[ $output = *"/etc/passwd: Permission denied"* ]]
+	[[ $output = *"/opt/umview-test: Permission denied"* ]]
+	[ -x copy ]
+	[ ! -e /opt/umview-test ]
+	run -0 umview diff --upper upper
+	[[ $output = *"M  /etc/passwd"* ]]
+}
+
+@test "CM-10 moved directories: renamed below, in whatever order they have to be" {
+	mkdir -p low/d/sub low/d2/x low/d4/y low/d6
+	for f in d/f d/g d/sub/s d2/x/x d4/y/y; do echo "$f" >low/$f; done
+	ino=$(stat -c %i low/d/sub/s)
+	umview --cow low --upper upper -- sh -ec 'cd low; mv d e; mv e/sub s2; echo new >e/new; echo ch >>e/f; rm e/g; mkdir -p n/m
+		mv d2 n/m/d3; echo in >n/m/d3/in; mv d4 d5; rmdir d6; mv d5 d6; cd ..; '"$STATE" >want
+	run -0 umview diff --upper upper
+	[[ $output = *"R  $W/low/d6/ (was $W/low/d4/)"* ]]
+	[[ $output = *"R  $W/low/s2/ (was $W/low/d/sub/)"* ]]
+	[[ $output != *D\ \ $W/low/d/* ]]
+	run -0 umview commit --upper upper
+	state >got
+	diff want got
+	[ "$(stat -c %i low/s2/s)" = "$ino" ]
+	[ -z "$(umview diff --upper upper)" ]
+}
