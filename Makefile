@@ -4,6 +4,7 @@
 #   make            build; $(BUILD)/umview runs from there without installation
 #   make demo       one minute: a disk image mounted and used by an ordinary user
 #   make check      all tests; the last line says how many passed, failed and were skipped
+#   make fixtures   once: packages and trees of Debian's for tests of package installations (make check does it, too)
 #   make conform    other people's test suites, natively and in a view (CONFORM=... names some; about an hour)
 #   make bench      UMview against native, PRoot and kernel FUSE
 #   make soak       the tests again and again for $(SOAK_MINUTES) minutes
@@ -25,7 +26,7 @@ export CC BUILD JOBS
 
 OPTIONS = $(if $(SANITIZE),-Dsanitize=true)
 
-.PHONY: all build demo check conform bench soak fuzz install clean docs
+.PHONY: all build demo check fixtures conform bench soak fuzz install clean docs
 all: build
 
 build:
@@ -38,7 +39,14 @@ demo:
 
 check:
 	@tools/install-deps.sh check
+	@tools/build.sh $(BUILD)
+	@tools/fixtures.sh $(BUILD)/fixtures || echo "check: no fixtures: tests of package installations are skipped" >&2
 	@tools/check.sh
+
+fixtures:
+	@tools/install-deps.sh check
+	@tools/build.sh $(BUILD) $(OPTIONS)
+	@tools/fixtures.sh $(BUILD)/fixtures
 
 conform:
 	@tools/install-deps.sh conform
@@ -48,6 +56,7 @@ conform:
 bench:
 	@tools/install-deps.sh bench
 	@tools/build.sh $(BUILD) $(OPTIONS)
+	@tools/fixtures.sh $(BUILD)/fixtures || true
 	@bench/run.sh
 
 soak:

@@ -146,6 +146,7 @@ if [ "$(id -u)" = 0 ] && ! tests/lib/as-user.sh test -r "$PWD/tools/check.sh" 2>
 	trap 'rm -rf "$copy"' EXIT
 	chmod 755 "$copy"
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy"
+	[ ! -d "$build/fixtures" ] || cp -r --parents "$build/fixtures" "$copy"
 	chmod -R go+rX "$copy"
 	git -C "$copy" init -q
 	BUILD=build "$copy/tools/check.sh" "$@"

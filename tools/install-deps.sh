@@ -14,13 +14,13 @@ demo='e2fsprogs fuse2fs util-linux'
 check='bats perl git tar clang libclang-rt-14-dev
 e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage fusefat dosfstools ntfs-3g fdisk
 libfuse-dev libfuse3-dev
-sshfs archivemount zip inotify-tools entr
+sshfs archivemount zip inotify-tools entr debootstrap
 man-db procps busybox-static dash sqlite3 strace gdb file golang-go default-jre-headless nodejs
 libpython3.11-testsuite stress-ng'
 # chromium is large: `make check` uses it where it is, only `make conform` installs it.
 conform='e2fsprogs fuse2fs libpython3.11-testsuite stress-ng chromium nodejs golang-go default-jdk-headless perl git
 xz-utils bzip2 gettext libpcre2-dev dejagnu'
-bench='procps proot strace hyperfine git perl e2fsprogs fuse2fs'
+bench='debootstrap busybox-static procps proot strace hyperfine git perl e2fsprogs fuse2fs'
 
 print=no
 wanted=
