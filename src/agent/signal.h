@@ -122,6 +122,7 @@ bool sigsys_is_none(struct kernel_siginfo *info);
 void sigsys_release(struct task *t);	/* the mask has changed: is one to be delivered? */
 void sigsys_lend(struct task *t);	/* blocks SIGSYS in the kernel, and gives it what is held */
 void sigsys_take_back(struct task *t);	/* the contrary, if it was lent */
+void sigsys_drop(struct task *t);	/* it is ignored from now on: whatever is held, for whichever thread, goes */
 void sigsys_after_fork(struct task *t);	/* a child has nothing pending */
 
 struct sighand *sighand_copy(struct sighand *old);

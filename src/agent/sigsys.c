@@ -133,6 +133,18 @@ void sigsys_take_back(struct task *t)
 	raw_syscall(__NR_rt_sigprocmask, SIG_UNBLOCK, &sys, NULL, 8);
 }
 
+void sigsys_drop(struct task *t)
+{
+	struct kernel_siginfo info;
+	struct task *other = NULL;
+
+	if (!t->life->own_process)
+		take_shared(&info);
+	while ((other = task_next(other)))
+		if (other->pid == t->pid && other->tid)
+			other->sig->sys_pending = false;
+}
+
 void sigsys_after_fork(struct task *t)
 {
 	t->sig->sys_pending = false;

@@ -78,8 +78,8 @@ LEFT_OUT = {
         "order": "a copy is another file than what is copied: docs/limits.md",
     },
     "merge": {
+        **ANYBODY,
         "apart": APART,
-        "root": CHROOT,
         "fewfds": "a listing takes a descriptor for a moment: docs/limits.md",
         "user": "who may not search the directories above cannot be told what is merged: docs/limits.md",
     },

@@ -119,6 +119,21 @@ TEST(blocked, "blocked: pending, once however often it was sent, delivered at un
 	TRUE(!is_pending());
 }
 
+TEST(dropped, "one that is pending when it comes to be ignored is gone")
+{
+	mask(SIG_BLOCK);
+	for (int i = 0; i < 2; i++) {
+		OK(i ? kill(getpid(), SIGSYS) : raise(SIGSYS));
+		TRUE(is_pending());
+		signal(SIGSYS, SIG_IGN);
+		TRUE(!is_pending());
+		handle(0);
+		mask(SIG_UNBLOCK);
+		EQ(seen, 0);
+		mask(SIG_BLOCK);
+	}
+}
+
 /* Blocked or ignored, it interrupts nothing; the handler has no SA_RESTART. */
 static void undisturbed(void)
 {

@@ -35,6 +35,8 @@ long sys_rt_sigaction(struct task *t, int sig, gaddr act, gaddr old, size_t size
 		r = signal_install(sig, &new);
 	}
 	lock_release(&h->lock);
+	if (r == 0 && act && sig == SIGSYS && new.handler == (uint64_t)SIG_IGN)
+		sigsys_drop(t);
 	if (r == 0 && old && copy_to_guest(t, old, &before, sizeof before))
 		return -EFAULT;
 	return r;
