@@ -196,8 +196,8 @@ enum cow_state cow_to_view(char *buf, long *len, size_t size);
 /* Is the real directory fd a merged one, whose listing we make?  Then *r is what getdents returns. */
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r);
 
-/* Is there a name in the merged directory REL?  0, -ENOTEMPTY, -errno. */
-long cow_check_empty(const struct cow *c, const char *rel, bool has_up, bool has_low);
+/* Is there a name in the directory REL, up in the tree (NULL: there is none)?  0, -ENOTEMPTY, -errno. */
+long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up, bool has_low);
 
 /* A socket is to be bound at this place: w->path is where, in the tree, when this returns 0. */
 long cow_prepare(struct where *w);

@@ -87,18 +87,15 @@ struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bo
 	return NULL;
 }
 
-long cow_check_empty(const struct cow *c, const char *rel, bool has_up, bool has_low)
+long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up, bool has_low)
 {
-	char *path = heap_alloc(UM_PATH_MAX);
 	struct dir_list *l;
-	struct stat st;
 	size_t at = 0;
-	long r = path ? cow_up_path(c, path, rel) : -ENOMEM;
+	long r;
 
-	if (!r && has_up && !cow_look(path, &st) && cow_dir_flags(c, &st))
-		has_low = cow_dir_flags(c, &st) & UM_VSF_REDIRECT;
-	heap_free(path);
-	l = r ? NULL : cow_list_make(c, rel, has_up, has_low, O_NOATIME, &r);
+	if (up && cow_dir_flags(c, up))
+		has_low = cow_dir_flags(c, up) & UM_VSF_REDIRECT;
+	l = cow_list_make(c, rel, up, has_low, O_NOATIME, &r);
 	if (l && dir_list_next(l, &at))
 		r = -ENOTEMPTY;
 	dir_list_put(l);

@@ -120,6 +120,7 @@ struct where {
 	uint8_t cow_state;	/* place in its tree; cow_below: a file below this name, if there is one, would be seen */
 	bool cow_below;		/* without the tree's */
 	bool cow_placed;	/* the directory that it lies in is in the tree */
+	bool cow_unseen;	/* COW_LOWER, but nobody has looked for it in the tree */
 	uint32_t cow_at;
 	const void *how;	/* openat2: what it is asked besides flags and mode */
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */

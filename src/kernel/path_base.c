@@ -32,7 +32,7 @@ void hint_forget(struct dir_hint *h)
 	struct dir_list *list = h->list;
 
 	h->bind = 0;
-	h->read_only = false;
+	h->read_only = h->directory = false;
 	__atomic_store_n(&h->plain, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->known, 0, __ATOMIC_RELEASE);
 	h->list = NULL;		/* first: whoever is killed here has lost memory, and no more */
@@ -315,6 +315,17 @@ __attribute__((noinline)) static int base_refresh(struct task *t, int dfd, uint6
 	long n = base_path(t, dfd, generation, path, sizeof(path));
 
 	return n < 0 ? (int)n : 0;
+}
+
+bool base_is_directory(const struct task *t, int dfd)
+{
+	const struct dir_hint *h = dfd < 0 ? NULL : hint_peek(t, dfd);
+
+	if (!h)
+		return walk_is_directory_fd(dfd);
+	if (!h->directory)
+		((struct dir_hint *)h)->directory = walk_is_directory_fd(dfd);
+	return h->directory;
 }
 
 int base_find(struct task *t, int dfd, uint64_t generation, struct base *b)

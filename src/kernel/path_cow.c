@@ -129,6 +129,18 @@ static int step_on(struct walk *k, const struct cow *c, const char *path, size_t
 	return 0;
 }
 
+/*
+ * A name that is to go, or to come, in a directory that is in the tree: most often the tree has none, and the step that changes
+ * that would say so if it had.
+ */
+static bool may_stay_unseen(const struct walk *k)
+{
+	const unsigned flags = k->flags & (WHERE_CHANGE | WHERE_PARENT | WHERE_ENTRY | WHERE_CREATE | WHERE_NOFOLLOW);
+
+	return k->last && flags & WHERE_CHANGE && !(flags & WHERE_PARENT) && !place_is_moved(&k->place) &&
+	       (flags & WHERE_ENTRY || (flags & WHERE_CREATE && flags & WHERE_NOFOLLOW));
+}
+
 int walk_step_cow(struct walk *k)
 {
 	struct place *p = &k->place;
@@ -139,12 +151,17 @@ int walk_step_cow(struct walk *k)
 	long error = 0;
 	int r;
 
-	p->cow_known = false;
+	p->cow_known = p->cow_unseen = false;
 	p->cow_under = p->cow_state == COW_MERGED || p->cow_state == COW_LOWER;
 	if (p->cow_state == COW_MERGED && cow_is_uncopied(k->v, k->len))
 		step_down(k, COW_NONE);
 	if (p->cow_state != COW_MERGED && p->cow_state != COW_UPPER)
 		return 0;
+	if (p->cow_state == COW_MERGED && may_stay_unseen(k)) {
+		step_down(k, COW_LOWER);
+		p->cow_unseen = true;
+		return 0;
+	}
 	c = cow_get(k->t, p->cow, &error);
 	if (!c)
 		return (int)error;
@@ -296,6 +313,7 @@ int walk_finish_cow(struct walk *k)
 	w->cow = p->cow;
 	w->cow_state = p->cow_state;
 	w->cow_below = p->cow_under;
+	w->cow_unseen = p->cow_unseen;
 	w->cow_placed = p->cow_state != COW_LOWER || (w->last == LAST_NAME && k->parent.cow_state == COW_MERGED);
 	w->cow_at = (uint32_t)(w->bind ? p->back_len : p->cow_cut);
 	if (w->path[w->cow_at] == '/')

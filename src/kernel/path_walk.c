@@ -230,14 +230,14 @@ int walk_base(struct walk *k, int dfd)
 	k->dfd = dfd;
 	k->anchor = k->len;
 	if (view_has(UM_MOUNT_COW))
-		return walk_is_directory_fd(dfd) ? base_in_cow(k, b.plain) : -ENOTDIR;
+		return base_is_directory(k->t, dfd) ? base_in_cow(k, b.plain) : -ENOTDIR;
 	k->anchored = true;
 	bind = base_bind(k->t, dfd, &bound);
 	k->place.read_only = fd_read_only(k->t, dfd);
 	k->cacheable &= !k->place.read_only;
 	if (!bind)
-		return view_has(UM_MOUNT_MERGE) && walk_is_directory_fd(dfd) ? walk_base_merged(k, 0) : 0;
-	if (!walk_is_directory_fd(dfd))
+		return view_has(UM_MOUNT_MERGE) && base_is_directory(k->t, dfd) ? walk_base_merged(k, 0) : 0;
+	if (!base_is_directory(k->t, dfd))
 		return -ENOTDIR;
 	return view_has(UM_MOUNT_MERGE) && walk_base_merged(k, bind) ? 0 : base_behind_bind(k, bind);
 }

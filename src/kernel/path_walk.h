@@ -29,6 +29,7 @@ struct dir_hint {
 	uint32_t serial;	/* names this finding: key of cached relative prefixes */
 	uint32_t bind, bound;	/* descriptors: as where.bind and bound when it was opened (fsinfo has the cwd's) */
 	bool read_only;		/* likewise */
+	bool directory;		/* descriptors: it is known to be one */
 	uint32_t len;
 	char *path;		/* canonical, in the view */
 	struct dir_list *list;	/* of a directory that is being read: dir_list.c */
@@ -53,6 +54,9 @@ struct base {
 
 /* Finds out about a real dfd (or AT_FDCWD).  0, or -errno if nobody can say where it is. */
 int base_find(struct task *t, int dfd, uint64_t generation, struct base *b);
+
+/* Is it a directory?  What has been found out stands in the hint, which base_find() has made. */
+bool base_is_directory(const struct task *t, int dfd);
 
 /* Its canonical path in the view.  Length or -errno. */
 long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t size);
@@ -131,6 +135,7 @@ struct place {
 	uint8_t cow_state;	/* enum cow_state */
 	bool cow_pure;		/* the walk was pure when it came in, and has followed no link of the tree */
 	bool cow_known;		/* v has just been looked at, and is no link */
+	bool cow_unseen;	/* nobody has looked for v in the tree: the operation finds out, mostly by trying */
 	bool cow_under;		/* were there nothing in the tree, what is below v would be seen */
 	bool cow_moved;		/* v[0 .. low_cut) is a directory that shows the one at low[0 .. low_len) */
 	size_t low_cut, low_len;

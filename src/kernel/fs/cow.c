@@ -41,7 +41,7 @@ long spot_place(struct spot *s)
 	return r;
 }
 
-/* What is in the tree.  The walk has just looked for the name there; anew: it may have come since then. */
+/* What is in the tree.  The walk has just looked for the name there; anew: it has not, or it may have come since then. */
 static long look_up(struct where *w, struct spot *s, bool anew)
 {
 	long r = -ENOENT;
@@ -64,6 +64,19 @@ static long take_copy(struct spot *s)
 	return r;
 }
 
+/*
+ * Nobody has looked in the tree: need that be done?  Not for a file that is to go, nor for a name that is to come, if they
+ * are what is below: the call that puts a whiteout, or the new thing, there fails with EEXIST if something is.
+ */
+static bool has_to_be_seen(const struct where *w, const struct spot *s, long low)
+{
+	if (!w->cow_unseen)
+		return false;
+	if (w->flags & WHERE_CREATE)
+		return low != -ENOENT;
+	return low || w->trailing || S_ISDIR(s->low_st.st_mode) || cow_has_names(&s->low_st);
+}
+
 static long spot_fill(struct where *w, struct spot *s)
 {
 	const char *rel = w->path + w->cow_at;
@@ -83,6 +96,12 @@ static long spot_fill(struct where *w, struct spot *s)
 		return 0;
 	r = cow_look(s->low, &s->low_st);
 	s->has_low = !r;
+	if (has_to_be_seen(w, s, r)) {
+		long e = look_up(w, s, true);
+
+		if (e)
+			return e;
+	}
 	if (s->has_low && !s->has_up && !s->white && cow_index_find(s->c, &s->low_st, &s->up_st))
 		return take_copy(s);
 	return r == -ENOENT || r == -EACCES || s->has_up || s->white ? 0 : r;	/* what cannot be read counts as empty */
@@ -226,6 +245,16 @@ static long make_new(struct spot *s, const struct making *m)
 	return r;
 }
 
+/* The tree may have something there after all. */
+static long make_or_look(struct spot *s, const struct making *m)
+{
+	long r = make_new(s, m);
+
+	if (r != -EEXIST || !s->w->cow_unseen || s->white || (r = spot_look_again(s)))
+		return r;
+	return s->white ? make_new(s, m) : -EEXIST;
+}
+
 static long make(struct where *w, const struct making *m)
 {
 	struct spot *s;
@@ -240,7 +269,7 @@ static long make(struct where *w, const struct making *m)
 	else if (w->trailing && m->type != S_IFDIR)
 		r = -ENOENT;
 	else
-		r = make_new(s, m);
+		r = make_or_look(s, m);
 	spot_done(s);
 	return r;
 }
@@ -323,12 +352,14 @@ static long cow_open(struct where *w, int flags, unsigned mode)
 	r = spot_look(w, &s);
 	if (r)
 		return r;
-	if (s->has_up)
+	if (w->cow_unseen && !(flags & O_EXCL) && (r = spot_look_again(s)))
+		;
+	else if (s->has_up)
 		r = open_copied(s, flags, mode);
 	else if (spot_exists(s))
 		r = open_below(s, flags, mode);
 	else if (flags & O_CREAT && (flags & O_TMPFILE) != O_TMPFILE)
-		r = w->trailing ? -EISDIR : make_new(s, &m);
+		r = w->trailing ? -EISDIR : make_or_look(s, &m);
 	else
 		r = -ENOENT;
 	spot_done(s);

@@ -105,7 +105,7 @@ static long remove_name(struct spot *s, int flags)
 	if (dir != !!(flags & AT_REMOVEDIR))
 		return dir ? -EISDIR : -ENOTDIR;
 	if (dir)
-		r = cow_check_empty(s->c, s->rel, s->has_up, s->has_low);
+		r = cow_check_empty(s->c, s->rel, s->has_up ? &s->up_st : NULL, s->has_low);
 	if (!r)
 		r = spot_place(s);
 	if (r)
@@ -296,7 +296,7 @@ static long rename_verdict(const struct spot *from, const struct spot *to, unsig
 		if (dir != dir_there)
 			return dir ? -ENOTDIR : -EISDIR;
 		if (dir)
-			return cow_check_empty(to->c, to->rel, to->has_up, to->has_low);
+			return cow_check_empty(to->c, to->rel, to->has_up ? &to->up_st : NULL, to->has_low);
 	}
 	return 0;
 }
