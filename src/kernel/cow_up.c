@@ -124,38 +124,45 @@ static void copy_times(const char *path, const struct stat *st)
 	raw_syscall(__NR_utimensat, AT_FDCWD, path, ts, AT_SYMLINK_NOFOLLOW);
 }
 
-/* What only the table can remember of the copy in work/. */
-static int note_attributes(const struct copy *k)
+/* What only the table can remember of the copy in work/, of which st is true. */
+static int note_attributes(const struct copy *k, const struct stat *st)
 {
 	struct vstat v = {
 		.have = UM_VS_ORIGIN, .origin_dev = k->st.st_dev, .origin_ino = k->st.st_ino,
 	};
-	struct stat st;
-	int r = (int)cow_look(k->work, &st);
 
-	if (r)
-		return r;
-	if (st.st_uid != k->st.st_uid) {
+	if (st->st_uid != k->st.st_uid) {
 		v.have |= UM_VS_UID;
 		v.uid = k->st.st_uid;
 	}
-	if (st.st_gid != k->st.st_gid) {
+	if (st->st_gid != k->st.st_gid) {
 		v.have |= UM_VS_GID;
 		v.gid = k->st.st_gid;
 	}
-	if (!S_ISDIR(st.st_mode))
+	if (!S_ISDIR(st->st_mode))
 		__atomic_add_fetch(&k->c->state->ncopies, 1, __ATOMIC_RELAXED);
-	return vtable_set(&k->c->inodes, k->t, st.st_dev, st.st_ino, &v, ~0u);
+	return vtable_set(&k->c->inodes, k->t, st->st_dev, st->st_ino, &v, ~0u);
 }
 
 static int copy_attributes(const struct copy *k)
 {
-	raw_syscall(__NR_fchownat, AT_FDCWD, k->work, k->st.st_uid, k->st.st_gid, AT_SYMLINK_NOFOLLOW);
-	if (!S_ISLNK(k->st.st_mode))
-		raw_syscall(__NR_fchmodat, AT_FDCWD, k->work, k->st.st_mode & 07777);
+	const struct stat *want = &k->st;
+	struct stat st;
+	int r = cow_look(k->work, &st);
+
+	if (r)
+		return r;
+	if ((st.st_uid != want->st_uid || st.st_gid != want->st_gid) &&
+	    !raw_syscall(__NR_fchownat, AT_FDCWD, k->work, want->st_uid, want->st_gid, AT_SYMLINK_NOFOLLOW)) {
+		st.st_uid = want->st_uid;
+		st.st_gid = want->st_gid;
+		st.st_mode &= S_IFMT;		/* may have taken bits away */
+	}
+	if (!S_ISLNK(want->st_mode) && (st.st_mode & 07777) != (want->st_mode & 07777))
+		raw_syscall(__NR_fchmodat, AT_FDCWD, k->work, want->st_mode & 07777);
 	copy_xattrs(k);
-	copy_times(k->work, &k->st);
-	return note_attributes(k);
+	copy_times(k->work, want);
+	return note_attributes(k, &st);
 }
 
 /* ---- putting it in its place ----------------------------------------------------------------------------- */
@@ -174,11 +181,18 @@ static void parent_of(const char *path, char *buf)
 	buf[n] = 0;
 }
 
+/* -EEXIST: somebody else was faster.  (The lock is held: not every file system can say so itself.) */
 static long put(const struct copy *k, const char *index)
 {
+	struct stat st;
+	long r;
+
 	if (index)
 		return raw_syscall(__NR_linkat, AT_FDCWD, index, AT_FDCWD, k->up, 0);
-	return raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0);
+	r = raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, RENAME_NOREPLACE);
+	if (r != -EINVAL)
+		return r;
+	return cow_look(k->up, &st) ? raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0) : -EEXIST;
 }
 
 /* Into a directory that its owner has made unwritable, too: the copy is no change of it. */
@@ -195,7 +209,7 @@ static long put_in(const struct copy *k, const char *index, const char *dir, con
 
 static long publish(struct copy *k)
 {
-	struct stat st, parent;
+	struct stat parent;
 	char *dir = heap_alloc(UM_PATH_MAX);
 	long r;
 
@@ -206,18 +220,17 @@ static long publish(struct copy *k)
 	parent_of(k->up, dir);
 	cow_lock(k->t, k->c);
 	r = cow_look(dir, &parent);
-	if (!r && !cow_look(k->up, &st)) {
-		discard(k);
-	} else if (!r) {
+	if (!r) {
 		cow_note_origin(k->c, k->rel, &k->st);
 		r = put_in(k, NULL, dir, &parent);
-		copy_times(dir, &parent);
 	}
+	if (!r)
+		copy_times(dir, &parent);
 	cow_unlock(k->c);
 	if (r)
 		discard(k);
 	heap_free(dir);
-	return r;
+	return r == -EEXIST ? 0 : r;
 }
 
 /* ---- one thing ------------------------------------------------------------------------------------------- */
@@ -231,7 +244,8 @@ static long make_file(struct copy *k, bool empty)
 		if (in < 0 && !(in == -EACCES && !k->st.st_size))
 			return in;
 	}
-	out = raw_syscall(__NR_openat, AT_FDCWD, k->work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	out = raw_syscall(__NR_openat, AT_FDCWD, k->work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+			  k->st.st_mode & 0777);
 	if (out < 0)
 		r = out;
 	else if (in >= 0)
@@ -260,17 +274,17 @@ static long make_link(struct copy *k)
 
 static long make(struct copy *k, bool empty)
 {
-	unsigned type = k->st.st_mode & S_IFMT;
+	unsigned type = k->st.st_mode & S_IFMT, mode = k->st.st_mode & 0777;	/* work/ is nobody else's */
 
 	switch (type) {
 	case S_IFREG:
 		return make_file(k, empty);
 	case S_IFDIR:
-		return raw_syscall(__NR_mkdirat, AT_FDCWD, k->work, 0700);
+		return raw_syscall(__NR_mkdirat, AT_FDCWD, k->work, mode);
 	case S_IFLNK:
 		return make_link(k);
 	default:
-		return raw_syscall(__NR_mknodat, AT_FDCWD, k->work, type | 0600, k->st.st_rdev);
+		return raw_syscall(__NR_mknodat, AT_FDCWD, k->work, type | mode, k->st.st_rdev);
 	}
 }
 
@@ -361,16 +375,14 @@ static long copy_named(struct copy *k, const char *rel, bool empty)
 
 /* ---- the whole ------------------------------------------------------------------------------------------- */
 
+/* It was not in the tree just now. */
 static long copy_one(struct copy *k, const char *rel, bool empty)
 {
 	long r = cow_low_path(k->c, k->low, rel);
-	struct stat st;
 
 	k->rel = rel;
 	if (!r)
 		r = cow_up_path(k->c, k->up, rel);
-	if (!r && !cow_look(k->up, &st))
-		return 0;
 	if (!r)
 		r = cow_look(k->low, &k->st);
 	if (!r && cow_has_names(&k->st)) {
@@ -398,24 +410,27 @@ static long copy_one(struct copy *k, const char *rel, bool empty)
 
 static long copy_parents(struct copy *k, const char *rel)
 {
-	char *part = heap_strndup(rel, strlen(rel));
+	const char *last = strrchr(rel, '/');
+	char *part = last ? heap_strndup(rel, strlen(rel)) : NULL, *slash = NULL;
 	struct stat st;
-	long r = part ? 0 : -ENOMEM;
-	char *slash = part ? strrchr(part, '/') : NULL;
+	long r = last && !part ? -ENOMEM : 0;
+	bool there = false;
 
-	/* Most often the last one is there. */
-	if (slash) {
+	/* Most often the last one is there, or the one before it. */
+	while (part && !r && !there && (slash = strrchr(part, '/'))) {
 		*slash = 0;
 		r = cow_up_path(k->c, k->up, part);
-		if (!r && !cow_look(k->up, &st))
-			slash = NULL;
-		else
-			*slash = '/';
+		there = !r && !cow_look(k->up, &st);
 	}
-	for (char *p = slash ? strchr(part, '/') : NULL; p && !r; p = strchr(p + 1, '/')) {
-		*p = 0;
-		r = copy_one(k, part, false);
-		*p = '/';
+	while (part && !r) {
+		size_t n = strlen(part);
+
+		if (!there)
+			r = copy_one(k, part, false);
+		there = false;
+		if (rel + n == last)
+			break;
+		part[n] = '/';		/* up to the next that was cut */
 	}
 	heap_free(part);
 	return r;

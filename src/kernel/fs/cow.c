@@ -50,6 +50,7 @@ static long look_up(struct where *w, struct spot *s, bool anew)
 		r = cow_look(s->up, &s->up_st);
 	s->white = r ? !anew && w->cow_state == COW_ABSENT : cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);
 	s->has_up = !r && !s->white;
+	s->seen = anew || !w->cow_unseen;
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -73,7 +74,7 @@ static bool has_to_be_seen(const struct where *w, const struct spot *s, long low
 	if (!w->cow_unseen)
 		return false;
 	if (w->flags & WHERE_CREATE)
-		return low != -ENOENT;
+		return low != -ENOENT || w->trailing;
 	return low || w->trailing || S_ISDIR(s->low_st.st_mode) || cow_has_names(&s->low_st);
 }
 
@@ -112,6 +113,12 @@ long spot_look_again(struct spot *s)
 	return look_up(s->w, s, true);
 }
 
+/* mkdir and its like: what is there is there, whatever it is. */
+static bool makes_entry(const struct where *w)
+{
+	return (w->flags & (WHERE_ENTRY | WHERE_CREATE | WHERE_PARENT)) == (WHERE_ENTRY | WHERE_CREATE);
+}
+
 long spot_look(struct where *w, struct spot **out)
 {
 	long error = 0;
@@ -125,7 +132,7 @@ long spot_look(struct where *w, struct spot **out)
 	s->w = w;
 	s->c = c;
 	error = spot_fill(w, s);
-	if (!error && w->trailing && spot_exists(s) && !S_ISDIR(spot_stat(s)->st_mode))
+	if (!error && w->trailing && !makes_entry(w) && spot_exists(s) && !S_ISDIR(spot_stat(s)->st_mode))
 		error = -ENOTDIR;
 	if (error) {
 		spot_done(s);
@@ -250,7 +257,7 @@ static long make_or_look(struct spot *s, const struct making *m)
 {
 	long r = make_new(s, m);
 
-	if (r != -EEXIST || !s->w->cow_unseen || s->white || (r = spot_look_again(s)))
+	if (r != -EEXIST || s->seen || (r = spot_look_again(s)))
 		return r;
 	return s->white ? make_new(s, m) : -EEXIST;
 }
@@ -260,8 +267,6 @@ static long make(struct where *w, const struct making *m)
 	struct spot *s;
 	long r = spot_look(w, &s);
 
-	if (r == -ENOTDIR && w->trailing)	/* something is there */
-		return -EEXIST;
 	if (r)
 		return r;
 	if (spot_exists(s))
@@ -303,7 +308,7 @@ long cow_prepare(struct where *w)
 
 	if (r)
 		return r;
-	r = spot_exists(s) ? -EADDRINUSE : spot_place(s);
+	r = spot_exists(s) ? -EADDRINUSE : w->trailing ? -ENOENT : spot_place(s);
 	if (!r && s->white)
 		r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, 0);
 	if (!r)
@@ -352,7 +357,7 @@ static long cow_open(struct where *w, int flags, unsigned mode)
 	r = spot_look(w, &s);
 	if (r)
 		return r;
-	if (w->cow_unseen && !(flags & O_EXCL) && (r = spot_look_again(s)))
+	if (!s->seen && !(flags & O_EXCL) && (r = spot_look_again(s)))
 		;
 	else if (s->has_up)
 		r = open_copied(s, flags, mode);

@@ -15,6 +15,7 @@ struct spot {
 	struct cow *c;
 	bool has_up, has_low;		/* something is there in the tree; below, where it would show if the tree had nothing */
 	bool white;			/* a whiteout is */
+	bool seen;			/* the tree has been looked at for that */
 	bool placed;			/* the directory that it is in is in the tree */
 	struct stat up_st, low_st;
 	char rel[UM_PATH_MAX], up[UM_PATH_MAX], low[UM_PATH_MAX];

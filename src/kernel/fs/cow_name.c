@@ -162,7 +162,10 @@ long cow_unlink(struct where *w, int flags)
 	r = spot_look(w, &s);
 	if (r)
 		return r;
-	r = spot_exists(s) ? remove_name(s, flags) : -ENOENT;
+	if (!s->seen && flags & AT_REMOVEDIR)
+		r = spot_look_again(s);
+	if (!r)
+		r = spot_exists(s) ? remove_name(s, flags) : -ENOENT;
 	if (r == -EEXIST && !s->has_up && !spot_look_again(s))
 		r = spot_exists(s) ? remove_name(s, flags) : -ENOENT;
 	spot_done(s);
