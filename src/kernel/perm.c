@@ -267,6 +267,15 @@ long perm_have(struct where *w, unsigned want)
 	return r ? 0 : verdict(&who, &f, want);
 }
 
+long perm_enter(struct where *w)
+{
+	struct who who = who_acts(w->t->cred);
+	struct target at;
+	struct thing f;
+
+	return look(w, true, &f, &at) || !S_ISDIR(f.st.st_mode) ? 0 : verdict(&who, &f, PERM_X);
+}
+
 long perm_access(struct where *w, unsigned mode)
 {
 	struct who who = who_asks(w);
@@ -360,12 +369,20 @@ static bool may_be_linked(const struct cred *c, const struct thing *f)
 	       !verdict(&who, f, PERM_R | PERM_W);
 }
 
+/* On another file system: EXDEV comes first. */
+static bool is_elsewhere(const struct where *a, const struct where *b)
+{
+	return !a->cow && a->dir_mode && b->dir_mode && a->dir_dev != b->dir_dev;
+}
+
 long perm_link(struct where *from, struct where *to)
 {
 	struct target at, new_at;
 	struct thing f, new;
 
 	if (look(to, false, &new, &new_at) != -ENOENT || look(from, true, &f, &at))
+		return 0;
+	if (is_elsewhere(from, to))
 		return 0;
 	return may_be_linked(from->t->cred, &f) ? parent_writable(to) : -EPERM;
 }
@@ -389,7 +406,7 @@ long perm_rename(struct where *from, struct where *to, unsigned flags)
 	struct thing f, new;
 	long r, there;
 
-	if (look(from, false, &f, &at))
+	if (look(from, false, &f, &at) || is_elsewhere(from, to))
 		return 0;
 	there = look(to, false, &new, &new_at);
 	if (there == ELSEWHERE || (there && there != -ENOENT) || (!there && flags & 1 /* RENAME_NOREPLACE */) ||
@@ -458,16 +475,16 @@ static bool look_fd(struct task *t, int fd, struct thing *f, struct target *at)
 	return true;
 }
 
-long perm_fd(struct task *t, int fd, unsigned want)
+long perm_fd_enter(struct task *t, int fd)
 {
 	struct target at;
 	struct thing f;
 
-	if (!look_fd(t, fd, &f, &at))
+	if (!look_fd(t, fd, &f, &at) || !S_ISDIR(f.st.st_mode))
 		return 0;
 	struct who who = who_acts(t->cred);
 
-	return verdict(&who, &f, want);
+	return verdict(&who, &f, PERM_X);
 }
 
 long perm_fd_utimens(struct task *t, int fd, const struct timespec64 *ts)

@@ -49,9 +49,10 @@ long perm_rename(struct where *from, struct where *to, unsigned flags);
 long perm_utimens(struct where *w, const struct timespec64 *ts);
 long perm_xattr(struct where *w, const char *name, unsigned want);
 long perm_have(struct where *w, unsigned want);		/* PERM_*, on what is there */
+long perm_enter(struct where *w);			/* if it is a directory */
 
 /* The same of what a real descriptor is open on; for everybody. */
-long perm_fd(struct task *t, int fd, unsigned want);
+long perm_fd_enter(struct task *t, int fd);
 long perm_fd_utimens(struct task *t, int fd, const struct timespec64 *ts);
 long perm_fd_xattr(struct task *t, int fd, gaddr name, unsigned want);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Signals: what a handler is told, interruption and restart, masks, alternate stacks, jumps out.
- * GUEST_WORLDS: view mount
+ * GUEST_WORLDS: view mount secure
  */
 #include "guest.h"
 #include <pthread.h>

@@ -11,6 +11,7 @@
 #	cow	in a view, its scratch directory in a tree that is copied on write: which must stay as it was
 #	merge	in a view, its scratch directory merged with an empty one
 #	fakeroot	in a view in which it is root: natively root it would be, or skip its tests
+#	secure	in a view in which it is who it is, and every path is checked
 #	bind	in a view, its scratch directory behind a bind mount; beneath that are other things of the same names
 #	kfuse	the same image under the kernel's FUSE (root only): what `mount` is to be compared with
 #
@@ -65,6 +66,8 @@ in_world() {
 		GUEST_FS=fuse run "$dir/out" "$UMVIEW" "${options[@]}" --mount "$dir/image" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
 	fakeroot)
 		run "$dir/out" "$UMVIEW" "${options[@]}" --fakeroot -- "$program" "$dir/view" ;;
+	secure)
+		run "$dir/out" "$UMVIEW" "${options[@]}" --secure --user "$(id -u):$(id -g):$(id -G | tr ' ' ,)" -- "$program" "$dir/view" ;;
 	cow)
 		cp -a "$dir/tree" "$dir/low"
 		GUEST_FS=cow run "$dir/out" "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" -- "$program" "$dir/low/s" ;;

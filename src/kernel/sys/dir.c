@@ -144,7 +144,7 @@ long sys_chdir(struct task *t, gaddr name)
 	long r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY);
 
 	while (where_next(&w, &r)) {
-		r = w.strict ? perm_have(&w, PERM_X) : 0;
+		r = w.strict ? perm_enter(&w) : 0;
 		if (!r)
 			r = place_call(&w, chdir, ENOTDIR);
 	}
@@ -157,7 +157,7 @@ long sys_fchdir(struct task *t, int fd)
 	long r;
 
 	if (!fd_is_virtual(t, fd)) {
-		r = perm_fd(t, fd, PERM_X);
+		r = perm_fd_enter(t, fd);
 		if (!r)
 			r = real_call(t, __NR_fchdir, fd);
 		if (!r)

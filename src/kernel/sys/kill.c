@@ -156,7 +156,7 @@ long sys_tkill(struct task *t, int tid, int sig)
 
 long sys_tgkill(struct task *t, int tgid, int tid, int sig)
 {
-	return to_thread(t, tgid == process.pid ? tgid : tid, sig);
+	return tgid <= 0 ? pass_through(t) : to_thread(t, tgid == process.pid ? tgid : tid, sig);
 }
 
 long sys_rt_sigqueueinfo(struct task *t, int pid, int sig, gaddr info)
@@ -168,7 +168,7 @@ long sys_rt_sigqueueinfo(struct task *t, int pid, int sig, gaddr info)
 long sys_rt_tgsigqueueinfo(struct task *t, int tgid, int tid, int sig, gaddr info)
 {
 	(void)info;
-	return to_thread(t, tgid == process.pid ? tgid : tid, sig);
+	return tgid <= 0 ? pass_through(t) : to_thread(t, tgid == process.pid ? tgid : tid, sig);
 }
 
 long sys_pidfd_send_signal(struct task *t, int pidfd, int sig, gaddr info, unsigned flags)
