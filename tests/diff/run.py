@@ -18,6 +18,8 @@ Worlds, each with its oracle:
   mount1    a view with a disk image mounted beside the tree; natively
   mount5    a view with five mounts beside the tree (an image, four binds); natively
   bind      a view in which the tree lies behind `--bind`, so far below it that no path crosses its edge; natively
+  secure    a view in secure mode, in which the caller is who he is, so that what is checked must be what the kernel does;
+            natively, by an ordinary user
   cow       a view in which the tree is copied on write, and has to be there unchanged afterwards; natively
   merge     a view in which the tree, and what is above it, is merged with empty directories of the same names; natively
   ext4      a view in which the tree lies on a mounted ext4 image; the same server (fuse2fs) under the kernel's
@@ -51,6 +53,7 @@ FEWFDS = "what is wrong with the path comes before that there is no descriptor l
 ANYBODY = {} if ROOT else {"root": "chroot needs no privilege in a view: docs/limits.md"}
 LEFT_OUT = {
     "view": ANYBODY,
+    "secure": {},
     "mount1": {"apart": APART, **ANYBODY},
     "mount5": {"apart": APART, **ANYBODY},
     "bind": {
@@ -207,6 +210,17 @@ class Beside(World):
         return options
 
 
+class Secure(World):
+    """All paths checked, by rules that are the kernel's."""
+
+    def missing(self):
+        return "root may everything" if ROOT else None
+
+    def options(self):
+        groups = ",".join(str(g) for g in os.getgroups())
+        return ["--secure", "--user", "%d:%d:%s" % (os.getuid(), os.getgid(), groups)]
+
+
 class Bind(World):
     """The tree behind a bind mount."""
 
@@ -297,6 +311,8 @@ def world_named(name, base):
         return World(name, base)
     if name in ("mount1", "mount5"):
         return Beside(name, base, 0 if name == "mount1" else 4)
+    if name == "secure":
+        return Secure(name, base)
     if name == "bind":
         return Bind(name, base)
     if name == "cow":
