@@ -510,6 +510,8 @@ static long walk_component(struct walk *k, char *name, size_t n, bool last)
 
 	if (r)
 		return r;
+	if (name[0] == '.' && n <= 2 && name[n - 1] == '.')
+		w->dir_mode = 0;	/* no name that is made or removed */
 	if (n == 1 && name[0] == '.') {
 		w->last = LAST_DOT;
 		w->trailing = true;

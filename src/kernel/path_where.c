@@ -12,6 +12,7 @@ void where_native(struct where *w)
 {
 	w->fs = &real_fs;
 	w->fast = false;
+	w->dir_mode = 0;		/* the walk ended somewhere before */
 	w->proc.what = PROC_NONE;
 	w->cow = 0;
 	w->moved = false;

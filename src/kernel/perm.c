@@ -340,7 +340,8 @@ long perm_change(struct where *w, enum readonly_change change)
 
 	switch (change) {
 	case CHANGE_NEW:
-		return r == -ENOENT ? parent_writable(w) : 0;
+	case CHANGE_DIR:
+		return r == -ENOENT && (change == CHANGE_DIR || !w->trailing) ? parent_writable(w) : 0;
 	case CHANGE_NAME:
 		return r ? 0 : may_remove(w, &f.st);
 	case CHANGE_SIZE:
@@ -380,8 +381,10 @@ long perm_link(struct where *from, struct where *to)
 	struct target at, new_at;
 	struct thing f, new;
 
-	if (look(to, false, &new, &new_at) != -ENOENT || look(from, true, &f, &at))
+	if (look(to, false, &new, &new_at) != -ENOENT || to->trailing || look(from, true, &f, &at))
 		return 0;
+	if (from->flags & WHERE_EMPTY && !from->path[0] && (!S_ISREG(f.st.st_mode) || !f.st.st_nlink))
+		return 0;		/* what has no name cannot get one */
 	if (is_elsewhere(from, to))
 		return 0;
 	return may_be_linked(from->t->cred, &f) ? parent_writable(to) : -EPERM;
@@ -429,7 +432,7 @@ static long may_touch(const struct task *t, const struct thing *f, const struct 
 {
 	struct who who = who_acts(t->cred);
 
-	if (owns(t->cred, &f->st) || is_of_proc(&f->st))
+	if (owns(t->cred, &f->st) || is_of_proc(&f->st) || !(f->st.st_mode & S_IFMT))
 		return 0;
 	return !ts || (ts[0].tv_nsec == NSEC_NOW && ts[1].tv_nsec == NSEC_NOW) ? verdict(&who, f, PERM_W) : -EPERM;
 }

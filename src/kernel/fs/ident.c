@@ -240,6 +240,8 @@ long ident_chmod(const struct target *g, bool must_follow, unsigned mode)
 		return r;
 	if (S_ISLNK(shown.st_mode))
 		return must_follow ? -UM_EAGAIN : -EOPNOTSUPP;
+	if (!(shown.st_mode & S_IFMT))		/* nothing of a file system */
+		return kernel_chmod(g, mode);
 	ident_show(g->t, &shown);
 	if (c->uid.fs != shown.st_uid && !cred_can(c, CRED_FOWNER))
 		return -EPERM;
@@ -286,6 +288,8 @@ long ident_chown(const struct target *g, bool must_follow, unsigned uid, unsigne
 		return r;
 	if (must_follow && S_ISLNK(st.st_mode))
 		return -UM_EAGAIN;
+	if (!(st.st_mode & S_IFMT))		/* nothing of a file system */
+		return kernel_call(g->t, __NR_fchownat, g->dfd, g->path, uid, gid, g->at);
 	shown = st;
 	ident_show(g->t, &shown);
 	if (!may_chown(g->t->cred, &shown, uid, gid))
@@ -408,20 +412,37 @@ static long opened(struct task *t, long fd, int flags)
 	return path ? kernel_call(t, __NR_openat, AT_FDCWD, path, flags & ~(O_CREAT | O_EXCL | O_TRUNC)) : -ENXIO;
 }
 
-/* With O_CREAT where it matters whether the file is new: *born_st.st_ino is its number then, else 0. */
-static long open_telling(struct where *w, int flags, unsigned mode, struct stat *born_st,
-			 long (*make)(struct where *w, int flags, unsigned mode))
+/* What opening has made, with more bits than were wanted. */
+static long opened_new(struct where *w, long fd, unsigned more, bool here)
 {
 	struct stat st;
-	long fd = make(w, flags | O_EXCL, mode);
 
-	if (fd >= 0 && raw_syscall(__NR_fstat, fd, born_st))
-		born_st->st_ino = 0;
-	if (fd != -EEXIST || flags & O_EXCL)
+	if (fd < 0 || raw_syscall(__NR_fstat, fd, &st))
 		return fd;
+	if (here)
+		born_at(w, &st, more);
+	else
+		born(w->t, NULL, &st, more);
+	return fd;
+}
+
+/* With O_CREAT where it matters whether the file is new. */
+static long open_telling(struct where *w, int flags, unsigned mode, unsigned more, bool *is_new,
+			 long (*make)(struct where *w, int flags, unsigned mode))
+{
+	struct target g = { w->t, w->dfd, w->upath, 0 };
+	struct stat st;
+	long fd = make(w, flags | O_EXCL, mode | more);
+
+	*is_new = true;
+	if (fd != -EEXIST || flags & O_EXCL)
+		return opened_new(w, fd, more, true);
 	fd = make(w, flags & ~O_CREAT, 0);
 	if (fd == -ENOENT)			/* a link that leads nowhere */
-		return make(w, flags, mode);
+		return opened_new(w, make(w, flags, mode | more), more, false);
+	*is_new = false;
+	if (fd == -EACCES && !ask(&g, &st) && S_ISDIR(st.st_mode))
+		return -EISDIR;
 	if (fd >= 0 && !raw_syscall(__NR_fstat, fd, &st) && S_ISDIR(st.st_mode)) {
 		raw_syscall(__NR_close, fd);
 		return -EISDIR;
@@ -439,22 +460,19 @@ long ident_open(struct where *w, int flags, unsigned mode, long (*make)(struct w
 {
 	bool creates = (flags & (O_CREAT | O_DIRECTORY | O_PATH)) == O_CREAT;
 	unsigned more = creates ? more_bits(w->t, mode, 0600) : 0;
-	struct stat st = { 0 };
 	struct vtable vt;
-	bool any = table(&vt, false);
+	bool any = table(&vt, false), is_new = false;
 	long fd;
 
 	if (!creates || (!any && !more && owns_new(w->t->cred)))
 		fd = make(w, flags, mode);
 	else
-		fd = open_telling(w, flags, mode | more, &st, make);
+		fd = open_telling(w, flags, mode, more, &is_new, make);
 	if (fd < 0)
 		return fd;
-	if (st.st_ino)
-		born_at(w, &st, more);
-	else if ((flags & O_TMPFILE) == O_TMPFILE && !(flags & O_PATH))
+	if ((flags & O_TMPFILE) == O_TMPFILE && !(flags & O_PATH))
 		born_nameless(w, fd);
-	return any && !st.st_ino ? opened(w->t, fd, flags) : fd;
+	return any && !is_new ? opened(w->t, fd, flags) : fd;
 }
 
 long ident_mkdir(struct where *w, unsigned mode)

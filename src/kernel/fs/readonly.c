@@ -68,7 +68,7 @@ long readonly_verdict(struct where *w, enum readonly_change change)
 
 	if (change == CHANGE_NAME)
 		return -EROFS;
-	if (change == CHANGE_NEW)
+	if (change == CHANGE_NEW || change == CHANGE_DIR)
 		return new_name(w);
 	r = mode_at(w, &mode);
 	if (!r && change == CHANGE_SIZE && !S_ISREG(mode))

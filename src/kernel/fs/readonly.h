@@ -12,6 +12,7 @@ enum readonly_change {
 	CHANGE_OLD,		/* of something that has to be there */
 	CHANGE_SIZE,		/* the same of a regular file only */
 	CHANGE_NEW,		/* a new name */
+	CHANGE_DIR,		/* the same of a directory */
 	CHANGE_NAME,		/* a name goes */
 };
 

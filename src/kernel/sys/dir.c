@@ -37,7 +37,7 @@ long sys_mkdirat(struct task *t, int dfd, gaddr name, unsigned mode)
 	while (where_next(&w, &r)) {
 		r = making_verdict(&w);
 		if (!r)
-			r = place_change(&w, CHANGE_NEW, mkdir, EPERM, mode);
+			r = place_change(&w, CHANGE_DIR, mkdir, EPERM, mode);
 	}
 	return where_end(&w, r);
 }

@@ -33,7 +33,7 @@ static long no_path(uint64_t flags, long r)
 {
 	unsigned tmpfile = O_TMPFILE & ~O_DIRECTORY;
 
-	if (flags & O_PATH)
+	if (flags & O_PATH || !r)
 		return r;
 	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
 		return -EINVAL;
@@ -54,7 +54,7 @@ long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 	while (where_next(&w, &r)) {
 		int f = flags;
 
-		r = w.strict ? perm_open(&w, f) : 0;
+		r = w.strict ? no_path((unsigned)flags, perm_open(&w, f)) : 0;
 		if (!r && w.read_only)
 			r = readonly_open(&w, &f);
 		if (!r)
@@ -142,7 +142,7 @@ static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, cons
 	char text[UM_PATH_MAX], *p = text;
 	long n;
 
-	if (!(how->resolve & BELOW) || (!virtual_start(t, dfd) && !(view_has(UM_MOUNT_COW) && starts_in_tree(t, dfd))))
+	if (!(how->resolve & BELOW) || (!virtual_start(t, dfd) && !(t->cred && t->cred->strict) && !(view_has(UM_MOUNT_COW) && starts_in_tree(t, dfd))))
 		return where_begin(w, t, dfd, name, flags);
 	n = string_from_guest(t, text, name, sizeof text);
 	if (n <= 0)
@@ -274,6 +274,18 @@ static long real_open_how(struct where *w, int dfd, gaddr name, const struct ope
 	return proc_made(w, how_open(w, (int)how->flags, (unsigned)how->mode), (int)how->flags);
 }
 
+/* EACCES, unless the kernel finds that the rules for the path are broken. */
+static long rules_first(struct task *t, int dfd, gaddr name, uint64_t resolve)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
+	long fd = resolve ? kernel_call(t, __NR_openat2, dfd, name, &how, sizeof how) : -EACCES;
+
+	if (fd < 0)
+		return fd == -EXDEV || fd == -ELOOP || fd == -EAGAIN ? fd : -EACCES;
+	raw_syscall(__NR_close, fd);
+	return -EACCES;
+}
+
 long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 {
 	struct open_how how;
@@ -286,11 +298,13 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		return r;
 	r = begin_how(&w, t, dfd, name, &how);
 	if (r < 0)
-		return no_path(how.flags, r);
+		return no_path(how.flags, r == -EACCES && w.strict ? rules_first(t, dfd, name, how.resolve) : r);
 	while (where_next(&w, &r)) {
 		int f = (int)how.flags;
 
-		r = w.strict ? perm_open(&w, f) : 0;
+		r = w.strict ? no_path(how.flags, perm_open(&w, f)) : 0;
+		if (r == -EACCES)
+			r = rules_first(t, dfd, name, how.resolve);
 		if (!r && w.read_only)
 			r = readonly_open(&w, &f);
 		if (r)

@@ -163,7 +163,7 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
-	r = fd_is_virtual(t, fd) ? 0 : perm_fd_xattr(t, fd, attr, PERM_W);
+	r = fd_is_virtual(t, fd) || check_set(size, flags) ? 0 : perm_fd_xattr(t, fd, attr, PERM_W);
 	if (r)
 		return r;
 	if (!fd_is_virtual(t, fd) && (!view_has(UM_MOUNT_COW) || raw_syscall(__NR_fcntl, fd, F_GETFD) < 0))
