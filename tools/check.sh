@@ -16,7 +16,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
-parts=${*:-style unit guest programs scenario diff conform demo}
+parts=${*:-style unit guest programs scenario diff cow conform demo}
 results=$build/check
 export PATH=$PATH:/usr/sbin:/sbin
 [ -z "${TIER-}" ] || export UMVIEW_TIER=$TIER

@@ -6,6 +6,7 @@
 #
 # usage: tools/soak.sh MINUTES [PART...]	(parts of tools/check.sh; without: guest programs scenario, and the fuzzer)
 #        tools/soak.sh MINUTES fuzz	the differential fuzzer alone, all the time
+#        tools/soak.sh MINUTES cow	copy-on-write alone: random sequences, and killed at random moments
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
@@ -19,6 +20,16 @@ if [ $# = 0 ]; then
 	planted=1
 elif [ "$*" = fuzz ]; then
 	fuzz=$((minutes * 60))
+fi
+if [ "$*" = cow ]; then
+	cow="nice python3 -B tests/cow/run.py"
+	user="tests/lib/as-user.sh"
+	share=$((minutes * 20))		# seconds
+	export UMVIEW="${UMVIEW:-$PWD/$build/umview}" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+	# shellcheck disable=SC2086 # some words each
+	$user $cow --random $share && $user $cow --killed 1000000 --seconds $share && $cow --random $((share / 2)) &&
+		$cow --killed 1000000 --seconds $((share / 2)) && echo "soak: copy-on-write: as a plain copy"
+	exit
 fi
 
 output=$(mktemp)

@@ -168,6 +168,9 @@ long cow_redirect(struct task *t, struct cow *c, const char *rel, const struct s
 /* A directory of the tree in which nothing shows is about to be removed. */
 void cow_seal(struct task *t, struct cow *c, const struct stat *st);
 
+/* A redirected directory has been met at this path of the kernel's. */
+void cow_met_moved(const struct stat *st, const char *path);
+
 /* The second case of cow_to_view(). */
 bool cow_moved_to_view(char *buf, long *len, size_t size);
 

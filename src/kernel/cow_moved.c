@@ -17,8 +17,15 @@
 struct moved {
 	uint64_t ino;
 	char *low;		/* what it shows: a path below */
-	char *up;		/* where it was found last, in the tree; or NULL */
+	char *up;		/* where it is, in the tree, when it has just been found */
 };
+
+/* Where some were met last, by their inodes: paths of the kernel's. */
+#define NOTES		256u
+static struct note {
+	uint64_t ino;
+	char *path;
+} notes[NOTES] UM_LARGE;
 
 struct cow_moves {
 	uint32_t seen;		/* state.nredirect when they were read */
@@ -297,22 +304,47 @@ static bool search(const struct cow *c, char *path, uint64_t ino, int depth)
 	return found;
 }
 
+/* The lock is held. */
+static void note(uint64_t ino, const char *path)
+{
+	struct note *n = &notes[ino % NOTES];
+	char *copy = heap_strndup(path, UM_PATH_MAX - 1), *old = n->path;
+
+	n->path = NULL;
+	n->ino = ino;
+	n->path = copy;
+	heap_free(old);
+}
+
+void cow_met_moved(const struct stat *st, const char *path)
+{
+	const struct note *n = &notes[st->st_ino % NOTES];
+
+	lock_acquire(&moves_lock);
+	if (n->ino != st->st_ino || !n->path || strcmp(n->path, path))
+		note(st->st_ino, path);
+	lock_release(&moves_lock);
+}
+
 /* m->up is right when this is true. */
 static bool find(const struct cow *c, struct moved *m)
 {
+	const struct note *n = &notes[m->ino % NOTES];
 	char *path = heap_alloc(UM_PATH_MAX);
-	bool found = path && m->up && !cow_up_path(c, path, m->up) && is_it(c, path, m->ino);
+	size_t tree = strlen(c->tree);
+	bool found = n->ino == m->ino && n->path && !strncmp(n->path, c->tree, tree) && n->path[tree] == '/' &&
+		     is_it(c, n->path, m->ino);
 
 	if (!found && path) {
-		heap_free(m->up);
-		m->up = NULL;
-		memcpy(path, c->tree, strlen(c->tree) + 1);
-		if (search(c, path, m->ino, 0))
-			m->up = heap_strndup(path + strlen(c->tree) + 1, UM_PATH_MAX);
-		found = m->up;
+		memcpy(path, c->tree, tree + 1);
+		found = search(c, path, m->ino, 0);
+		if (found)
+			note(m->ino, path);
 	}
 	heap_free(path);
-	return found;
+	heap_free(m->up);
+	m->up = found && n->path ? heap_strndup(n->path + tree + 1, UM_PATH_MAX) : NULL;
+	return m->up;
 }
 
 /* ---- back to the view ------------------------------------------------------------------------------------ */

@@ -104,6 +104,7 @@ static int step_into(struct walk *k, const struct cow *c, const char *path, size
 			memcpy(k->low, low, (size_t)n + 1);
 			cache_store(BASE_TREE, path, len, k->generation, CACHE_KNOWN | CACHE_MERGED | CACHE_MOVED, low, (size_t)n);
 			show_moved(k, (size_t)n);
+			cow_met_moved(st, path);
 		}
 		heap_free(low);
 		return n < 0 ? (int)n : 0;

@@ -240,7 +240,7 @@ static long link_nameless(struct where *a, struct where *b, int flags)
 	if (!r && to->white)
 		r = raw_syscall(__NR_unlinkat, AT_FDCWD, to->up, 0);
 	if (!r)
-		r = raw_syscall(__NR_linkat, a->dfd, a->upath, AT_FDCWD, to->up, flags | AT_SYMLINK_FOLLOW);
+		r = raw_syscall(__NR_linkat, a->dfd, a->upath, AT_FDCWD, to->up, flags);
 	cow_unlock(to->c);
 	spot_done(to);
 	return r;
@@ -282,6 +282,13 @@ static bool is_merged(const struct spot *s)
 	       !cow_dir_flags(s->c, &s->up_st);
 }
 
+static bool lies_in(const struct spot *s, const struct spot *dir)
+{
+	size_t n = strlen(dir->rel);
+
+	return !strncmp(s->rel, dir->rel, n) && s->rel[n] == '/';
+}
+
 /* What the kernel would say, had it both of them. */
 static long rename_verdict(const struct spot *from, const struct spot *to, unsigned flags)
 {
@@ -291,8 +298,10 @@ static long rename_verdict(const struct spot *from, const struct spot *to, unsig
 		return -EEXIST;
 	if (flags & RENAME_EXCHANGE && !exists)
 		return -ENOENT;
-	if (dir && !strncmp(to->rel, from->rel, strlen(from->rel)) && to->rel[strlen(from->rel)] == '/')
+	if (dir && lies_in(to, from))
 		return -EINVAL;
+	if (lies_in(from, to))
+		return flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	if (exists && !(flags & RENAME_EXCHANGE)) {
 		bool dir_there = S_ISDIR(spot_stat(to)->st_mode);
 
@@ -400,11 +409,11 @@ static bool is_same(const struct spot *a, const struct spot *b)
 
 static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 {
-	long r = rename_verdict(from, to, flags);
+	bool same = !strcmp(from->rel, to->rel) || is_same(from, to), forget;
+	long r = same && !(flags & RENAME_NOREPLACE) ? 0 : rename_verdict(from, to, flags);
 	struct stat st;
-	bool forget;
 
-	if (r || !strcmp(from->rel, to->rel) || is_same(from, to))
+	if (r || same)
 		return r;
 	if (flags & RENAME_EXCHANGE)
 		return exchange_spots(from, to);
