@@ -97,5 +97,10 @@ verdict 'the tests that docs/hazards.md names exist' "$(
 		[ -n "$file" ] && { [ -z "$test" ] || grep -q "^TEST($test," "$file"; } || echo "$name${test:+:$test}"
 	done)"
 
+verdict 'the bugs that tests/diff/planted.sh plants can be planted (else: make their patches anew)' "$(
+	for patch in tests/diff/planted/*.patch; do
+		git apply --check "$patch" 2>&1
+	done)"
+
 echo "1..$n"
 exit "$failed"

@@ -175,6 +175,8 @@ long walk_magic(struct walk *k, size_t dir_len, bool final)
 		return -ENOENT;
 	case PROC_EXE:
 		n = proc_exe(h.pid, k->pending, (size_t)(k->rest - k->pending));
+		if (proc_no_descriptor(n))
+			return n;
 		if (n < 0)
 			return magic(k, &h, dir_len, final);
 		k->pure = k->cacheable = false;

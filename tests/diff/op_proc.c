@@ -124,6 +124,8 @@ static void op_procname(void)
 
 	sprintf(path, "/proc/%s/%s", self(), file);
 	say("%s", file);
+	if (few_descriptors && !strncmp(file, "exe", 3))	/* needs one: docs/limits.md */
+		return;
 	if (!result(lstat(path, &st)))
 		say(" %o", st.st_mode);
 	if (!result(stat(path, &st)))

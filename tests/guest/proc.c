@@ -5,6 +5,7 @@
  */
 #include "guest.h"
 #include <pthread.h>
+#include <sys/resource.h>
 
 static const char *link_of(const char *path)
 {
@@ -54,6 +55,29 @@ TEST(exe, "exe: readlink, open and stat of the program, by self and by number")
 	EQ(memcmp(magic, "\177ELF", 4), 0);
 	FAILS(open("/proc/self/exe", O_RDONLY | O_NOFOLLOW), ELOOP);
 	OK(access("/proc/self/exe", X_OK));
+}
+
+TEST(exe_last, "exe without a descriptor left: the program, or EMFILE, and never something else")
+{
+	struct rlimit few = { 32, 32 };
+	struct stat st, program;
+	char buf[PATH_MAX];
+	int fd;
+
+	OK(stat("/proc/self/exe", &program));
+	OK(setrlimit(RLIMIT_NOFILE, &few));
+	do
+		fd = dup(0);
+	while (fd >= 0);
+	EQ(errno, EMFILE);
+	if (stat("/proc/self/exe", &st))
+		EQ(errno, EMFILE);
+	else
+		EQ(st.st_ino, program.st_ino);
+	if (readlink("/proc/self/exe", buf, sizeof(buf)) < 0)
+		EQ(errno, EMFILE);
+	else
+		EQ(strncmp(buf, "/memfd:", 7) != 0, 1);
 }
 
 TEST(cwd_root, "cwd and root")

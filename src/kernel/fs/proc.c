@@ -198,6 +198,8 @@ static long proc_readlink(struct where *w, gaddr buf, size_t size)
 		n = standing_text(w, text, sizeof(text));
 	else
 		n = proc_link_text(w->t, &w->proc, text, sizeof(text));
+	if (w->proc.what == PROC_EXE && proc_no_descriptor(n))
+		return n;
 	if (n < 0)
 		return real_fs.readlink(w, buf, size);
 	n = (long)path_strip_root(w->t, text, (size_t)n);

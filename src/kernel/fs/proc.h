@@ -84,6 +84,9 @@ long proc_read_file(const char *path, char *buf, size_t size);
  * right, or nobody knows better. */
 long proc_exe(int pid, char *buf, size_t size);
 
+/* To find that out takes a descriptor for a moment.  Without one this is said, rather than the agent be shown. */
+static inline bool proc_no_descriptor(long error) { return error == -EMFILE || error == -ENFILE; }
+
 /* process.exe of that process (length, 0 if it has none, or -errno); its path as the kernel has it (length or
  * -errno). */
 long proc_remembered_exe(int pid, char *buf, size_t size);

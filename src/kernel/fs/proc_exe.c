@@ -32,14 +32,15 @@ static void own_or_other(char path[48], int pid, const char *name)
 		text_format(path, 48, "/proc/thread-self/%s", name);
 }
 
-/* Where the program's text lies, field 26 of /proc/PID/stat; 0 if nobody may know. */
-static uint64_t start_code(int pid)
+/* Where the program's text lies, field 26 of /proc/PID/stat; 0 or 1 if nobody may know, and *error why it cannot be looked up. */
+static uint64_t start_code(int pid, long *error)
 {
 	char path[48], text[1024];
 	const char *s;
 
 	own_or_other(path, pid, "stat");
-	if (proc_read_file(path, text, sizeof(text)) <= 0)
+	*error = proc_read_file(path, text, sizeof(text));
+	if (*error <= 0)
 		return 0;
 	s = strrchr(text, ')');		/* the name in front may contain anything */
 	for (int field = 2; s && field < 26; field++)
@@ -159,9 +160,10 @@ long proc_remembered_exe(int pid, char *buf, size_t size)
 
 long proc_mapped_exe(int pid, char *buf, size_t size)
 {
-	uint64_t start = start_code(pid);
+	long error;
+	uint64_t start = start_code(pid, &error);
 
-	return start > 1 ? mapped_file(pid, start, buf, size) : -EACCES;
+	return start > 1 ? mapped_file(pid, start, buf, size) : proc_no_descriptor(error) ? error : -EACCES;
 }
 
 long proc_exe(int pid, char *buf, size_t size)
