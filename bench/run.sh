@@ -20,7 +20,7 @@ wanted=" $* "
 PATH=$PATH:/usr/sbin:/sbin
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/umbench.XXXXXX")
-trap 'fusermount -uq "$dir/kfuse" 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'fusermount -uq "$dir/kfuse" 2>/dev/null; umount -q "$dir/debian/proc" 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
 chmod 755 "$dir"
 mkdir -p "$BUILD/bench" "$dir/mnt" "$dir/kfuse" "$dir/host"
 gcc -std=gnu11 -O2 -Wall -Wextra -Werror -o "$BUILD/bench/calls" "$here/calls.c" || exit 1
@@ -133,6 +133,37 @@ copied() {
 	done
 }
 
+# In a tree made by debootstrap (make fixtures), new each time: apt-get update and install.  Natively that is real root with
+# chroot(8), /dev and /proc in the tree, so the row needs root; the others are an ordinary user's.
+installed() {
+	local fixtures=$BUILD/fixtures world packages=
+	is_wanted install || return 0
+	if [ "$(id -u)" != 0 ] || [ ! -e "$fixtures/debian.tar" ]; then
+		[ "$round" != 1 ] || echo "bench: install: needs root and make fixtures" >&2
+		return 0
+	fi
+	eval "$(cat "$fixtures/about")"
+	for world in $worlds; do
+		rm -rf --one-file-system "$dir/debian"
+		mkdir "$dir/debian"
+		tar -xpf "$fixtures/debian.tar" -C "$dir/debian"
+		local inside=("$here/../tests/lib/install.sh" "$packages")
+		local user=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "$calls" "time" 1)
+		[ "$world" = native ] || chown -hR 65534:65534 "$dir/debian"
+		case $world in
+		native)	mknod -m 666 "$dir/debian/dev/null" c 1 3
+			mknod -m 666 "$dir/debian/dev/urandom" c 1 9
+			mount -t proc proc "$dir/debian/proc" 2>/dev/null
+			record install native "$calls" "time" 1 "${inside[@]}" chroot "$dir/debian"
+			umount -q "$dir/debian/proc" ;;
+		view)	record install view "${user[@]}" "${inside[@]}" "$UMVIEW" --chroot "$dir/debian" --fakeroot -- ;;
+		proot)	record install proot "${user[@]}" "${inside[@]}" proot -0 -r "$dir/debian" -b /dev -b /proc ;;
+		esac
+		grep -q 'ok installed' <(grep -A 3 "^Package: ${packages%% *}\$" "$dir/debian/var/lib/dpkg/status") ||
+			echo "bench: install [$world]: ${packages%% *} is not installed" >&2
+	done
+}
+
 # The private memory of a process that sleeps, in bytes, as seen from outside.
 private_memory() {
 	local pid
@@ -207,6 +238,7 @@ one_round() {
 		record start view "$calls" time 20 "$UMVIEW" -- true
 		[[ $worlds != *proot* ]] || record start proot "$calls" time 20 proot true
 	fi
+	installed
 	copied c-stat "$calls" stat @/d7/f7
 	copied c-openclose "$calls" openclose @/d7/f7
 	copied c-create "$calls" create @/d7/new

@@ -23,7 +23,7 @@ ROWS = {
     'stat-chroot': ('stat in a chroot', 1.3), 'openclose-chroot': ('open + close in a chroot', 1.3),
     'forkexec': ('fork + exec + wait of /bin/true', 1.25), 'find': ('find /usr -xdev', 1.1), 'git': ('git status', 1.1),
     'tar': ('tar c /usr/include', 1.1), 'build': ('a C build (30 files)', 1.1), 'python': ('python3 -c pass', 1.1),
-    'start': ('umview true, against true', None),
+    'install': ('apt-get install in a debootstrap tree', 1.3), 'start': ('umview true, against true', None),
 }
 COPIED = {
     'c-stat': ('stat', 1.25), 'c-openclose': ('open + close', 1.25), 'c-create': ('create a file of 100 bytes', None),

@@ -215,3 +215,39 @@ machine() {
 	grep -q '^hello from /usr/.*/umview_hello.py$' "$BATS_TEST_TMPDIR/said"
 	[ ! -e /usr/local/bin/umview-hello ]
 }
+
+@test "PK-09 umview try apt-get install: nothing outside; diff lists it; what its user may, commit does; discard ends it" {
+	fixture repo
+	our_archive
+	machine >before
+	cat >do.sh <<-SH
+		$APT update
+		$APT install $PACKAGE
+		echo mine >$W/mine
+	SH
+	# shellcheck disable=SC2086 # a list of words
+	quietly umview try --fakeroot $HIDE -- sh -e do.sh
+	session=$(sed -n 's/.*session \([^ :]*\):.*/\1/p' "$BATS_TEST_TMPDIR/said" | tail -n 1)
+	[ -n "$session" ] || { cat "$BATS_TEST_TMPDIR/said"; false; }
+	machine >after
+	diff before after
+	[ ! -e mine ]
+	umview ls --sessions | grep -q "$session"
+	umview diff --session "$session" >listed
+	grep -q "^M  /var/lib/dpkg/status" listed
+	grep -qx "A  /var/lib/dpkg/info/$PACKAGE.list" listed
+	grep -qx "A  $W/mine" listed
+	# What is root's cannot be committed by anybody else, and is still there to be.
+	if [ "$(id -u)" != 0 ]; then
+		fails umview commit --session "$session" /var/lib/dpkg/info >said 2>&1
+		grep -q 'Permission denied' said
+		umview diff --session "$session" | grep -qx "A  /var/lib/dpkg/info/$PACKAGE.list"
+	fi
+	umview commit --session "$session" "$W/mine"
+	[ "$(cat mine)" = mine ]
+	fails sh -c "umview diff --session $session | grep -x 'A  $W/mine'"
+	umview discard --session "$session"
+	fails sh -c "umview ls --sessions | grep $session"
+	machine >after
+	diff before after
+}
