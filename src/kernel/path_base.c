@@ -317,6 +317,14 @@ __attribute__((noinline)) static int base_refresh(struct task *t, int dfd, uint6
 	return n < 0 ? (int)n : 0;
 }
 
+bool walk_is_directory_fd(int dfd)
+{
+	struct stat st;
+
+	return dfd == AT_FDCWD ||
+	       (!raw_syscall(__NR_fstat, dfd, &st) && (st.st_mode & 0170000) == 0040000);
+}
+
 bool base_is_directory(const struct task *t, int dfd)
 {
 	const struct dir_hint *h = dfd < 0 ? NULL : hint_peek(t, dfd);

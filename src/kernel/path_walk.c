@@ -195,14 +195,6 @@ static int base_behind_bind(struct walk *k, uint32_t bind)
 	return !r && p->back_len + len - p->cut >= sizeof(k->back) ? -ENAMETOOLONG : r;
 }
 
-bool walk_is_directory_fd(int dfd)
-{
-	struct stat st;
-
-	return dfd == AT_FDCWD ||
-	       (!raw_syscall(__NR_fstat, dfd, &st) && (st.st_mode & 0170000) == 0040000);
-}
-
 /* The directory may have been copied since it was opened, or be in a tree, and then the guest's text leads elsewhere; but not if
  * there is nothing of it below (plain). */
 static int base_in_cow(struct walk *k, bool plain)

@@ -6,7 +6,6 @@
 #include "perm.h"
 #include "path_walk.h"
 #include "fs/ident.h"
-#include "fs/proc.h"
 #include "sysnr.h"
 #include <linux/securebits.h>
 
@@ -354,9 +353,14 @@ long perm_change(struct where *w, enum readonly_change change)
 /* Where it is a rule, other people's files may be linked only by who could read and write them. */
 static bool links_are_protected(void)
 {
-	char text[8];
+	long fd = raw_syscall(__NR_openat, AT_FDCWD, "/proc/sys/fs/protected_hardlinks", O_RDONLY | O_CLOEXEC);
+	char rule = '0';
 
-	return proc_read_file("/proc/sys/fs/protected_hardlinks", text, sizeof text) > 0 && text[0] == '1';
+	if (fd < 0)
+		return false;
+	raw_syscall(__NR_read, fd, &rule, 1);
+	raw_syscall(__NR_close, fd);
+	return rule == '1';
 }
 
 static bool may_be_linked(const struct cred *c, const struct thing *f)
