@@ -180,9 +180,14 @@ struct walk {
 	bool rewrite;		/* give the kernel the canonical path even if pure */
 	bool last;		/* the name that has just been added is the last one */
 	char v[UM_PATH_MAX];	/* canonical path in the view, so far */
+	/* A processor takes a load for one of what was just stored at the same place of another page, and waits. */
+	char apart1[256];
 	char back[UM_PATH_MAX];
+	char apart2[256];
 	char low[UM_PATH_MAX];
+	char apart3[256];
 	char tmp[UM_PATH_MAX];
+	char apart4[256];
 	char pending[2 * UM_PATH_MAX];
 };
 
