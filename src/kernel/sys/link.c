@@ -141,6 +141,22 @@ static long old_first(struct task *t, int dfd, gaddr old, unsigned flags, long r
 }
 
 /* The new name's directory first: it is fully resolved when where_begin() returns. */
+/*
+ * With AT_EMPTY_PATH, a descriptor that was opened with other credentials is ENOENT to the kernel before it looks at the path
+ * (and to older ones everything is, without a capability).  It says so for an empty path, too.
+ */
+static bool denies_descriptor(struct task *t, int dfd, gaddr old)
+{
+	char name[UM_PATH_MAX];
+
+	if (string_from_guest(t, name, old, sizeof(name)) < 0)
+		return false;
+	if (*name == '/')
+		dfd = AT_FDCWD;
+	return (dfd == AT_FDCWD || !fd_is_virtual(t, dfd)) &&
+	       raw_syscall(__NR_linkat, dfd, "", -1, "x", AT_EMPTY_PATH) == -ENOENT;
+}
+
 long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, int flags)
 {
 	unsigned follow = WHERE_CHANGE | (flags & AT_SYMLINK_FOLLOW ? 0 : WHERE_NOFOLLOW) | (flags & AT_EMPTY_PATH ? WHERE_EMPTY : 0);
@@ -149,6 +165,8 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
+	if (flags & AT_EMPTY_PATH && denies_descriptor(t, olddfd, old))
+		return -ENOENT;
 	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE);
 	if (r == -EBUSY)
 		r = -EEXIST;	/* a mount point */
