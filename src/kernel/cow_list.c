@@ -4,7 +4,7 @@
  *
  * The descriptor is the kernel's, of the directory in the tree (or of the one below, if it was opened before that one was made),
  * but its listing is made here, as a whole, when it is read for the first time, and again after a rewind: as with
- * overlayfs.
+ * overlayfs.  One that is copied while it is being read is read to its end as the kernel began it.
  */
 #include <linux/fcntl.h>
 #include "cow.h"
@@ -116,7 +116,7 @@ static struct dir_list *make_list(struct task *t, int fd, long *error)
 
 	*error = 0;
 	c = n > 0 ? cow_merged_at(t, path, (size_t)n, &rel) : NULL;
-	if (c)
+	if (c && raw_syscall(__NR_lseek, fd, 0, 1 /* SEEK_CUR */) <= 0)		/* else the kernel goes on with what it has begun */
 		fresh = cow_list_make(c, rel, true, true, (int)flags & O_NOATIME, error);
 	if (fresh)
 		l = dir_list_of(t, fd, fresh);

@@ -391,3 +391,20 @@ movable() {
 	diff natively in-view
 	unchanged
 }
+
+@test "CW-13 a directory that is copied while it is being read: each name once" {
+	mkdir -p low/d
+	(cd low/d && seq -f 'name%g' 3000 | xargs touch)
+	run -0 cow python3 -c '
+import os
+names = []
+with os.scandir("low/d") as listing:
+    for e in listing:
+        names.append(e.name)
+        os.chmod("low/d/" + e.name, 0o600)
+print(len(names), len(set(names)))
+for e in os.scandir("low/d"):
+    os.unlink("low/d/" + e.name)
+print(os.listdir("low/d"))'
+	[ "${lines[*]}" = "3000 3000 []" ]
+}
