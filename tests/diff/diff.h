@@ -134,6 +134,7 @@ extern bool *fifo_made;		/* shared: a child may make it */
 
 /* ---- op_life.c ------------------------------------------------------------------------------------------- */
 
+extern bool root_changed;	/* of a child: it has made a chroot */
 extern bool few_descriptors;	/* of a child: what a view needs one or two for is not done (docs/limits.md) */
 bool program_busy(const char *path);	/* may not be executed: somebody writes to it, or to the tree's own */
 

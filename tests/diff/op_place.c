@@ -27,7 +27,7 @@ static void become(uid_t id)
 	result(syscall(SYS_setresuid, id, id, id));
 }
 
-static bool root_changed;
+bool root_changed;
 
 /* A new root.  The cwd stays where it is, outside or not. */
 static void change_root(unsigned which)

@@ -113,6 +113,9 @@ LEFT_OUT = {
 }
 
 
+MODES = {}
+
+
 class Failure(Exception):
     """The fuzzer itself could not work."""
 
@@ -335,10 +338,22 @@ def compare(world, what):
     return difference
 
 
+def modes():
+    """Those of what is everybody's, and which steps of root's reach by /proc/self/root and by standard input."""
+    return {path: os.stat(path).st_mode & 0o7777 for path in ("/", os.devnull)}
+
+
+def restore_machine():
+    for path, mode in MODES.items() if ROOT else ():
+        if modes()[path] != mode:
+            os.chmod(path, mode)
+
+
 def compare_once(world, what):
     """Runs difftest with the options `what` on both sides: None, or the difference as text."""
     lines = []
     for side in (world.oracle, world.view):
+        restore_machine()
         world.prepare()
         out = os.path.join(world.base, "out")
         command = [PROGRAMS + "/difftest", world.tree(), "--program", PROGRAMS + "/prog", "--out", out] + what
@@ -510,6 +525,7 @@ def main():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     args = arguments()
     base = tempfile.mkdtemp(prefix="umdiff.")
+    MODES.update(modes())
     PRISTINE = os.path.join(base, "pristine")
     try:
         image_made(PRISTINE)
@@ -518,6 +534,7 @@ def main():
         print("run.py:", failure, file=sys.stderr)
         return 2
     finally:
+        restore_machine()
         remove(base)
 
 
