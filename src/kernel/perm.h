@@ -51,6 +51,10 @@ long perm_xattr(struct where *w, const char *name, unsigned want);
 long perm_have(struct where *w, unsigned want);		/* PERM_*, on what is there */
 long perm_enter(struct where *w);			/* if it is a directory */
 
+/* May the thread meddle with another process?  all: only if it is the same user's in all respects (memory, limits); else
+ * being its user is enough (priorities).  0, -EPERM.  Of who is not strict 0. */
+long perm_process(const struct task *t, int tid, int capability, bool all);
+
 /* The same of what a real descriptor is open on; for everybody. */
 long perm_fd_enter(struct task *t, int fd);
 long perm_fd_utimens(struct task *t, int fd, const struct timespec64 *ts);

@@ -14,6 +14,10 @@
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -534,7 +538,7 @@ TEST(exec, "who may execute what, and what set-id programs may")
 
 /* ---- other processes ------------------------------------------------------------------------------------ */
 
-/* A process that waits, of that user. */
+/* A process that waits, of that user, and ends with the test at the latest. */
 static pid_t sleeper(uid_t uid)
 {
 	int p[2];
@@ -547,6 +551,7 @@ static pid_t sleeper(uid_t uid)
 		signal(SIGUSR1, SIG_IGN);
 		if (uid)
 			MUST(setresuid(uid, uid, uid));
+		MUST(prctl(PR_SET_PDEATHSIG, SIGKILL));
 		MUST(write(p[1], "x", 1));
 		poll(NULL, 0, 20000);
 		_exit(0);
@@ -593,6 +598,30 @@ TEST(signals, "signals to processes of others")
 	EQ(waitpid(other, &status, WNOHANG), 0);
 	if (waitpid(other, &status, WNOHANG) == 0)
 		FAILS(kill(other, SIGKILL), EPERM);
+}
+
+TEST(meddling, "memory, limits and priorities of processes of others")
+{
+	struct iovec io = { (char[8]){ 0 }, 8 }, far = { guest_dir, 8 };
+	struct rlimit limit;
+	pid_t other, mine;
+
+	ROOT();
+	MUST(setpgid(0, 0));
+	other = sleeper(OTHER);
+	mine = sleeper(USER);
+	become(USER, GROUP);
+	OK(setresuid(USER, USER, USER));
+	FAILS(ptrace(PTRACE_ATTACH, other, 0, 0), EPERM);
+	FAILS(ptrace(PTRACE_SEIZE, other, 0, 0), EPERM);
+	FAILS(process_vm_readv(other, &io, 1, &far, 1, 0), EPERM);
+	FAILS(prlimit(other, RLIMIT_CORE, NULL, &limit), EPERM);
+	FAILS(setpriority(PRIO_PROCESS, other, 19), EPERM);
+	FAILS(sched_setaffinity(other, sizeof(cpu_set_t), &(cpu_set_t){ { ~0ul } }), EPERM);
+	OK(prlimit(getpid(), RLIMIT_CORE, NULL, &limit));
+	OK(setpriority(PRIO_PROCESS, mine, 19));
+	OK(setpriority(PRIO_PROCESS, 0, 5));
+	OK(kill(mine, SIGKILL));
 }
 
 TEST(privileged, "what takes root")

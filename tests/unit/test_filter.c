@@ -231,7 +231,8 @@ static void test_identity(void)
 	static const int privileged[] = {
 		UM_NR_kill, UM_NR_tkill, UM_NR_tgkill, UM_NR_rt_sigqueueinfo, UM_NR_rt_tgsigqueueinfo, UM_NR_pidfd_send_signal,
 		UM_NR_sethostname, UM_NR_setdomainname, UM_NR_settimeofday, UM_NR_clock_settime, UM_NR_reboot, UM_NR_iopl,
-		UM_NR_ioperm, UM_NR_init_module, UM_NR_delete_module, UM_NR_vhangup,
+		UM_NR_ioperm, UM_NR_init_module, UM_NR_delete_module, UM_NR_vhangup, UM_NR_process_vm_readv, UM_NR_process_vm_writev, UM_NR_prlimit64,
+		UM_NR_setpriority, UM_NR_sched_setparam, UM_NR_sched_setscheduler, UM_NR_sched_setaffinity, UM_NR_sched_setattr,
 	};
 	struct sock_filter plain[4096];
 	int n = length, looked, bad = 0, seen = 0;

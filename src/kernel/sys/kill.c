@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sending signals, by who is kept from what is not his (kernel/perm.h): to the kernel all of the view's processes are the
- * same user's.  Others' ids are read from their agents; where that may not be done (Yama) it is the kernel's answer that counts.
+ * Signals to other processes, and what else is done to them, by who is kept from what is not his (kernel/perm.h): to the kernel
+ * all of the view's processes are the same user's.  Others' ids are read from their agents; where that may not be done (Yama) it is the kernel's answer that counts.
  * Who has no identity does not come here, and who is not strict is passed on.
  */
 #include "calls.h"
@@ -19,7 +19,7 @@ static struct cred_ids shown_ids(const struct cred *c, uint32_t uid)
 {
 	uint32_t id = uid == c->kernel_uid ? c->own_uid : uid;
 
-	return (struct cred_ids){ .real = id, .saved = id };
+	return (struct cred_ids){ .real = id, .effective = id, .saved = id };
 }
 
 /* Who a thread of another process is: real and saved. */
@@ -60,6 +60,21 @@ static long may_signal(const struct task *t, int tid, int sig)
 	to = ids_of(t, tid);
 	return to.real == NOBODY || c->uid.effective == to.saved || c->uid.effective == to.real || c->uid.real == to.saved ||
 	       c->uid.real == to.real ? 0 : -EPERM;
+}
+
+long perm_process(const struct task *t, int tid, int capability, bool all)
+{
+	const struct cred *c = t->cred;
+	struct cred_ids to;
+
+	if (!c || !c->strict || cred_can(c, capability) || tid <= 0 || tid == process.pid || tid == t->tid)
+		return 0;
+	to = ids_of(t, tid);
+	if (to.real == NOBODY)
+		return 0;
+	if (all)
+		return c->uid.real == to.real && c->uid.real == to.effective && c->uid.real == to.saved ? 0 : -EPERM;
+	return c->uid.effective == to.real || c->uid.effective == to.effective ? 0 : -EPERM;
 }
 
 /* ---- to many -------------------------------------------------------------------------------------------- */
@@ -177,4 +192,70 @@ long sys_pidfd_send_signal(struct task *t, int pidfd, int sig, gaddr info, unsig
 	if (fd_is_ours(pidfd))
 		return -EBADF;
 	return is_bound(t) ? to_thread(t, (int)proc_of_pidfd(pidfd), sig) : pass_through(t);
+}
+
+/* ---- more that is done to others ------------------------------------------------------------------------ */
+
+static long to_memory(struct task *t, int pid)
+{
+	long r = perm_process(t, pid, CRED_SYS_PTRACE, true);
+
+	return r ? r : pass_through(t);
+}
+
+long sys_process_vm_readv(struct task *t, int pid, gaddr local, unsigned long liovcnt, gaddr remote, unsigned long riovcnt, unsigned flags)
+{
+	(void)local, (void)liovcnt, (void)remote, (void)riovcnt, (void)flags;
+	return to_memory(t, pid);
+}
+
+long sys_process_vm_writev(struct task *t, int pid, gaddr local, unsigned long liovcnt, gaddr remote, unsigned long riovcnt, unsigned flags)
+{
+	(void)local, (void)liovcnt, (void)remote, (void)riovcnt, (void)flags;
+	return to_memory(t, pid);
+}
+
+long sys_prlimit64(struct task *t, int pid, int resource, gaddr new, gaddr old)
+{
+	long r = perm_process(t, pid, CRED_SYS_RESOURCE, true);
+
+	(void)resource, (void)new, (void)old;
+	return r ? r : pass_through(t);
+}
+
+static long to_schedule(struct task *t, int pid)
+{
+	long r = perm_process(t, pid, CRED_SYS_NICE, false);
+
+	return r ? r : pass_through(t);
+}
+
+long sys_setpriority(struct task *t, int which, int who, int nice)
+{
+	(void)nice;
+	return which ? pass_through(t) : to_schedule(t, who);
+}
+
+long sys_sched_setparam(struct task *t, int pid, gaddr param)
+{
+	(void)param;
+	return to_schedule(t, pid);
+}
+
+long sys_sched_setscheduler(struct task *t, int pid, int policy, gaddr param)
+{
+	(void)policy, (void)param;
+	return to_schedule(t, pid);
+}
+
+long sys_sched_setaffinity(struct task *t, int pid, unsigned length, gaddr mask)
+{
+	(void)length, (void)mask;
+	return to_schedule(t, pid);
+}
+
+long sys_sched_setattr(struct task *t, int pid, gaddr attr, unsigned flags)
+{
+	(void)attr, (void)flags;
+	return to_schedule(t, pid);
 }

@@ -7,6 +7,7 @@
  * about threads that are no guests.
  */
 #include "handlers.h"
+#include "../perm.h"
 #include "../tracee.h"
 #include "../fs/proc.h"
 #include "../../agent/life.h"
@@ -309,6 +310,9 @@ long sys_ptrace(struct task *t, long request, int tid, unsigned long addr, unsig
 	struct tracee *c;
 	long r;
 
+	r = request == PTRACE_ATTACH || request == PTRACE_SEIZE ? perm_process(t, tid, CRED_SYS_PTRACE, true) : 0;
+	if (r)
+		return r;
 	if (ptrace_is_plain())
 		return pass_through(t);
 	switch (request) {
