@@ -35,6 +35,11 @@ if [ "${KFUSE-1}" != 0 ] && [ "$(id -u)" = 0 ] && [ -w /dev/fuse ]; then
 	kfuse=kfuse
 fi
 
+copies=0
+overlays=
+if unshare -m true 2>/dev/null; then overlays=overlay; fi
+if [ -w /dev/fuse ] && command -v fuse-overlayfs >/dev/null; then overlays="$overlays fuseover"; fi
+
 # Options of a view with N mounts that have nothing to do with what is measured.
 binds() {
 	local i
@@ -114,21 +119,36 @@ mounted() {	# mounted ROW COMMAND...
 	done
 }
 
-# copied ROW COMMAND...: what @ stands for is written to; natively, with all copied on write, and in the kernel's overlayfs
+# Runs with the directory LOW covered by an overlay file system (of the kernel, in a mount namespace of its own, or fuse-overlayfs):
+# overlaid KIND LOW UPPER COMMAND...
+overlaid() {
+	local kind=$1 options="lowerdir=$2,upperdir=$3/u,workdir=$3/w"
+	mkdir -p "$3/u" "$3/w" "$dir/over"
+	shift 3
+	case $kind in
+	overlay) unshare -m sh -c 'mount -t overlay -o "$0" overlay "$1" && shift && exec "$@"' "$options" "$dir/over" "$@" ;;
+	fuseover) fuse-overlayfs -o "$options" "$dir/over" || return
+		"$@"
+		fusermount -u "$dir/over" ;;
+	esac
+}
+
+# copied ROW COMMAND...: what @ stands for is written to; natively, with all copied on write, and in overlay file systems.  Each
+# time in a new copy; none is removed before all is over, since ext4 is slow for seconds where much has been removed.
 copied() {
-	local row=$1 world
+	local row=$1 world low upper
 	shift
 	is_wanted "$row" || return 0
-	for world in native view overlay; do
-		rm -rf "$dir/low" "$dir/upper"
-		cp -a "$dir/repo" "$dir/low"
+	for world in native view $overlays; do
+		copies=$((copies + 1))
+		low=$dir/copies/$copies/low
+		upper=$dir/copies/$copies/upper
+		mkdir -p "$upper"
+		cp -a "$dir/repo" "$low"
 		case $world in
-		native)	record "$row" native "${@//@/$dir/low}" ;;
-		view)	record "$row" view "$UMVIEW" --cow / --upper "$dir/upper" -- "${@//@/$dir/low}" ;;
-		overlay) mkdir -p "$dir/upper/u" "$dir/upper/w" "$dir/over"
-			mount -t overlay -o "lowerdir=$dir/low,upperdir=$dir/upper/u,workdir=$dir/upper/w" overlay "$dir/over" 2>"$dir/err" || continue
-			record "$row" overlay "${@//@/$dir/over}"
-			umount "$dir/over" ;;
+		native)	record "$row" native "${@//@/$low}" ;;
+		view)	record "$row" view "$UMVIEW" --cow / --upper "$upper" -- "${@//@/$low}" ;;
+		*)	record "$row" "$world" overlaid "$world" "$low" "$upper" "${@//@/$dir/over}" ;;
 		esac
 	done
 }
@@ -183,6 +203,12 @@ fixtures() {
 	head -c 1048576 /dev/zero >"$dir/tree/w4k"
 	cp -r "$dir/tree/." "$dir/host"
 	tar cf "$dir/untar.tar" -C /usr/include linux asm-generic
+	for i in $(seq 200); do
+		mkdir -p "$dir/many/m$i"
+		seq 100 | split -l 1 -a 2 - "$dir/many/m$i/f"
+	done
+	tar cf "$dir/many.tar" -C "$dir" many
+	rm -r "$dir/many"
 	for i in image image.k; do
 		truncate -s 1G "$dir/$i"
 		mke2fs -q -t ext4 -d "$dir/tree" "$dir/$i"
@@ -245,6 +271,7 @@ one_round() {
 	copied c-find "$calls" time 1 find @
 	copied c-git "$calls" time 3 git -C @ status
 	copied c-untar "$calls" time 1 tar xf "$dir/untar.tar" -C @
+	copied c-many "$calls" time 1 tar xf "$dir/many.tar" -C @
 	copied c-build sh -c "cp -r $dir/src @/src && exec $calls time 1 make -B -s -j2 -C @/src"
 	copied c-rm "$calls" time 1 rm -r @/d1 @/d2 @/d3 @/d4 @/d5 @/d6 @/d7 @/d8
 	mounted m-stat "$calls" stat @/4k

@@ -407,4 +407,29 @@ for e in os.scandir("low/d"):
     os.unlink("low/d/" + e.name)
 print(os.listdir("low/d"))'
 	[ "${lines[*]}" = "3000 3000 []" ]
+
+@test "CW-14 whiteouts are names of one inode; what the tree has is found though it is not looked for first" {
+	mkdir low
+	touch low/a low/b low/c low/both
+	mkdir low/dir low/full
+	touch low/dir/x low/full/x
+	run -0 cow sh -c '
+		cd low
+		rm a b c
+		rm a 2>/dev/null && echo twice
+		rmdir a 2>/dev/null && echo no directory
+		echo changed >both
+		rm both && test ! -e both
+		mkdir a && touch a/in && ls a
+		set -C && echo new >b && cat b
+		ln -s nowhere c && readlink c
+		mkdir c 2>/dev/null && echo over a link
+		rm dir/x && rmdir dir && test ! -e dir
+		rmdir full 2>/dev/null && echo full
+		mkdir dir && ls -A dir && rmdir dir
+		ls'
+	[ "${lines[*]}" = "in new nowhere a b c full" ]
+	[ "$(ls low)" = "$(printf '%s\n' a b both c dir full)" ]
+	[ "$(stat -c %h upper/white)" = 3 ]	# itself, both, dir
+	[ "$(find upper/work upper/tree -samefile upper/white | wc -l)" = 2 ]
 }
