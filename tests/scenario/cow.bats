@@ -407,6 +407,7 @@ for e in os.scandir("low/d"):
     os.unlink("low/d/" + e.name)
 print(os.listdir("low/d"))'
 	[ "${lines[*]}" = "3000 3000 []" ]
+}
 
 @test "CW-14 whiteouts are names of one inode; what the tree has is found though it is not looked for first" {
 	mkdir low
