@@ -5,6 +5,7 @@
  *	commitcmd.c	the command: which change is done how, and what leaves the session
  *	commit_move.c	directories that were moved
  *	commit_put.c	a file, link or device, made complete beside its place, and put there
+ *	commit_links.c	files with several names
  *	commit_attr.c	its attributes
  *	commit_end.c	what is not needed any more: names below that the session has removed, names of the session
  */
@@ -26,11 +27,12 @@ struct frame {
 	bool stays;		/* it cannot leave the session itself */
 };
 
-/* A file of the session with several names, and where it is committed. */
+/* A file of the session with several names (commit_links.c). */
 struct linked {
-	uint64_t up_ino, low_ino;
-	char *path;		/* the first of its names */
-	char **names;		/* all of them, as paths: dropped at the very end */
+	uint64_t up_ino, low_ino;	/* low_ino: of what is below at path */
+	int old_fd;		/* what was below before; -1: it had no other names */
+	char *path;		/* where it is committed: the first of its names; NULL: not yet */
+	char **names;		/* all of them: dropped at the very end */
 	int nnames;
 };
 
@@ -41,8 +43,8 @@ struct commit {
 	struct progress progress;
 	struct inode_set touched;
 	struct frame *frame;
-	struct linked *linked;
-	int nlinked;
+	struct linked **links;	/* hash table by up_ino */
+	size_t links_room, nlinks;
 	int journal_fd;
 	char *journaled;	/* the directory that it names, or NULL */
 	char temp[64];		/* the name of what is not complete */
@@ -57,7 +59,13 @@ int commit_put(struct commit *k, struct change *c);
 /* The same by one more name for what is below at `path` already. */
 int commit_link(struct commit *k, struct change *c, const char *path);
 
-/* To an open file, or (fd < 0) to dir/name.  Says what cannot be kept. */
+bool linked_is(const struct change *c);
+struct linked *linked_find(struct commit *k, const struct change *c);
+struct linked *linked_begin(struct commit *k, const struct change *c);
+void linked_note(struct linked *l, const struct change *c);
+void linked_drop(struct commit *k);
+
+/* To dir/name; all: not only those that c says have changed.  Says what cannot be kept. */
 int commit_attributes(struct commit *k, const struct change *c, int dir, const char *name, bool all);
 void commit_unkept(struct commit *k, const struct change *c, const char *what);
 

@@ -119,6 +119,24 @@ static int drop_all(struct session *s, int up_dir, const char *name, const char 
 	return n < 0 ? n : r;
 }
 
+/* Other names below do not lead to this copy any more; its names are those that it has. */
+static void forget_index(struct session *s, const struct stat *up)
+{
+	struct vstat v;
+	struct stat st;
+	char name[100];
+
+	if (!session_vstat(s, up->st_dev, up->st_ino, &v) || !(v.have & UM_VS_ORIGIN))
+		return;
+	snprintf(name, sizeof(name), UM_COW_INDEX "/%llx-%llx", (unsigned long long)v.origin_dev, (unsigned long long)v.origin_ino);
+	if (fstatat(s->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != up->st_ino)
+		return;
+	session_set_nlink(s, up->st_dev, up->st_ino, 0);
+	unlinkat(s->dir_fd, name, 0);
+	if (st.st_nlink <= 1)
+		session_forget_inode(s, up->st_dev, up->st_ino);
+}
+
 int session_drop(struct session *s, int up_dir, const char *name, const char *path)
 {
 	struct stat st, dir;
@@ -128,6 +146,10 @@ int session_drop(struct session *s, int up_dir, const char *name, const char *pa
 		return errno == ENOENT ? 0 : -errno;
 	if (path)
 		session_forget_origin(s, path);
+	if (path && !S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+		forget_index(s, &st);
+		fstatat(up_dir, name, &st, AT_SYMLINK_NOFOLLOW);
+	}
 	r = unlink_up(up_dir, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
 	if (r == -ENOTEMPTY || r == -EEXIST) {
 		if ((st.st_mode & 0700) != 0700)

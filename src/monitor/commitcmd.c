@@ -125,86 +125,35 @@ static void drop_all(struct commit *k, const struct change *c, int up_dir)
 	}
 }
 
-/* ---- files with several names ----------------------------------------------------------------------------- */
-
-static struct linked *linked_find(struct commit *k, const struct change *c)
-{
-	for (int i = 0; i < k->nlinked; i++)
-		if (k->linked[i].up_ino == c->real.st_ino)
-			return &k->linked[i];
-	return NULL;
-}
-
-/* One more name of it is where it belongs. */
-static void linked_note(struct commit *k, const struct change *c)
-{
-	struct linked *l = linked_find(k, c);
-	struct stat st;
-
-	if (!l) {
-		struct linked *more = realloc(k->linked, (size_t)(k->nlinked + 1) * sizeof(*more));
-		if (!more || fstatat(c->low_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return;
-		k->linked = more;
-		l = &k->linked[k->nlinked++];
-		*l = (struct linked) { .up_ino = c->real.st_ino, .low_ino = st.st_ino, .path = strdup(c->path) };
-	}
-	char **names = realloc(l->names, (size_t)(l->nnames + 1) * sizeof(*names));
-	if (!names)
-		return;
-	l->names = names;
-	l->names[l->nnames] = strdup(c->path);
-	l->nnames += l->names[l->nnames] != NULL;
-}
-
-/* They go together, when all are done: until then each of them tells that it is the same file as the others. */
-static void linked_drop(struct commit *k)
-{
-	for (int i = 0; i < k->nlinked; i++) {
-		struct linked *l = &k->linked[i];
-		for (int j = 0; j < l->nnames; j++) {
-			char *slash = strrchr(l->names[j], '/');
-			if (slash)
-				*slash = 0;
-			int dir = open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
-			if (slash)
-				*slash = '/';
-			if (dir >= 0) {
-				session_drop(k->s, dir, slash ? slash + 1 : l->names[j], l->names[j]);
-				close(dir);
-			}
-			free(l->names[j]);
-		}
-		free(l->names);
-		free(l->path);
-	}
-	free(k->linked);
-}
-
-static bool has_more_names(const struct change *c)
-{
-	return c->has_up && !S_ISDIR(c->real.st_mode) && c->real.st_nlink > 1;
-}
-
 /* ---- one change --------------------------------------------------------------------------------------------- */
+
+/* The first name that is put there is the file; the others are links. */
+static int put_linked(struct commit *k, struct change *c, struct linked *l)
+{
+	if (l->path)
+		return c->has_low && c->low.st_ino == l->low_ino ? 0 : commit_link(k, c, l->path);
+	if (c->kind == CHANGE_ATTRIBUTES)
+		return commit_attributes(k, c, c->low_dir, c->name, false);
+	return c->kind == CHANGE_NONE ? 0 : commit_put(k, c);
+}
 
 static enum visit put_file(struct commit *k, struct change *c)
 {
-	struct linked *l = has_more_names(c) ? linked_find(k, c) : NULL;
+	struct linked *l = linked_is(c) ? linked_find(k, c) : NULL;
 	int r = 0;
 
-	if (l && (!c->has_low || c->low.st_ino != l->low_ino))
-		r = commit_link(k, c, l->path);
-	else if (c->kind == CHANGE_ATTRIBUTES && !l)
+	if (!l && linked_is(c) && !(l = linked_begin(k, c)))
+		r = -ENOMEM;
+	else if (l)
+		r = put_linked(k, c, l);
+	else if (c->kind == CHANGE_ATTRIBUTES)
 		r = commit_attributes(k, c, c->low_dir, c->name, false);
-	else if (c->kind != CHANGE_NONE && !l)
+	else if (c->kind != CHANGE_NONE)
 		r = commit_put(k, c);
-	if (c->kind == CHANGE_NONE && !r && !l)
-		;			/* it is there, and the same */
-	else if (!is_done(k, c, r))
+	if ((r || c->kind != CHANGE_NONE) && !is_done(k, c, r))
 		return VISIT_SKIP;
-	if (has_more_names(c))
-		linked_note(k, c);
+	if (l)
+		linked_note(l, c);
 	else
 		drop_later(k->frame, c->name);
 	return VISIT_SKIP;

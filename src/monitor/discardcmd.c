@@ -46,6 +46,8 @@ static int take_out(struct discard *d, struct change *c)
 	int r = 0;
 
 	session_tree_lock(d->s);
+	if (c->whiteout && c->has_low && c->low.st_nlink > 1 && !S_ISDIR(c->low.st_mode))
+		session_name_gone(d->s, c->low.st_dev, c->low.st_ino);
 	if (fstatat(c->up_dir, ".", &dir, 0) < 0)
 		r = -errno;
 	session_drop(d->s, d->s->dir_fd, work, NULL);

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "review.h"
 
 struct opening {
@@ -276,6 +277,23 @@ static void raise_limit(void)
 	}
 }
 
+/* In the view that works on it what is below cannot be seen: what is seen there is what the session makes of it. */
+static bool is_of_this_view(const struct session *s)
+{
+	struct client_mount *list;
+	size_t len = strlen(s->dir);
+	int n = client_mounts(&list);
+	bool is = false;
+
+	if (n < 0)
+		return false;
+	for (int i = 0; i < n; i++)
+		is |= list[i].info.kind == UM_MOUNT_COW && !strncmp(list[i].target, s->dir, len) &&
+		      !strcmp(list[i].target + len, "/" UM_COW_TREE);
+	free(list);
+	return is;
+}
+
 static int open_all(const struct opening *o, const char *dir)
 {
 	struct session *s = o->s;
@@ -285,6 +303,8 @@ static int open_all(const struct opening *o, const char *dir)
 		s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0)
 		return fail(o, "%s: %s", dir, strerror(errno));
+	if (is_of_this_view(s))
+		return fail(o, "%s: is what this view works on; it can be reviewed from outside of it", s->dir);
 	raise_limit();		/* two descriptors for each directory on the way down */
 	if (read_info(o) < 0 || map_state(o) < 0 || index_origins(o) < 0)
 		return -1;

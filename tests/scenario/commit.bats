@@ -218,3 +218,31 @@ state() {
 	[ "$(stat -c %i low/s2/s)" = "$ino" ]
 	[ -z "$(umview diff --upper upper)" ]
 }
+
+@test "CM-11 a file below with several names stays one file when it is committed, and what goes is counted" {
+	mkdir -p low/d low/e
+	echo one >low/a
+	ln low/a low/b
+	ln low/a low/d/c
+	ln low/a low/e/gone
+	umview --cow low --upper upper -- sh -ec 'cd low; echo two >>b; rm e/gone; ln b new; stat -c %h a; cat d/c'
+	run -0 umview commit --upper upper
+	[ "$(cat low/a)" = "$(printf 'one\ntwo')" ]
+	[ low/a -ef low/b ]
+	[ low/a -ef low/d/c ]
+	[ low/a -ef low/new ]
+	[ "$(stat -c %h low/a)" = 4 ]
+	[ ! -e low/e/gone ]
+	[ -z "$(ls upper/index)" ]
+	[ -z "$(umview diff --upper upper)" ]
+	run -0 umview --cow low --upper upper -- sh -c 'stat -c %h low/a; rm low/new; stat -c %h low/a'
+	[ "$output" = "$(printf '4\n3')" ]
+	run -0 umview commit --upper upper
+	run -0 umview --cow low --upper upper -- stat -c %h low/a
+	[ "$output" = 3 ]
+	umview --cow low --upper upper -- sh -c 'echo three >>low/b; cat low/a >/dev/null; rm low/d/c'
+	run -0 umview discard --upper upper low/b low/a low/d/c
+	run -0 umview --cow low --upper upper -- sh -c 'cat low/a low/d/c; stat -c %h low/b'
+	[ "$output" = "$(printf 'one\ntwo\none\ntwo\n3')" ]
+	run -0 umview discard --upper upper
+}

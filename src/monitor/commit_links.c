@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Files of a session with several names: they are committed as one file.
+ *
+ * The first name is put in its place, the others become further names of it.  They leave the session together, when all are done:
+ * until then each of them tells that it is the same file as the others.  A file below that had several names has one
+ * copy, to which all of them lead (SESSION/index): those that the session has never looked at are looked for below.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commit.h"
+
+bool linked_is(const struct change *c)
+{
+	return c->has_up && !S_ISDIR(c->real.st_mode) && c->real.st_nlink > 1;
+}
+
+static size_t slot_of(const struct commit *k, uint64_t ino)
+{
+	size_t i = (ino * 0x9e3779b97f4a7c15ull >> 32) & (k->links_room - 1);
+
+	while (k->links[i] && k->links[i]->up_ino != ino)
+		i = (i + 1) & (k->links_room - 1);
+	return i;
+}
+
+struct linked *linked_find(struct commit *k, const struct change *c)
+{
+	return k->links_room ? k->links[slot_of(k, c->real.st_ino)] : NULL;
+}
+
+static bool make_room(struct commit *k)
+{
+	struct linked **old = k->links;
+	size_t room = k->links_room;
+
+	if (2 * (k->nlinks + 1) <= room)
+		return true;
+	struct linked **more = calloc(room ? 2 * room : 64, sizeof(*more));
+	if (!more)
+		return false;
+	k->links = more;
+	k->links_room = room ? 2 * room : 64;
+	for (size_t i = 0; i < room; i++)
+		if (old[i])
+			k->links[slot_of(k, old[i]->up_ino)] = old[i];
+	free(old);
+	return true;
+}
+
+/* What is below, before something takes its place. */
+struct linked *linked_begin(struct commit *k, const struct change *c)
+{
+	struct vstat v;
+	struct linked *l = make_room(k) ? calloc(1, sizeof(*l)) : NULL;
+
+	if (!l)
+		return NULL;
+	l->up_ino = c->real.st_ino;
+	l->old_fd = -1;
+	if (c->has_low && c->low.st_nlink > 1 && session_vstat(k->s, c->real.st_dev, c->real.st_ino, &v) &&
+	    v.have & UM_VS_ORIGIN && v.origin_ino == c->low.st_ino)
+		l->old_fd = openat(c->low_dir, c->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	k->links[slot_of(k, l->up_ino)] = l;
+	k->nlinks++;
+	return l;
+}
+
+/* This name is where it belongs. */
+void linked_note(struct linked *l, const struct change *c)
+{
+	struct stat st;
+
+	if (!l->path && fstatat(c->low_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		l->low_ino = st.st_ino;
+		l->path = strdup(c->path);
+	}
+	char **names = realloc(l->names, (size_t)(l->nnames + 1) * sizeof(*names));
+	if (!names)
+		return;
+	l->names = names;
+	l->names[l->nnames] = strdup(c->path);
+	l->nnames += l->names[l->nnames] != NULL;
+}
+
+/* ---- names that the session has never looked at --------------------------------------------------------- */
+
+struct search {
+	struct commit *k;
+	struct linked *l;
+	struct stat old;
+	nlink_t left;
+};
+
+static bool is_in_tree(const struct session *s, const char *path)
+{
+	char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
+	struct stat st;
+
+	if (slash)
+		*slash = 0;
+	int fd = dir ? open_below(s->tree_fd, slash ? dir : "", O_PATH | O_DIRECTORY) : -1;
+	bool is = fd >= 0 && fstatat(fd, slash ? slash + 1 : path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (fd >= 0)
+		close(fd);
+	free(dir);
+	return is;
+}
+
+static void found(struct search *g, int dir, const char *name, const char *path, const struct stat *st)
+{
+	struct change c = { .path = path, .name = name, .up_dir = -1, .low_dir = dir, .has_low = true, .low = *st };
+	int r = commit_link(g->k, &c, g->l->path);
+
+	g->left--;
+	if (r)
+		g->k->failed++;
+}
+
+static void search_in(struct search *g, int dir, const char *path)
+{
+	char **names;
+	int n = names_read(dir, &names);
+
+	for (int i = 0; i < n && g->left; i++) {
+		struct stat st;
+		char *sub;
+		if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != g->old.st_dev ||
+		    asprintf(&sub, "%s%s%s", path, *path ? "/" : "", names[i]) < 0)
+			continue;
+		progress_step(&g->k->progress);
+		int fd = S_ISDIR(st.st_mode) ? openat(dir, names[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		if (fd >= 0) {
+			search_in(g, fd, sub);
+			close(fd);
+		} else if (st.st_ino == g->old.st_ino && !is_in_tree(g->k->s, sub)) {
+			found(g, dir, names[i], sub, &st);
+		}
+		free(sub);
+	}
+	if (n >= 0)
+		free(names);
+}
+
+static void link_others(struct commit *k, struct linked *l)
+{
+	struct search g = { .k = k, .l = l };
+
+	if (!l->path || l->old_fd < 0 || fstat(l->old_fd, &g.old) < 0 || g.old.st_ino == l->low_ino || !g.old.st_nlink)
+		return;
+	g.left = g.old.st_nlink;
+	search_in(&g, k->s->low_fd, "");
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------- */
+
+static void drop_names(struct commit *k, struct linked *l)
+{
+	for (int j = 0; j < l->nnames; j++) {
+		char *slash = strrchr(l->names[j], '/');
+		if (slash)
+			*slash = 0;
+		int dir = open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
+		if (slash)
+			*slash = '/';
+		if (dir >= 0) {
+			session_drop(k->s, dir, slash ? slash + 1 : l->names[j], l->names[j]);
+			close(dir);
+		}
+		free(l->names[j]);
+	}
+}
+
+void linked_drop(struct commit *k)
+{
+	for (size_t i = 0; i < k->links_room; i++) {
+		struct linked *l = k->links[i];
+		if (!l)
+			continue;
+		link_others(k, l);
+		drop_names(k, l);
+		if (l->old_fd >= 0)
+			close(l->old_fd);
+		free(l->names);
+		free(l->path);
+		free(l);
+	}
+	free(k->links);
+}
