@@ -169,7 +169,12 @@ static void compare_attributes(struct change *c, const struct um_cow_origin *o)
 		c->attributes |= CHANGE_TIMES;
 	if (!same_xattrs(c))
 		c->attributes |= CHANGE_XATTRS;
-	if (conflict)
+	if (!*c->path) {	/* the tree's own owner is that of who began the session */
+		c->attributes &= ~(CHANGE_OWNER | CHANGE_GROUP);
+		c->uid = c->low.st_uid;
+		c->gid = c->low.st_gid;
+	}
+	if (conflict && c->attributes)
 		c->conflict = "its mode or owner has been changed below, too";
 }
 
