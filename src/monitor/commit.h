@@ -22,6 +22,7 @@ struct frame {
 	char **drop;		/* names in it that are committed */
 	int ndrop;
 	bool changed;		/* something was done in it below */
+	bool unwritten;		/* files are new there, and perhaps not on the disk yet */
 	bool kept;		/* something in it was not committed */
 	bool hidden_kept;	/* ... namely something that had to be removed below */
 	bool stays;		/* it cannot leave the session itself */

@@ -93,7 +93,9 @@ static int make_file(struct commit *k, struct change *c)
 	close(in);
 	if (!r)
 		r = commit_attributes(k, c, c->low_dir, k->temp, true);
-	if (!r && fsync(out) < 0 && errno != EINVAL && errno != EROFS)
+	if (!r && !c->has_low)
+		k->frame->unwritten = true;	/* nothing is lost with it: the session has it until all of the directory is written */
+	else if (!r && fsync(out) < 0 && errno != EINVAL && errno != EROFS)
 		r = -errno;
 	if (out >= 0 && close(out) < 0 && !r)
 		r = -errno;

@@ -253,12 +253,14 @@ static enum visit hidden_done(struct review *r, struct change *c, int low_dir)
 
 /* ---- the end of a directory ------------------------------------------------------------------------------------ */
 
-static void write_out(int low_dir)
+/* Nothing leaves the session before it is on the disk. */
+static void write_out(const struct frame *f, int low_dir)
 {
 	int fd = low_dir < 0 ? -1 : openat(low_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0) {
-		fsync(fd);
+		if (!f->unwritten || syncfs(fd) < 0)
+			fsync(fd);
 		close(fd);
 	}
 }
@@ -293,7 +295,7 @@ static enum visit leave(struct review *r, struct change *c, int up_dir, int low_
 		tell(k, c->path, strerror(-e));
 	}
 	if (k->frame->changed || k->frame->ndrop)
-		write_out(low_dir);
+		write_out(k->frame, low_dir);
 	if (up_dir >= 0)
 		drop_all(k, c, up_dir);
 	frame_leave(k);
