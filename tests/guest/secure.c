@@ -7,13 +7,11 @@
  * AS=root tests/run.sh guest secure compares); in a view it needs --fakeroot --secure.
  */
 #include "guest.h"
-#include <linux/capability.h>
-#include <grp.h>
+#include "caps.h"
 #include <poll.h>
 #include <sys/fsuid.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -22,7 +20,7 @@
 #include <sys/un.h>
 #include <sys/xattr.h>
 
-#define ROOT()	do { if (geteuid()) SKIP("needs root"); umask(0); MUST(chmod(".", 0755)); } while (0)
+#define START()	do { if (geteuid()) SKIP("needs root"); umask(0); MUST(chmod(".", 0755)); } while (0)
 
 enum { USER = 1000, GROUP = 2000, OTHER = 1001, EXTRA = 3000 };
 
@@ -55,10 +53,7 @@ static void make_dir(const char *path, uid_t uid, gid_t gid, mode_t mode)
 
 static void keep_only(uint64_t effective)
 {
-	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct d[2] = { { (uint32_t)effective, (uint32_t)effective, 0 } };
-
-	MUST((int)syscall(SYS_capset, &h, d));
+	MUST(caps_set((struct caps){ effective, effective, 0 }));
 }
 
 /* ---- the table: whose the file is, its mode, what is done with it --------------------------------------- */
@@ -141,7 +136,7 @@ static void try_directory(int class, unsigned bits)
 
 TEST(table, "owner, group, other and each mode")
 {
-	ROOT();
+	START();
 	MUST(chown(".", USER, 0));
 	make("mine", USER, GROUP, 0644);
 	for (int class = 0; class < (int)(sizeof(classes) / sizeof(*classes)); class++)
@@ -163,7 +158,7 @@ TEST(table, "owner, group, other and each mode")
 
 TEST(search, "every directory of a path is searched, behind links too")
 {
-	ROOT();
+	START();
 	make_dir("a", 0, 0, 0755);
 	make_dir("a/b", 0, 0, 0700);
 	make_dir("a/b/c", 0, 0, 0777);
@@ -194,7 +189,7 @@ TEST(search, "every directory of a path is searched, behind links too")
 
 TEST(sticky, "in a sticky directory everybody removes his own")
 {
-	ROOT();
+	START();
 	make_dir("s", 0, 0, 01777);
 	make_dir("own", USER, 0, 01777);
 	for (int i = 0; i < 2; i++) {
@@ -222,7 +217,7 @@ TEST(sticky, "in a sticky directory everybody removes his own")
 
 TEST(moving, "a directory that changes its parent must be writable")
 {
-	ROOT();
+	START();
 	make_dir("a", USER, 0, 0755);
 	make_dir("b", USER, 0, 0755);
 	make_dir("a/rootdir", 0, 0, 0755);
@@ -241,7 +236,7 @@ TEST(hard_links, "files of others are linked by who could write them, if that is
 	char rule[4] = "";
 	int fd = open("/proc/sys/fs/protected_hardlinks", O_RDONLY);
 
-	ROOT();
+	START();
 	if (fd < 0 || read(fd, rule, 1) < 1 || rule[0] != '1')
 		SKIP("not a rule here");
 	MUST(chown(".", USER, 0));
@@ -260,7 +255,7 @@ TEST(owners, "mode, owner and times are the owner's to change")
 	const struct timespec then[2] = { { 1, 0 }, { 2, 0 } }, half[2] = { { 0, UTIME_NOW }, { 0, UTIME_OMIT } };
 	struct stat st;
 
-	ROOT();
+	START();
 	make("mine", USER, GROUP, 0600);
 	make("theirs", 0, GROUP, 0666);
 	become(USER, GROUP);
@@ -296,7 +291,7 @@ TEST(new_files, "what is made is whose maker it is")
 	struct stat st;
 	int fd;
 
-	ROOT();
+	START();
 	MUST(chmod(".", 0777));
 	make_dir("g", 0, EXTRA, 02777);
 	become(USER, GROUP);
@@ -337,7 +332,7 @@ TEST(sockets, "to connect is to write")
 	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = "s" }, other = { .sun_family = AF_UNIX, .sun_path = "t" };
 	int s;
 
-	ROOT();
+	START();
 	s = MUST(socket(AF_UNIX, SOCK_STREAM, 0));
 	MUST(bind(s, (void *)&sun, sizeof(sun)));
 	MUST(listen(s, 5));
@@ -356,7 +351,7 @@ TEST(sockets, "to connect is to write")
 
 TEST(real_ids, "access asks for the real ids, everything else for the effective ones")
 {
-	ROOT();
+	START();
 	make("root", 0, 0, 0600);
 	make("user", USER, GROUP, 0600);
 	OK(setresuid(USER, 0, 0));
@@ -378,7 +373,7 @@ TEST(real_ids, "access asks for the real ids, everything else for the effective 
 
 TEST(capabilities, "capabilities about files, one by one")
 {
-	ROOT();
+	START();
 	make("f", USER, 0, 0);
 	make("x", USER, 0, 0644);
 	make_dir("d", USER, 0, 0);
@@ -413,7 +408,7 @@ TEST(capabilities, "capabilities about files, one by one")
 
 TEST(saved, "the saved id comes back, and with it everything")
 {
-	ROOT();
+	START();
 	make("f", 0, 0, 0600);
 	OK(seteuid(USER));
 	FAILS(open("f", O_RDONLY), EACCES);
@@ -436,7 +431,7 @@ TEST(lists, "access control lists")
 	const struct acl named = { 2, { { 1, 6, -1u }, { 2, 6, USER }, { 2, 7, OTHER }, { 4, 0, -1u }, { 16, 4, -1u }, { 32, 0, -1u } } };
 	const struct acl groups = { 2, { { 1, 6, -1u }, { 4, 0, -1u }, { 8, 4, GROUP }, { 8, 2, EXTRA }, { 16, 7, -1u }, { 32, 7, -1u } } };
 
-	ROOT();
+	START();
 	make("f", 0, 0, 0600);
 	make("g", 0, 0, 0600);
 	if (setxattr("f", "system.posix_acl_access", &named, sizeof(named), 0))
@@ -464,7 +459,7 @@ TEST(list_modes, "an access list sets the mode, and the mode the list")
 	struct stat st;
 	int fd;
 
-	ROOT();
+	START();
 	make("f", 0, 0, 04755);
 	if (setxattr("f", "system.posix_acl_access", &none, size, 0))
 		SKIP("no access lists here");
@@ -515,7 +510,7 @@ HELPER(reads)
 
 TEST(exec, "who may execute what, and what set-id programs may")
 {
-	ROOT();
+	START();
 	make("secret", 0, 0, 0600);
 	copy_self("p", 0744);
 	copy_self("q", 0755);
@@ -567,7 +562,7 @@ TEST(signals, "signals to processes of others")
 	pid_t mine, root, other;
 	int status;
 
-	ROOT();
+	START();
 	MUST(prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
 	MUST(setpgid(0, 0));
 	root = sleeper(0);
@@ -606,7 +601,7 @@ TEST(meddling, "memory, limits and priorities of processes of others")
 	struct rlimit limit;
 	pid_t other, mine;
 
-	ROOT();
+	START();
 	MUST(setpgid(0, 0));
 	other = sleeper(OTHER);
 	mine = sleeper(USER);
@@ -626,7 +621,7 @@ TEST(meddling, "memory, limits and priorities of processes of others")
 
 TEST(privileged, "what takes root")
 {
-	ROOT();
+	START();
 	become(USER, GROUP);
 	OK(setresuid(USER, USER, USER));
 	FAILS(sethostname("x", 1), EPERM);
