@@ -165,8 +165,11 @@ long cow_redirected(const struct cow *c, const struct stat *st, char *buf);
 /* The directory REL of the tree (st) goes on showing what it shows, wherever it will be.  0 or -errno. */
 long cow_redirect(struct task *t, struct cow *c, const char *rel, const struct stat *st);
 
-/* A directory of the tree in which nothing shows is about to be removed. */
-void cow_seal(struct task *t, struct cow *c, const struct stat *st);
+/* A directory of the tree in which nothing shows is about to be removed: nothing shows from now on, whiteouts or not.  0 or -errno. */
+long cow_seal(struct task *t, struct cow *c, const struct stat *st);
+
+/* It has gone. */
+void cow_redirect_gone(const struct cow *c, const struct stat *st);
 
 /* A redirected directory has been met at this path of the kernel's. */
 void cow_met_moved(const struct stat *st, const char *path);

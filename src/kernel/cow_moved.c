@@ -139,9 +139,21 @@ static long write_redirect(struct task *t, struct cow *c, uint64_t ino, const ch
 	return r;
 }
 
-long cow_redirect(struct task *t, struct cow *c, const char *rel, const struct stat *st)
+static long redirect(struct task *t, struct cow *c, const struct stat *st, const char *text)
 {
 	const struct vstat v = { .have = UM_VS_FLAGS, .flags = UM_VSF_REDIRECT };
+	long r;
+
+	__atomic_add_fetch(&c->state->nredirect, 1, __ATOMIC_SEQ_CST);
+	r = write_redirect(t, c, st->st_ino, text);
+	if (!r)
+		r = vtable_set(&c->inodes, t, st->st_dev, st->st_ino, &v, UM_VS_FLAGS);
+	__atomic_add_fetch(&c->state->nredirect, 1, __ATOMIC_SEQ_CST);
+	return r;
+}
+
+long cow_redirect(struct task *t, struct cow *c, const char *rel, const struct stat *st)
+{
 	char *low;
 	long r;
 
@@ -149,24 +161,21 @@ long cow_redirect(struct task *t, struct cow *c, const char *rel, const struct s
 		return 0;	/* it is already, or opaque */
 	low = heap_alloc(UM_PATH_MAX);
 	r = low ? cow_low_path(c, low, rel) : -ENOMEM;
-	__atomic_add_fetch(&c->state->nredirect, 1, __ATOMIC_SEQ_CST);
 	if (!r)
-		r = write_redirect(t, c, st->st_ino, low + strlen(c->dir) + 1);
-	if (!r)
-		r = vtable_set(&c->inodes, t, st->st_dev, st->st_ino, &v, UM_VS_FLAGS);
-	__atomic_add_fetch(&c->state->nredirect, 1, __ATOMIC_SEQ_CST);
+		r = redirect(t, c, st, low + strlen(c->dir) + 1);
 	heap_free(low);
 	return r;
 }
 
-void cow_seal(struct task *t, struct cow *c, const struct stat *st)
+long cow_seal(struct task *t, struct cow *c, const struct stat *st)
 {
-	const struct vstat v = { .have = UM_VS_FLAGS, .flags = UM_VSF_OPAQUE };
-	unsigned flags = cow_dir_flags(c, st);
-	char *path = flags & UM_VSF_REDIRECT ? heap_alloc(UM_PATH_MAX) : NULL;
+	return cow_dir_flags(c, st) & UM_VSF_OPAQUE ? 0 : redirect(t, c, st, UM_COW_NOWHERE);
+}
 
-	if (!(flags & UM_VSF_OPAQUE))
-		vtable_set(&c->inodes, t, st->st_dev, st->st_ino, &v, UM_VS_FLAGS);
+void cow_redirect_gone(const struct cow *c, const struct stat *st)
+{
+	char *path = cow_knows_moves(c) ? heap_alloc(UM_PATH_MAX) : NULL;
+
 	if (path && !redirect_path(c, path, st->st_ino))
 		raw_syscall(__NR_unlinkat, AT_FDCWD, path, 0);
 	heap_free(path);

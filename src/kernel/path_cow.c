@@ -127,6 +127,8 @@ static int step_on(struct walk *k, const struct cow *c, const char *path, size_t
 		return step_into(k, c, path, len, st);
 	if (merged)
 		stay_in_tree(k, cow_is_whiteout(AT_FDCWD, path, st) ? COW_ABSENT : COW_UPPER);
+	if (p->cow_state == COW_ABSENT)
+		p->cow_known = true;	/* it may be a link, but none to follow */
 	return 0;
 }
 

@@ -26,7 +26,7 @@
  *  - the directory below it is the one of its name in the directory below its parent; unless it is *redirected* (a flag in
  *    `inodes`; without that what redirect/ says is rubbish): then it is the one that redirect/INO names, wherever it lies,
  *    in an opaque directory, too.  A directory is redirected before it is moved, which changes nothing, then moved;
- *    it is made opaque before it is removed;
+ *    before it is removed, or whiteouts in it are, it is redirected to what is nowhere (UM_COW_NOWHERE);
  *  - a *whiteout* says that a name does not exist: a character device with number 0:0, or, where those cannot be
  *    made, a symbolic link whose text is UM_COW_WHITEOUT.
  *
@@ -62,6 +62,8 @@
 #define UM_COW_DISCARDING "discarding"
 
 #define UM_COW_WHITEOUT	"/(umview: removed)"
+
+#define UM_COW_NOWHERE	"(umview: nowhere)"
 
 #define UM_COW_MAGIC	0x31776f6377656976ULL	/* "viewcow1" */
 #define UM_COW_VERSION	2u

@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,15 @@ def below(base):
     out = call("find", base + "/low", "(", "-type", "p", "-printf", "%P %m %n %i\n", ")", "-o", "-printf", "%P %y %m %U %G %n %s %T@ %i %l\n")
     sums = call("sh", "-c", 'find "$1" -type f -exec cksum {} +', "sh", base + "/low")
     return sorted(out.split("\n") + sums.split("\n"))
+
+
+def begin_session(base, links):
+    """links: as where no device can be made, so that whiteouts are links and renames take two steps.  (wire/cow.h: state.links)"""
+    call(UMVIEW, "--cow", base + "/low", "--upper", base + "/upper", "--", "true")
+    if links:
+        with open(base + "/upper/state", "r+b") as f:
+            f.seek(12)
+            f.write(struct.pack("=I", 1))
 
 
 def compare(what, expected, got):
@@ -121,6 +131,7 @@ def sequence(base, seed, overlay):
     if overlay:
         got = in_overlay(base, *["PYTHON %s run DIR %s" % (STEPS, " ".join(p)) for p in parts])
     else:
+        begin_session(base, seed % 2)
         got = "".join(in_view(base, STEPS, "run", low, *p) for p in parts)
     compare("overlayfs" if overlay else "view", expected, got)
     same_below(base, before)
@@ -165,6 +176,7 @@ def kill_session(base, seed, kills):
     python(STEPS, "make", low, str(seed))
     call("cp", "-a", low, plain)
     before = below(base)
+    begin_session(base, seed % 2)
     first = 0
     for n in range(kills):
         at = run_and_kill(base, seed, first, draw.random() * 0.06)

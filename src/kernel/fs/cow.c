@@ -147,6 +147,8 @@ void spot_forget(struct spot *s, const struct stat *st)
 	cow_index_drop(s->t, s->c, st);
 	if (vtable_any(&s->c->inodes) && (S_ISDIR(st->st_mode) || st->st_nlink <= 1))
 		vtable_remove(&s->c->inodes, s->t, st->st_dev, st->st_ino);
+	if (S_ISDIR(st->st_mode))
+		cow_redirect_gone(s->c, st);
 }
 
 /* May what is below be written, by who may write it there, or by anybody if it is somebody else's? */

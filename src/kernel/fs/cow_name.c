@@ -81,10 +81,12 @@ static long hide_below(struct spot *s)
 
 static long remove_locked(struct spot *s, int flags)
 {
-	long r;
+	long r = 0;
 
-	if (s->has_up && S_ISDIR(s->up_st.st_mode))
-		cow_seal(s->t, s->c, &s->up_st);
+	if (s->has_up && S_ISDIR(s->up_st.st_mode) && cow_dir_flags(s->c, &s->up_st) & UM_VSF_REDIRECT)
+		r = cow_seal(s->t, s->c, &s->up_st);
+	if (r)
+		return r;
 	if (s->has_up && s->has_low)
 		return white_over(s);
 	if (!s->has_up)
@@ -363,7 +365,10 @@ static long move_locked(struct spot *from, struct spot *to)
 	bool dir = S_ISDIR(from->up_st.st_mode);
 
 	if (dir && to->has_up) {
-		cow_seal(to->t, to->c, &to->up_st);
+		long r = cow_seal(to->t, to->c, &to->up_st);
+
+		if (r)
+			return r;
 		cow_clear_whiteouts(to->c, to->up);
 	}
 	if (dir && to->white)
