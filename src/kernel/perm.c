@@ -494,12 +494,20 @@ long perm_fd_enter(struct task *t, int fd)
 	return verdict(&who, &f, PERM_X);
 }
 
+/* Through a descriptor that is only a place nothing is changed or read: EBADF. */
+static bool is_place(int fd)
+{
+	long flags = raw_syscall(__NR_fcntl, fd, F_GETFL);
+
+	return flags < 0 || flags & O_PATH;
+}
+
 long perm_fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 {
 	struct target at;
 	struct thing f;
 
-	return look_fd(t, fd, &f, &at) ? may_touch(t, &f, ts) : 0;
+	return look_fd(t, fd, &f, &at) && !is_place(fd) ? may_touch(t, &f, ts) : 0;
 }
 
 long perm_fd_xattr(struct task *t, int fd, gaddr name, unsigned want)
@@ -508,5 +516,7 @@ long perm_fd_xattr(struct task *t, int fd, gaddr name, unsigned want)
 	struct thing f;
 	char text[256];
 
-	return look_fd(t, fd, &f, &at) && string_from_guest(t, text, name, sizeof text) > 0 ? may_attribute(t, &f, text, want) : 0;
+	if (!look_fd(t, fd, &f, &at) || is_place(fd) || string_from_guest(t, text, name, sizeof text) <= 0)
+		return 0;
+	return may_attribute(t, &f, text, want);
 }
