@@ -118,6 +118,10 @@ static struct cow *open_session(struct task *t, uint32_t id, long *error)
 		drop(c);
 		return NULL;
 	}
+	if (c && c->state->op != UM_COW_NOTHING) {	/* somebody has been killed, or is about to be ready */
+		cow_lock(t, c);
+		cow_unlock(c);
+	}
 	return c;
 }
 

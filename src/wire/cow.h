@@ -37,8 +37,8 @@
  * below that tree/ hides do not count.  When the sum is 0 index/DEV-INO goes.
  *
  * Each change of tree/ is one rename, link, unlink or mknod; what takes two of them is written down in the
- * journal first and finished by whoever takes the lock next.  So a process that is killed at any moment leaves
- * the tree as it was before its call, or as it is after it.
+ * journal first and finished by whoever takes the lock next, as everybody does who opens the session and finds something
+ * there.  So a process that is killed at any moment leaves the tree as it was before its call, or as it is after it.
  *
  * Committing has to find out whether what lies below has changed since the session put something in its place.  So each
  * copy, and each thing or whiteout that hides something, is preceded by a struct um_cow_origin: they are only ever
