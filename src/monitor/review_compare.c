@@ -206,7 +206,7 @@ static bool changed_since(const struct review *r, const struct stat *st, const c
 bool review_hidden_changed(const struct review *r, int dir, const char *name, const char *path, int64_t since)
 {
 	struct stat st;
-	char **names;
+	char **names = NULL;
 	bool changed = false;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -222,8 +222,7 @@ bool review_hidden_changed(const struct review *r, int dir, const char *name, co
 		changed = review_hidden_changed(r, fd, names[i], sub, since);
 		free(sub);
 	}
-	if (n > 0)
-		free(names);
+	free(names);
 	if (fd >= 0)
 		close(fd);
 	return changed;

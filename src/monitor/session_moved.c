@@ -46,7 +46,7 @@ static int by_text(const void *a, const void *b)
 int session_redirects(const struct session *s, char ***texts)
 {
 	int fd = openat(s->dir_fd, UM_COW_REDIRECT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	char **names, *end;
+	char **names = NULL, *end;
 	int n = fd < 0 ? 0 : names_read(fd, &names), m = 0;
 
 	*texts = n > 0 ? calloc((size_t)n, sizeof(**texts)) : NULL;
@@ -55,8 +55,7 @@ int session_redirects(const struct session *s, char ***texts)
 		(*texts)[m] = *end ? NULL : session_redirect(s, ino);
 		m += (*texts)[m] != NULL;
 	}
-	if (n > 0)
-		free(names);
+	free(names);
 	if (fd >= 0)
 		close(fd);
 	if (m)
