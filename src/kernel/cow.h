@@ -208,6 +208,6 @@ long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up
 /* A socket is to be bound at this place: w->path is where, in the tree, when this returns 0. */
 long cow_prepare(struct where *w);
 
-extern const struct fs_ops cow_fs;
+extern const struct fs_ops cow_fs, mincow_fs;
 
 #endif

@@ -26,6 +26,7 @@ int walk_enter_cow(struct walk *k, const struct mount *m)
 	*p = (struct place) {
 		.since = m->rank, .bind = m->id, .cow = m->id, .cow_since = p->since, .cow_state = COW_MERGED,
 		.cow_pure = k->pure, .cow_cut = k->len, .cow_known = true, .cow_under = true,
+		.cow_min = m->flags & UM_MNT_MIN,
 	};
 	k->pure = k->anchored = false;
 	if (!(process.watch & WATCH_IDENTITY))		/* fstat() has to show what copies are copies of */
@@ -140,7 +141,7 @@ static bool may_stay_unseen(const struct walk *k)
 {
 	const unsigned flags = k->flags & (WHERE_CHANGE | WHERE_PARENT | WHERE_ENTRY | WHERE_CREATE | WHERE_NOFOLLOW);
 
-	return k->last && flags & WHERE_CHANGE && !(flags & WHERE_PARENT) && !place_is_moved(&k->place) &&
+	return k->last && flags & WHERE_CHANGE && !(flags & WHERE_PARENT) && !place_is_moved(&k->place) && !k->place.cow_min &&
 	       (flags & WHERE_ENTRY || (flags & WHERE_CREATE && flags & WHERE_NOFOLLOW));
 }
 
@@ -306,7 +307,7 @@ int walk_finish_cow(struct walk *k)
 		return -ENAMETOOLONG;
 	memcpy(w->path, path, len + 1);
 	w->len = len;
-	w->fs = &cow_fs;
+	w->fs = p->cow_min && p->cow_state == COW_LOWER && !moved ? &mincow_fs : &cow_fs;
 	w->read_only = false;
 	w->proc.what = 0;
 	w->dfd = AT_FDCWD;

@@ -137,6 +137,7 @@ struct place {
 	bool cow_known;		/* v has just been looked at, and is no link */
 	bool cow_unseen;	/* nobody has looked for v in the tree: the operation finds out, mostly by trying */
 	bool cow_under;		/* were there nothing in the tree, what is below v would be seen */
+	bool cow_min;		/* what the kernel permits is changed below: fs/mincow.c */
 	bool cow_moved;		/* v[0 .. low_cut) is a directory that shows the one at low[0 .. low_len) */
 	size_t low_cut, low_len;
 	size_t cow_cut;		/* v[cow_cut ..] is the path in the tree */

@@ -256,11 +256,10 @@ static int mount_cow(struct call *c, struct mount_call *mc)
 {
 	if (!path_is_canonical(mc->rec.target) || !strrchr(mc->rec.target + 1, '/'))
 		return -EINVAL;
-	mc->rec.kind = UM_MOUNT_COW;
 	int r = sessions_take(c->m, mc->rec.target, mc->rec.path);
 	if (r < 0)
 		return r;
-	r = mount_add(&c->m->w, c->req.view, &mc->rec);
+	r = mount_place(c, mc, UM_MOUNT_COW);
 	if (r < 0)
 		sessions_release(c->m, mc->rec.target);
 	return r;

@@ -162,7 +162,7 @@ static void start_step(struct life *l, const struct step *s)
 	int n = 2;
 
 	static const char *const types[] = { [STEP_BIND] = "bind", [STEP_HIDE] = "hide", [STEP_TMPFS] = "tmpfs",
-						[STEP_COW] = "cow", [STEP_MERGE] = "merge" };
+						[STEP_COW] = "cow", [STEP_MINCOW] = "mincow", [STEP_MERGE] = "merge" };
 	const char *type = s->kind == STEP_MOUNT ? s->type : types[s->kind];
 	if (type) {
 		argv[n++] = "-t";

@@ -167,7 +167,7 @@ static int choose_program(struct plan *p)
 	if (type && strcmp(type, "auto")) {
 		p->known = program_for_type(type);
 		if (!p->known)
-			return fail("%s: unknown type; known are bind, merge, hide, tmpfs, cow, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
+			return fail("%s: unknown type; known are bind, merge, hide, tmpfs, cow, mincow, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
 				    "iso9660, vfat, ntfs, zip, tar", type);
 	}
 	p->src = realpath(p->o->src, NULL);
@@ -412,16 +412,45 @@ static int mount_viewfs(const struct mount_options *o)
 	return r < 0 ? why_not(o) : 0;
 }
 
-/* The session's directory: -o upper=DIR, or SRC, or a new one. */
-static int choose_session(const struct mount_options *o, char *dir, size_t size, char *error, size_t error_size)
-{
-	const char *given = o->src;
+/* What mount_cow() finds in its options. */
+struct cow_options {
+	const char *type;		/* cow, mincow */
+	const char *upper;		/* NULL: a new session */
+	char words[4096];		/* the rest, for the agent */
+};
 
-	if (!given && o->opts) {
-		if (strncmp(o->opts, "upper=", 6) || strchr(o->opts, ','))
-			return snprintf(error, error_size, "-o %s: not known; there is upper=DIR", o->opts), -1;
-		given = o->opts + 6;
+/* `list` is taken apart; what is known of it goes into c.  The first word that is not, or NULL. */
+static const char *cow_words(struct cow_options *c, char *list)
+{
+	char *save;
+
+	for (char *w = strtok_r(list, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		size_t n = strlen(c->words);
+
+		if (!strcmp(w, "cow") || !strcmp(w, "mincow"))
+			c->type = w;
+		else if (!strncmp(w, "upper=", 6) && w[6])
+			c->upper = w + 6;
+		else if (!strncmp(w, "except=/", 8) || !strcmp(w, "perm") || !strcmp(w, "permanent"))
+			snprintf(c->words + n, sizeof(c->words) - n, "%s%s", n ? "," : "", w);
+		else
+			return w;
 	}
+	return NULL;
+}
+
+/* As a type, or as a word of viewfs. */
+static bool is_cow(const struct mount_options *o)
+{
+	if (!o->type)
+		return false;
+	return !strcmp(o->type, "cow") || !strcmp(o->type, "mincow") ||
+	       (!strcmp(o->type, "viewfs") && (opts_have(o->opts, "cow") || opts_have(o->opts, "mincow")));
+}
+
+/* The session's directory: -o upper=DIR, or SRC, or a new one. */
+static int choose_session(const char *given, char *dir, size_t size, char *error, size_t error_size)
+{
 	if (!given)
 		return session_name(dir, size, error, error_size);
 	if (mkdir(given, 0700) < 0 && errno != EEXIST)
@@ -432,7 +461,7 @@ static int choose_session(const struct mount_options *o, char *dir, size_t size,
 	return n < 0 || (size_t)n >= size ? snprintf(error, error_size, "%s: %s", given, strerror(errno)), -1 : 0;
 }
 
-static int mount_cow(const struct mount_options *o)
+static int mount_session(const struct mount_options *o, const struct cow_options *c)
 {
 	char session[PATH_MAX], tree[PATH_MAX + 8], error[SESSION_ERROR], holder[320];
 	char *lower = realpath(o->dst, NULL);
@@ -440,16 +469,27 @@ static int mount_cow(const struct mount_options *o)
 
 	if (!lower)
 		return fail("%s: %s", o->dst, strerror(errno));
-	if (choose_session(o, session, sizeof(session), error, sizeof(error)) < 0 ||
+	if (choose_session(o->src ? o->src : c->upper, session, sizeof(session), error, sizeof(error)) < 0 ||
 	    session_prepare(session, lower, o->command, error, sizeof(error)) < 0)
 		r = fail("%s", error);
 	snprintf(tree, sizeof(tree), "%s/tree", session);
-	if (!r && mount(tree, lower, "cow", 0, "") < 0)
+	if (!r && mount(tree, lower, c->type, 0, c->words) < 0)
 		r = errno == EALREADY ? fail("%s: the session is in use by %s", session,
 					     session_is_used(session, holder, sizeof(holder)) ? holder : "another view") :
 		    errno == EBUSY ? fail("%s: something that is mounted there, or copied on write already, is in the way", lower)
 				   : fail("%s: %s", lower, strerror(errno));
 	free(lower);
+	return r;
+}
+
+static int mount_cow(const struct mount_options *o)
+{
+	struct cow_options c = { .type = o->type };
+	char *list = strdup(o->opts ? o->opts : "");
+	const char *unknown = list ? cow_words(&c, list) : "";
+	int r = unknown ? fail("-o %s: not known; there are upper=DIR, except=/REL, perm", unknown) : mount_session(o, &c);
+
+	free(list);
 	return r;
 }
 
@@ -476,7 +516,7 @@ int cmd_mount(int argc, char **argv)
 		return fail("%s", o.error);
 	if (!client_inside())
 		return fail("not inside a view; start one with `umview`, or use umview --mount SRC DST -- COMMAND");
-	if (o.type && !strcmp(o.type, "cow"))
+	if (is_cow(&o))
 		return mount_cow(&o);
 	if (needs_no_program(&o))
 		return o.type && !strcmp(o.type, "tmpfs") ? mount_tmpfs(&o) : mount_viewfs(&o);

@@ -33,6 +33,7 @@ const char options_help[] =
 "  --hide PATH                 PATH, and all that is below it, is not there\n"
 "  --tmpfs DST                 an empty directory in memory at DST\n"
 "  --cow DIR                   changes of DIR are kept aside: DIR itself stays as it is\n"
+"  --mincow DIR                the same of those only that you may not make yourself\n"
 "  --upper DIR                 ... in DIR, made when missing; else in a session of its own\n"
 "\n"
 "Who COMMAND believes to be (to everybody else it is you):\n"
@@ -174,12 +175,17 @@ static int opt_cow(struct parser *p, char **v)
 	return add_step(p, STEP_COW, NULL, NULL, v[0]);
 }
 
+static int opt_mincow(struct parser *p, char **v)
+{
+	return add_step(p, STEP_MINCOW, NULL, NULL, v[0]);
+}
+
 static int opt_upper(struct parser *p, char **v)
 {
 	struct step *s = p->o->nsteps ? &p->o->steps[p->o->nsteps - 1] : NULL;
 
-	if (!s || s->kind != STEP_COW || s->src)
-		return fail(p->o->error, "--upper comes right after --cow; try umview --help");
+	if (!s || (s->kind != STEP_COW && s->kind != STEP_MINCOW) || s->src)
+		return fail(p->o->error, "--upper comes right after --cow or --mincow; try umview --help");
 	if (!*v[0])
 		return fail(p->o->error, "--upper: an empty path; give a directory");
 	s->src = v[0];
@@ -346,6 +352,7 @@ static const struct option_rule {
 	{ "--hide", 1, "PATH", opt_hide },
 	{ "--tmpfs", 1, "DST", opt_tmpfs },
 	{ "--cow", 1, "DIR", opt_cow },
+	{ "--mincow", 1, "DIR", opt_mincow },
 	{ "--upper", 1, "DIR", opt_upper },
 	{ "--chroot", 1, "DIR", opt_chroot },
 	{ "--chdir", 1, "DIR", opt_chdir },
@@ -503,7 +510,7 @@ static bool needs_no_source(const struct mount_options *o)
 {
 	if (!o->type)
 		return opts_have(o->opts, "renew");
-	return !strcmp(o->type, "hide") || !strcmp(o->type, "cow") || !strcmp(o->type, "tmpfs") ||
+	return !strcmp(o->type, "hide") || !strcmp(o->type, "cow") || !strcmp(o->type, "mincow") || !strcmp(o->type, "tmpfs") ||
 	       opts_have(o->opts, "renew") || opts_have(o->opts, "hide");
 }
 

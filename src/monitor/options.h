@@ -20,7 +20,7 @@ enum action {
 	ACT_VERSION,
 };
 
-enum step_kind { STEP_MOUNT, STEP_BIND, STEP_HIDE, STEP_TMPFS, STEP_COW, STEP_MERGE };
+enum step_kind { STEP_MOUNT, STEP_BIND, STEP_HIDE, STEP_TMPFS, STEP_COW, STEP_MINCOW, STEP_MERGE };
 
 /* What is mounted before COMMAND starts, in the order of the command line. */
 struct step {

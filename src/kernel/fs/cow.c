@@ -10,6 +10,7 @@
  * not read.
  */
 #include "cow.h"
+#include "ident.h"
 #include "real.h"
 #include <linux/fs.h>
 
@@ -407,11 +408,28 @@ static long cow_chmod(struct where *w, unsigned mode, int flags)
 	return r ? r : real_fs.chmod(w, mode, flags);
 }
 
+/* A copy has been given an owner: it is not shown with the original's any more. */
+static void note_owner(struct where *w, unsigned uid, unsigned gid)
+{
+	struct vstat v = { .uid = uid, .gid = gid };
+	long error;
+	struct cow *c = cow_get(w->t, w->cow, &error);
+	struct stat st;
+
+	v.have = (uid != -1u ? UM_VS_UID : 0) | (gid != -1u ? UM_VS_GID : 0);
+	if (c && vtable_any(&c->inodes) && v.have && !cow_look(w->path, &st) && vtable_get(&c->inodes, st.st_dev, st.st_ino, &(struct vstat){ 0 }))
+		vtable_set(&c->inodes, w->t, st.st_dev, st.st_ino, &v, v.have);
+}
+
 static long cow_chown(struct where *w, unsigned uid, unsigned gid)
 {
 	long r = to_tree(w, NEED_NOTHING, false);
 
-	return r ? r : real_fs.chown(w, uid, gid);
+	if (!r)
+		r = real_fs.chown(w, uid, gid);
+	if (!r && !has_identity(w->t))
+		note_owner(w, uid, gid);
+	return r;
 }
 
 static long cow_utimens(struct where *w, const struct timespec64 *ts)

@@ -408,7 +408,8 @@ static bool is_real(struct task *t, const char *path)
 /* a->source is the tree of a session that `umview mount` has prepared. */
 static long mount_cow(struct task *t, struct mount_args *a)
 {
-	struct um_ctl_mount m = { .is_dir = 1 };
+	struct um_ctl_mount m = { .is_dir = 1, .flags = strcmp(a->fstype, "cow") ? UM_MNT_MIN : 0 };
+	struct view_options o = { .mode = MODE_MOVE };
 	long r = mount_point(t, a);
 
 	if (r >= 0)
@@ -419,7 +420,12 @@ static long mount_cow(struct task *t, struct mount_args *a)
 		return a->mode ? -ENOTDIR : -ENOENT;
 	if (!is_real(t, a->path) || !is_real(t, a->bound))
 		return -EBUSY;
-	a->data[0] = 0;
+	r = view_words(t, a, &o);
+	if (!r && (o.chosen || a->flags & MS_RDONLY))
+		r = -EINVAL;
+	if (r)
+		return r;
+	m.flags |= o.flags;
 	r = mount_ask(t, UM_CTL_COW, &m, a);
 	return r < 0 ? r : 0;
 }
@@ -427,12 +433,12 @@ static long mount_cow(struct task *t, struct mount_args *a)
 bool mount_is_view(const char *fstype)
 {
 	return !strcmp(fstype, "viewfs") || !strcmp(fstype, "hide") || !strcmp(fstype, "tmpfs") || !strcmp(fstype, "merge") ||
-	       !strcmp(fstype, "cow") || machine_place(fstype);
+	       !strcmp(fstype, "cow") || !strcmp(fstype, "mincow") || machine_place(fstype);
 }
 
 long mount_view(struct task *t, struct mount_args *a)
 {
-	if (!strcmp(a->fstype, "cow"))
+	if (!strcmp(a->fstype, "cow") || !strcmp(a->fstype, "mincow"))
 		return mount_cow(t, a);
 	if (machine_place(a->fstype))
 		return mount_machine(t, a);
