@@ -55,8 +55,11 @@ static struct hash hash_of(uint64_t key, const char *text, size_t len)
 
 	for (; n >= 8; n -= 8, text += 8)
 		mix(&h, load64(text));
-	for (size_t i = 0; i < n; i++)
-		tail = tail << 8 | (unsigned char)text[i];
+	if (n && len >= 8)
+		tail = load64(text + n - 8);
+	else
+		for (size_t i = 0; i < n; i++)
+			tail = tail << 8 | (unsigned char)text[i];
 	mix(&h, tail);
 	mix(&h, len);
 	return h;

@@ -193,24 +193,14 @@ enum view_hit view_lookup(const struct task *t, const char *path, size_t len, st
 
 bool view_is_empty(const struct task *t)
 {
-	struct reader r;
+	uint32_t oldest = __atomic_load_n(&process.views->oldest, __ATOMIC_ACQUIRE);
 
-	for (int n = 0; n < MAX_TRIES; n++) {
-		if (!reader_begin(&r))
-			continue;
-		bool empty = !r.head->nmounts || r.head->oldest >= t->epoch;
-		if (reader_valid(&r))
-			return empty;
-	}
-	return false;
+	return !oldest || oldest >= t->epoch;
 }
 
 bool view_has(enum um_mount_kind kind)
 {
-	uint32_t k = __atomic_load_n(&process.views->current, __ATOMIC_ACQUIRE);
-	const struct um_snapshot *s = (const struct um_snapshot *)((const char *)process.views + um_snapshot_at(k));
-
-	return __atomic_load_n(&s->kinds, __ATOMIC_RELAXED) >> kind & 1;
+	return __atomic_load_n(&process.views->kinds, __ATOMIC_ACQUIRE) >> kind & 1;
 }
 
 /*
@@ -220,10 +210,8 @@ bool view_has(enum um_mount_kind kind)
  */
 uint64_t view_generation(const struct task *t)
 {
-	struct reader r;
+	uint64_t g = __atomic_load_n(&process.views->seq, __ATOMIC_ACQUIRE) | 1;
 
-	reader_begin(&r);
-	uint64_t g = r.seq | 1;
 	g = g * 0x9e3779b97f4a7c15ull + __atomic_load_n(&process.world->links, __ATOMIC_ACQUIRE);
 	g = g * 0xd6e8feb86659fd93ull + ((uint64_t)t->view << 32 | t->epoch);
 	return g ? g : 1;

@@ -175,6 +175,19 @@ static int snapshot_write(struct um_snapshot *s, uint32_t limit, const struct vi
 	return 0;
 }
 
+/* What readers of a path want to know of the whole table, without looking at it. */
+static void announce(struct um_view_slot *slot, uint32_t kinds, uint32_t oldest)
+{
+	__atomic_store_n(&slot->kinds, kinds, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&slot->oldest, oldest, __ATOMIC_SEQ_CST);
+}
+
+/* Of two ids, of which 0 is none. */
+static uint32_t older(uint32_t a, uint32_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 /* Writes and publishes the next snapshot of one ring: 0, or -ENOSPC when it is too small for the view. */
 static int publish_in(struct view *v, uint32_t ring)
 {
@@ -191,7 +204,10 @@ static int publish_in(struct view *v, uint32_t ring)
 	v->published[ring != 0] = k - ring;
 	v->version++;
 	__atomic_store_n(&s->seq, 2 * v->version, __ATOMIC_RELEASE);
+	announce(v->slot, v->slot->kinds | s->kinds, older(v->slot->oldest, s->oldest));
 	__atomic_store_n(&v->slot->current, k, __ATOMIC_RELEASE);
+	announce(v->slot, s->kinds, s->oldest);
+	__atomic_store_n(&v->slot->seq, s->seq, __ATOMIC_RELEASE);
 	return 0;
 }
 

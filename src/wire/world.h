@@ -106,7 +106,10 @@ _Static_assert(sizeof(struct um_world) <= 4096, "wire");
 /* ---- views -------------------------------------------------------------------------------------- */
 
 struct um_view_slot {
-	uint32_t current;	/* which of the UM_SNAPSHOTS is valid; stored last, with release */
+	uint32_t current;	/* which of the UM_SNAPSHOTS is valid; stored with release when it is whole */
+	uint32_t kinds;		/* its `kinds`, and, while another is being published, those of both */
+	uint64_t seq;		/* its `seq`, stored last, with release: who has seen it sees that snapshot, or a newer one */
+	uint32_t oldest;	/* its `oldest`; while another is being published, the older of both */
 	uint32_t used;		/* 0 = this view does not exist */
 	uint32_t parent;	/* view this one was branched from; itself for view 0 */
 	uint32_t depth;

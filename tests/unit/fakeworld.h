@@ -115,7 +115,10 @@ __attribute__((unused)) static void fw_publish(void)
 	s->size = at;
 	fw_version++;
 	__atomic_store_n(&s->seq, 2 * fw_version, __ATOMIC_RELEASE);
+	slot->kinds = s->kinds;
+	slot->oldest = s->oldest;
 	__atomic_store_n(&slot->current, k, __ATOMIC_RELEASE);
+	slot->seq = s->seq;
 }
 
 __attribute__((unused)) static uint32_t fw_mount(uint32_t kind, const char *path, uint32_t server, uint32_t is_dir,
