@@ -172,7 +172,7 @@ static void start_step(struct life *l, const struct step *s)
 		argv[n++] = "-o";
 		argv[n++] = s->opts;
 	}
-	if (s->kind == STEP_COW && (command = command_text(l->o))) {
+	if ((s->kind == STEP_COW || s->kind == STEP_MINCOW) && (command = command_text(l->o))) {
 		argv[n++] = "-c";
 		argv[n++] = command;
 	}

@@ -434,3 +434,24 @@ print(os.listdir("low/d"))'
 	[ "$(stat -c %h upper/white)" = 3 ]	# itself, both, dir
 	[ "$(find upper/work upper/tree -samefile upper/white | wc -l)" = 2 ]
 }
+
+@test "CW-15 what is copied on write is not shown elsewhere without its changes: refused; what was bound before is" {
+	mkdir -p low/sub elsewhere other
+	echo below >low/sub/f
+	in_view --cow low --upper up -- <<-'SH'
+		set -e
+		umview mount -t bind low/sub elsewhere 2>err && exit 1
+		grep -q "^umview: mount: low/sub: what is copied on write, .* cannot be shown at elsewhere, too; mount it there first" err
+		umview mount -t merge low/sub elsewhere 2>err && exit 1
+		umview mount -t bind -o except=/f other low/sub 2>err && exit 1
+		test ! -e elsewhere/f
+		umview mount -t bind other low/sub
+		echo out >low/sub/g
+		umview mount -t bind low/sub elsewhere
+		test "$(cat elsewhere/g)" = out
+	SH
+	test "$(cat other/g)" = out
+	in_view --bind low/sub elsewhere --cow low --upper up2 -- <<-'SH'
+		test "$(cat elsewhere/f)" = below
+	SH
+}
