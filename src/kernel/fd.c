@@ -218,7 +218,8 @@ struct files *files_copy(struct files *old)
 	return fs;
 }
 
-struct file *fd_hold(struct task *t, int fd)
+/* The file at fd with one reference: the table's own, which then has it no more, or another one. */
+static inline struct file *take(struct task *t, int fd, bool out)
 {
 	struct file *f;
 
@@ -226,10 +227,17 @@ struct file *fd_hold(struct task *t, int fd)
 		return NULL;
 	lock_acquire(&t->files->lock);
 	f = fd_peek(t, fd);
-	if (f)
+	if (f && out)
+		__atomic_store_n(&t->files->tab[fd], NULL, __ATOMIC_RELEASE);
+	else if (f)
 		file_get(f);
 	lock_release(&t->files->lock);
 	return f;
+}
+
+struct file *fd_hold(struct task *t, int fd)
+{
+	return take(t, fd, false);
 }
 
 int fd_install(struct task *t, int fd, struct file *f)
@@ -247,16 +255,7 @@ int fd_install(struct task *t, int fd, struct file *f)
 
 struct file *fd_remove(struct task *t, int fd)
 {
-	struct file *f;
-
-	if (!fd_peek(t, fd))
-		return NULL;
-	lock_acquire(&t->files->lock);
-	f = fd_peek(t, fd);
-	if (f)
-		__atomic_store_n(&t->files->tab[fd], NULL, __ATOMIC_RELEASE);
-	lock_release(&t->files->lock);
-	return f;
+	return take(t, fd, true);
 }
 
 void fd_forget_hint(struct task *t, int fd)

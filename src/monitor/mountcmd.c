@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,18 +29,7 @@
 #define MOUNT_AFTER_END	2000	/* ... after its first process has ended: a daemon mounts before that */
 
 /* One error line; the value is the exit status. */
-__attribute__((format(printf, 1, 2)))
-static int fail(const char *fmt, ...)
-{
-	char text[900];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	say("mount: %s", text);
-	return 1;
-}
+#define fail(...)	(say("mount: " __VA_ARGS__), 1)
 
 /* ---- what to mount -------------------------------------------------------------------------------- */
 

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,18 +20,8 @@
 #include "options.h"
 #include "procs.h"
 
-__attribute__((format(printf, 1, 2)))
-static int fail(const char *fmt, ...)
-{
-	char text[900];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	say("umount: %s", text);
-	return 1;
-}
+/* One error line; the value is the exit status. */
+#define fail(...)	(say("umount: " __VA_ARGS__), 1)
 
 /* ---- who holds it --------------------------------------------------------------------------------- */
 

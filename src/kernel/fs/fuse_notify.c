@@ -43,32 +43,38 @@ static int inval_entry(struct fuse_conn *c, uint64_t parent, const uint8_t *name
 	return 0;
 }
 
+/* Behind its head a message holds exactly a name and a zero. */
+static int name_verdict(size_t len, size_t head, uint32_t namelen)
+{
+	if (namelen > FUSE_NAME_LIMIT)
+		return -ENAMETOOLONG;
+	return len == head + namelen + 1 ? 0 : -EINVAL;
+}
+
 static int notify_entry(struct fuse_conn *c, const uint8_t *data, size_t len)
 {
 	struct fuse_notify_inval_entry_out o;
+	int r;
 
 	if (len < sizeof o)
 		return -EINVAL;
 	memcpy(&o, data, sizeof o);
-	if (o.namelen > FUSE_NAME_LIMIT)
-		return -ENAMETOOLONG;
-	if (len != sizeof o + o.namelen + 1)
-		return -EINVAL;
-	return inval_entry(c, o.parent, data + sizeof o, o.namelen, 0);
+	r = name_verdict(len, sizeof o, o.namelen);
+	return r ? r : inval_entry(c, o.parent, data + sizeof o, o.namelen, 0);
 }
 
 static int notify_delete(struct fuse_conn *c, const uint8_t *data, size_t len)
 {
 	struct fuse_notify_delete_out o;
+	int r;
 
 	if (len < sizeof o)
 		return -EINVAL;
 	memcpy(&o, data, sizeof o);
-	if (o.namelen > FUSE_NAME_LIMIT)
-		return -ENAMETOOLONG;
-	if (len != sizeof o + o.namelen + 1 || !o.child)
-		return -EINVAL;
-	return inval_entry(c, o.parent, data + sizeof o, o.namelen, o.child);
+	r = name_verdict(len, sizeof o, o.namelen);
+	if (!r && !o.child)
+		r = -EINVAL;
+	return r ? r : inval_entry(c, o.parent, data + sizeof o, o.namelen, o.child);
 }
 
 int fuse_notify(struct fuse_conn *c, int code, const uint8_t *data, size_t len)

@@ -61,6 +61,16 @@ static long end_open(struct task *t, struct end *e, int fd, gaddr where)
 	return e->pos < 0 ? (long)e->pos : 0;
 }
 
+/* Both are to be closed, whatever it returns. */
+static long ends_open(struct task *t, struct end *in, int in_fd, gaddr in_where, struct end *out, int out_fd,
+		      gaddr out_where)
+{
+	long r = end_open(t, in, in_fd, in_where);
+
+	out->f = NULL;
+	return r ? r : end_open(t, out, out_fd, out_where);
+}
+
 /* A position that was given: looked at when both descriptors are known to be good. */
 static bool bad_pos(const struct end *e)
 {
@@ -241,10 +251,7 @@ long sys_sendfile(struct task *t, int out_fd, int in_fd, gaddr offset, size_t co
 		return fd_is_ours(in_fd) ? -EBADF : real_call(t, __NR_sendfile, out_fd, in_fd, offset, count);
 	if ((long)count < 0)
 		return -EINVAL;
-	out.f = NULL;
-	r = end_open(t, &in, in_fd, offset);
-	if (!r)
-		r = end_open(t, &out, out_fd, 0);
+	r = ends_open(t, &in, in_fd, offset, &out, out_fd, 0);
 	if (!r)
 		r = sendfile_verdict(&in, &out);
 	if (!r)
@@ -308,10 +315,7 @@ long sys_copy_file_range(struct task *t, int fd_in, gaddr off_in, int fd_out, ga
 		return -EINVAL;
 	if (len > UM_MAX_RW)
 		len = UM_MAX_RW;
-	out.f = NULL;
-	r = end_open(t, &in, fd_in, off_in);
-	if (!r)
-		r = end_open(t, &out, fd_out, off_out);
+	r = ends_open(t, &in, fd_in, off_in, &out, fd_out, off_out);
 	if (!r)
 		r = copy_verdict(&in, &out);
 	if (!r)
@@ -430,10 +434,7 @@ long sys_splice(struct task *t, int fd_in, gaddr off_in, int fd_out, gaddr off_o
 		return r;
 	if (len > UM_MAX_RW)
 		len = UM_MAX_RW;
-	out.f = NULL;
-	r = end_open(t, &in, fd_in, off_in);
-	if (!r)
-		r = end_open(t, &out, fd_out, off_out);
+	r = ends_open(t, &in, fd_in, off_in, &out, fd_out, off_out);
 	if (!r)
 		r = splice_verdict(&in, &out);
 	if (!r)

@@ -110,30 +110,27 @@ static long virtual_getdents(struct task *t, int fd, gaddr buf, unsigned count, 
 	return r;
 }
 
-long sys_getdents64(struct task *t, int fd, gaddr dirent, unsigned count)
+static inline long any_getdents(struct task *t, int fd, gaddr dirent, unsigned count, bool legacy)
 {
 	long r = 0;
 
-	if (merge_getdents(t, fd, dirent, count, false, &r))
+	if (merge_getdents(t, fd, dirent, count, legacy, &r))
 		return r;
 	if (fd_is_virtual(t, fd))
-		return virtual_getdents(t, fd, dirent, count, false);
-	if (cow_getdents(t, fd, dirent, count, false, &r))
+		return virtual_getdents(t, fd, dirent, count, legacy);
+	if (cow_getdents(t, fd, dirent, count, legacy, &r))
 		return r;
-	return real_getdents(t, __NR_getdents64, fd, dirent, count);
+	return real_getdents(t, legacy ? __NR_getdents : __NR_getdents64, fd, dirent, count);
+}
+
+long sys_getdents64(struct task *t, int fd, gaddr dirent, unsigned count)
+{
+	return any_getdents(t, fd, dirent, count, false);
 }
 
 long sys_getdents(struct task *t, int fd, gaddr dirent, unsigned count)
 {
-	long r = 0;
-
-	if (merge_getdents(t, fd, dirent, count, true, &r))
-		return r;
-	if (fd_is_virtual(t, fd))
-		return virtual_getdents(t, fd, dirent, count, true);
-	if (cow_getdents(t, fd, dirent, count, true, &r))
-		return r;
-	return real_getdents(t, __NR_getdents, fd, dirent, count);
+	return any_getdents(t, fd, dirent, count, true);
 }
 
 /* ---- the working directory -------------------------------------------------------------------------- */

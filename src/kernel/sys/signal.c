@@ -14,6 +14,12 @@
 #define KNOWN_FLAGS	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_EXPOSE_TAGBITS | SA_ONSTACK | \
 			 SA_RESTART | SA_NODEFER | SA_RESETHAND | SA_RESTORER)
 
+/* What a call takes as a mask and its size. */
+static int fetch_mask(struct task *t, gaddr set, size_t size, uint64_t *mask)
+{
+	return size != sizeof *mask ? -EINVAL : copy_from_guest(t, mask, set, sizeof *mask) ? -EFAULT : 0;
+}
+
 long sys_rt_sigaction(struct task *t, int sig, gaddr act, gaddr old, size_t size)
 {
 	struct sighand *h = t->sighand;
@@ -110,11 +116,10 @@ static long waited(struct task *t, long r)
 long sys_rt_sigsuspend(struct task *t, gaddr set, size_t size)
 {
 	uint64_t mask;
+	int r = fetch_mask(t, set, size, &mask);
 
-	if (size != 8)
-		return -EINVAL;
-	if (copy_from_guest(t, &mask, set, 8))
-		return -EFAULT;
+	if (r)
+		return r;
 	wait_begin(t, mask);
 	mask = signal_kernel_mask(mask);
 	return waited(t, kernel_call(t, __NR_rt_sigsuspend, &mask, 8));
@@ -139,11 +144,10 @@ static long wait_for_sigsys(struct task *t, uint64_t mask, gaddr info, gaddr tim
 long sys_rt_sigtimedwait(struct task *t, gaddr set, gaddr info, gaddr timeout, size_t size)
 {
 	uint64_t mask;
+	int r = fetch_mask(t, set, size, &mask);
 
-	if (size != 8)
-		return -EINVAL;
-	if (copy_from_guest(t, &mask, set, 8))
-		return -EFAULT;
+	if (r)
+		return r;
 	if (mask & SIGBIT(SIGSYS))
 		return wait_for_sigsys(t, mask, info, timeout);
 	return kernel_call(t, __NR_rt_sigtimedwait, &mask, info, timeout, 8);
@@ -225,13 +229,11 @@ long sys_rt_sigreturn(struct task *t)
 /* Copies the mask at `set` (may be 0) to *mask; *arg is what the kernel gets.  After success comes waited(). */
 static int wait_mask(struct task *t, gaddr set, size_t size, uint64_t *mask, long *arg)
 {
+	int r = set ? fetch_mask(t, set, size, mask) : 0;
+
 	*arg = 0;
-	if (!set)
-		return 0;
-	if (size != 8)
-		return -EINVAL;
-	if (copy_from_guest(t, mask, set, 8))
-		return -EFAULT;
+	if (r || !set)
+		return r;
 	wait_begin(t, *mask);
 	*mask = signal_kernel_mask(*mask);
 	*arg = (long)mask;
@@ -295,11 +297,10 @@ long sys_io_pgetevents(struct task *t, unsigned long ctx, long min, long nr, gad
 long sys_signalfd4(struct task *t, int fd, gaddr set, size_t size, int flags)
 {
 	uint64_t mask;
+	int r = fetch_mask(t, set, size, &mask);
 
-	if (size != 8)
-		return -EINVAL;
-	if (copy_from_guest(t, &mask, set, 8))
-		return -EFAULT;
+	if (r)
+		return r;
 	mask = signal_kernel_mask(mask);
 	return kernel_call(t, __NR_signalfd4, fd, &mask, 8, flags);
 }
