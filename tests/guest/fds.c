@@ -4,6 +4,7 @@
  * GUEST_WORLDS: view mount bind cow merge
  */
 #include "guest.h"
+#include "passfd.h"
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <linux/close_range.h>
@@ -213,35 +214,6 @@ TEST(dup2_every, "dup2 onto every number there is, and then work on")
 	EXITED(status, 6);
 }
 
-static void send_fd(int sock, int fd)
-{
-	char c = 'F', control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &c, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = sizeof(control) };
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &fd, sizeof(int));
-	EQ(sendmsg(sock, &m, 0), 1);
-}
-
-static int receive_fd(int sock, int flags)
-{
-	char c, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &c, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = sizeof(control) };
-	int fd = -1;
-
-	EQ(recvmsg(sock, &m, flags), 1);
-	REQUIRE(CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == SCM_RIGHTS);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
-	return fd;
-}
-
 TEST(rights, "a file sent over a socket is the same open file")
 {
 	char c;
@@ -267,7 +239,7 @@ TEST(rights, "a file sent over a socket is the same open file")
 	}
 	fd = MUST(open("f", O_RDWR));
 	EQ(read(fd, &c, 1), 1);
-	send_fd(s[0], fd);
+	EQ(send_fd(s[0], fd, 0), 1);
 	OK(waitpid(pid, &status, 0));
 	EXITED(status, 0);
 	EQ(read(fd, &c, 1), 1);
@@ -283,7 +255,7 @@ TEST(rights_unlinked, "a descriptor in flight keeps its unlinked file")
 	OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
 	put("f", "gone");
 	fd = MUST(open("f", O_RDONLY));
-	send_fd(s[0], fd);
+	EQ(send_fd(s[0], fd, 0), 1);
 	OK(close(fd));
 	OK(unlink("f"));
 	fd = receive_fd(s[1], 0);

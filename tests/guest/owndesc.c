@@ -7,6 +7,7 @@
  * say EBADF.  (Those that the agent does not see, as poll, tell no more than that the number is in use.)
  */
 #include "guest.h"
+#include "passfd.h"
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -165,18 +166,6 @@ TEST(two, "calls on two descriptors, and mappings")
 	ALL_BAD(({ struct file_clone_range r = { .src_fd = fd }; ioctl(file, FICLONERANGE, &r); }));
 }
 
-/* Sends descriptor fd to ourselves. */
-static long send_fd(int sock, int fd)
-{
-	union { struct cmsghdr h; char room[CMSG_SPACE(sizeof(int))]; } u = { .h = {
-		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	struct iovec iov = { "x", 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof(u) };
-
-	memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
-	return sendmsg(sock, &m, MSG_DONTWAIT);
-}
-
 static long send_many(int sock, int fd)
 {
 	union { struct cmsghdr h; char room[CMSG_SPACE(sizeof(int))]; } u = { .h = {
@@ -195,7 +184,7 @@ TEST(given_away, "they cannot be sent through a socket, nor taken by another pro
 	MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
 	pidfd = MUST(syscall(SYS_pidfd_open, getpid(), 0));
 	free_numbers();
-	ALL_BAD(send_fd(s[0], fd));
+	ALL_BAD(send_fd(s[0], fd, MSG_DONTWAIT));
 	ALL_BAD(send_many(s[0], fd));
 	ALL_BAD(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
 }

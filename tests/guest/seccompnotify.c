@@ -4,39 +4,13 @@
  * GUEST_WORLDS: view mount
  */
 #include "filter.h"
+#include "passfd.h"
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static pid_t pid;
 static int listener = -1;
-
-static void send_fd(int sock, int fd)
-{
-	char c = 'x', space[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &c, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
-	struct cmsghdr *cm = CMSG_FIRSTHDR(&m);
-
-	cm->cmsg_level = SOL_SOCKET;
-	cm->cmsg_type = SCM_RIGHTS;
-	cm->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
-	MUST(sendmsg(sock, &m, 0));
-}
-
-static int receive_fd(int sock)
-{
-	char c, space[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &c, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
-	int fd = -1;
-
-	MUST(recvmsg(sock, &m, 0));
-	REQUIRE(CMSG_FIRSTHDR(&m));
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
-	return fd;
-}
 
 /* A child runs fn(arg) with the calls `nr` told to us, through `listener`. */
 static void supervise(long nr, void (*fn)(void *), void *arg)
@@ -49,12 +23,12 @@ static void supervise(long nr, void (*fn)(void *), void *arg)
 		no_new_privs();
 		int fd = MUST(answer(SECCOMP_FILTER_FLAG_NEW_LISTENER, nr, SECCOMP_RET_USER_NOTIF));
 		EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
-		send_fd(pair[1], fd);
+		MUST(send_fd(pair[1], fd, 0));
 		close(fd);
 		fn(arg);
 		_exit(guest_bad != 0);
 	}
-	listener = receive_fd(pair[0]);
+	listener = receive_fd(pair[0], 0);
 	close(pair[0]);
 	close(pair[1]);
 }
