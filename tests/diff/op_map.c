@@ -132,6 +132,13 @@ static void op_mapped(void)
 	}
 }
 
+/* What was mapped there may be gone though nothing else could be mapped: nothing of ours is to come to lie in the hole. */
+static void fill_holes(char *map)
+{
+	for (unsigned i = 0; i < MAP_PAGES; i++)
+		mmap(map + i * 4096, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
 /* Over what is mapped there: another mapping, of a file or of nothing. */
 static void map_over(char *at, size_t len)
 {
@@ -222,6 +229,7 @@ static void op_mapodd(void)
 		break;
 	}
 	say_pages(map);
+	fill_holes(map);
 }
 
 static void wipe(char *at)
