@@ -455,3 +455,41 @@ print(os.listdir("low/d"))'
 		test "$(cat elsewhere/f)" = below
 	SH
 }
+
+@test "CW-16 openat2 with rules for the path: what is below, what is copied, and links; RESOLVE_NO_SYMLINKS" {
+	mkdir -p low/both/sub low/own
+	echo f >low/f
+	echo g >low/both/g
+	cat >p.py <<-'PY'
+		import ctypes, errno, os, struct
+		c = ctypes.CDLL(None, use_errno=True)
+		XDEV, MAGIC, LINKS, BENEATH, ROOT = 1, 2, 4, 8, 16
+		def opened(path, resolve, flags=os.O_RDONLY, dir=-100):
+		    fd = c.syscall(437, dir, path.encode(), struct.pack("QQQ", flags, 0o644 if flags & os.O_CREAT else 0, resolve), 24)
+		    if fd < 0: return errno.errorcode[ctypes.get_errno()]
+		    path = os.readlink(f"/proc/self/fd/{fd}"); os.close(fd)
+		    return path.replace(top, "")
+		os.chdir("low"); top = os.getcwd()
+		def check():
+		    for rule in 0, XDEV, MAGIC, LINKS, BENEATH, ROOT:
+		        for name in "f", "both", "both/g", "both/sub", "own":
+		            assert opened(name, rule) == "/" + name, (name, rule, opened(name, rule))
+		        assert opened("both/none", rule) == "ENOENT"
+		    d = os.open("both", os.O_RDONLY)
+		    for rule in BENEATH, ROOT:
+		        assert opened("g", rule, dir=d) == "/both/g" and opened("sub/..", rule, dir=d) == "/both"
+		        assert opened("g", rule, os.O_RDONLY | os.O_DIRECTORY, d) == "ENOTDIR"
+		    assert opened("/g", ROOT, dir=d) == "/both/g" and opened("../f", BENEATH, dir=d) == "EXDEV" and opened("/g", BENEATH, dir=d) == "EXDEV"
+		    os.close(d)
+		check()
+		open("both/new", "w").close(); open("own/new", "w").close(); os.symlink("f", "link"); os.symlink("/etc", "abs")
+		check()
+		for rule in XDEV, MAGIC, BENEATH, ROOT: assert opened("link", rule) == "/f", (rule, opened("link", rule))
+		for flags in os.O_RDONLY, os.O_WRONLY, os.O_PATH, os.O_WRONLY | os.O_CREAT: assert opened("link", LINKS, flags) == "ELOOP", flags
+		assert opened("abs", LINKS) == opened("abs/passwd", LINKS) == "ELOOP" and opened("link", LINKS, os.O_PATH | os.O_NOFOLLOW) == "/link"
+		assert opened("abs", BENEATH) == opened("..", BENEATH) == opened("both/../..", BENEATH) == opened("abs", XDEV) == "EXDEV"
+		assert opened("both/made", BENEATH, os.O_WRONLY | os.O_CREAT) == "/both/made" and os.path.exists("both/made")
+	PY
+	umview --cow low --upper up -- python3 p.py
+	[ "$(cd low && find . | LC_ALL=C sort | xargs)" = ". ./both ./both/g ./both/sub ./f ./own" ]
+}

@@ -5,6 +5,7 @@
  */
 #include "calls.h"
 #include "../cow.h"
+#include "../path_walk.h"
 #include "../fs/ident.h"
 #include "../fs/proc.h"
 #include "../fs/real.h"
@@ -192,14 +193,47 @@ static long opened_how(struct where *w, long fd, const struct open_how *how)
 	return fd;
 }
 
-/* In a tree: it is one file system with what is below, and has no magic links. */
+static bool is_copied_on_write(const struct where *w)
+{
+	char path[UM_PATH_MAX];
+	long n = w->cow || w->bind ? 0 : where_path(w, path, sizeof path);
+
+	return n == 0 || (n > 0 && cow_covers(w->t, path, (size_t)n));
+}
+
+/* From or into a tree: it is one file system with what is below, and has no magic links. */
 static long tree_verdict(const struct where *w, int dfd, uint64_t resolve)
 {
 	if (resolve & RESOLVE_CACHED)
 		return -EAGAIN;
 	if (resolve & RESOLVE_NO_SYMLINKS && w->links)
 		return -ELOOP;
+	if (resolve & RESOLVE_NO_XDEV && !is_copied_on_write(w))
+		return -EXDEV;
 	return resolve & BELOW && !is_below(w, dfd) ? -EXDEV : 0;
+}
+
+/* The path has been walked; what remains is not to follow what has become a link since. */
+static long tree_how(struct where *w, int dfd, const struct open_how *how)
+{
+	struct open_how own = *how;
+	long r = tree_verdict(w, dfd, how->resolve);
+
+	own.resolve &= RESOLVE_NO_SYMLINKS;
+	return r ? r : opened_how(w, real_openat2(w, &own), how);
+}
+
+/* Is it in the tree of a copy-on-write mount, or does the path start there?  The kernel finds nothing there that is not copied. */
+static bool in_a_tree(const struct where *w, int dfd, gaddr name, uint64_t resolve)
+{
+	struct base b;
+	char first;
+
+	if (w->bind || !view_has(UM_MOUNT_COW))
+		return w->bind && cow_is_mount(w->t, w->bind);
+	if (copy_from_guest(w->t, &first, name, 1) || (first == '/' && !(resolve & RESOLVE_IN_ROOT)))
+		return false;
+	return starts_in_tree(w->t, dfd) && (base_find(w->t, dfd, view_generation(w->t), &b) || !b.plain);
 }
 
 /*
@@ -232,10 +266,8 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 		return opened_how(w, real_openat2(w, how), how);
 	if (how->resolve & RESOLVE_NO_SYMLINKS && w->links)
 		return -ELOOP;
-	if (w->bind && cow_is_mount(w->t, w->bind)) {
-		r = tree_verdict(w, dfd, how->resolve);
-		return r ? r : opened_how(w, place_call(w, open, EACCES, (int)how->flags, (unsigned)how->mode), how);
-	}
+	if (in_a_tree(w, dfd, name, how->resolve))
+		return tree_how(w, dfd, how);
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
 		return opened_how(w, real_openat2(w, how), how);
 	if (w->bind)
@@ -318,6 +350,8 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		}
 		r = w.fs == &remote_fs ? remote_verdict(&w, dfd, how.resolve) :
 		    w.cow ? tree_verdict(&w, dfd, how.resolve) : 0;
+		if (w.cow && how.resolve & RESOLVE_NO_SYMLINKS)
+			how.flags |= O_NOFOLLOW;	/* the walk has left the last name to the kernel */
 		if (!r)
 			r = place_call(&w, open, EACCES, (int)how.flags, (unsigned)how.mode);
 	}
