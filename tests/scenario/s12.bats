@@ -92,3 +92,22 @@ CHANGES='
 	SH
 	state | diff before -
 }
+
+@test "S-12 mincow: files without a name get one where one may write; no whiteouts below" {
+	mkdir -p low/own low/both
+	cat >p.py <<-'PY'
+		import ctypes, os
+		c = ctypes.CDLL(None, use_errno=True)
+		for how in 0x1000, 0x400:
+		    for d in ".", "own", "both":
+		        fd = os.open(d, os.O_TMPFILE | os.O_RDWR, 0o600); os.write(fd, b"x")
+		        name = f"{d}/{how:x}"
+		        args = (fd, b"") if how == 0x1000 else (-100, f"/proc/self/fd/{fd}".encode())
+		        assert c.syscall(265, *args, -100, name.encode(), how) == 0, (name, ctypes.get_errno())
+		        assert open(name).read() == "x" and os.stat(name).st_nlink == 1
+		assert c.syscall(316, -100, b"400", -100, b"gone", 4) == -1 and ctypes.get_errno() == 22 and os.path.exists("400")
+	PY
+	(cd low && umview --mincow . --upper ../up -- python3 ../p.py)
+	[ "$(find low -type f -size 1c | wc -l)" = 6 ]
+	[ -z "$(find up/tree -type f)" ]
+}

@@ -8,6 +8,7 @@
  */
 #include "cow.h"
 #include "real.h"
+#include <linux/fs.h>
 
 static bool refused(long r)
 {
@@ -71,20 +72,23 @@ static long mincow_symlink(struct where *w, const char *target)
 /* Called for the new name. */
 static long mincow_link(struct where *from, struct where *to, int flags)
 {
+	bool no_name = !from->cow;	/* O_TMPFILE: below, or in the tree */
 	long r = -EPERM;
 
-	if (from->fs == &mincow_fs && to->fs == &mincow_fs) {
+	if ((no_name || from->fs == &mincow_fs) && to->fs == &mincow_fs) {
 		end_with(to, true);
-		r = below(from, link, to, flags);
+		r = no_name ? real_fs.link(from, to, flags) : below(from, link, to, flags);
 		end_with(to, false);
 	}
-	return refused(r) ? cow_fs.link(from, to, flags) : r;
+	return refused(r) || (no_name && r == -EXDEV) ? cow_fs.link(from, to, flags) : r;
 }
 
 static long mincow_rename(struct where *from, struct where *to, unsigned flags)
 {
 	long r = -EPERM;
 
+	if (flags & RENAME_WHITEOUT)
+		return -EINVAL;		/* as in the tree */
 	if (to->fs == &mincow_fs) {
 		end_with(to, true);
 		r = below(from, rename, to, flags);

@@ -74,11 +74,12 @@ static long real_error(const struct where *w)
 /* The file at a place that the resolver has followed links to. */
 static bool has_name(const struct where *w)
 {
+	bool is_fd = w->flags & WHERE_EMPTY && !w->path[0];
 	struct stat st;
 
-	if (w->flags & WHERE_EMPTY && !w->path[0] && fd_in_tree(NULL, 0, w->dfd))
+	if (is_fd && fd_in_tree(NULL, 0, w->dfd))
 		return false;		/* one there, but it is a descriptor that is linked */
-	return raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, 0) || st.st_nlink;
+	return raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, is_fd ? AT_EMPTY_PATH : 0) || st.st_nlink;
 }
 
 /* Both the kernel's, or both in one mount of a server: 0.  Else EXDEV, or what comes before it. */
