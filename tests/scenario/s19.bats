@@ -212,3 +212,12 @@ listed() {	# listed TAR: type, owner, size or device, name, by name
 	SH
 	umview --mount img mnt -- stat -c %u:%g mnt/f | grep -qx 12:13
 }
+
+@test "S-19 through a link that leads nowhere, into a set-gid directory" {
+	in_view --fakeroot -- <<-'SH'
+		mkdir d; chgrp 77 d; chmod 2775 d; ln -s d/new link; ln -s "$W/d/other" abs
+		echo x >link; echo x >abs; echo x >d/direct
+		test "$(stat -c %g d/direct d/new d/other | uniq)" = 77
+		ln -s plain to; echo x >to; test "$(stat -c %u:%g plain)" = 0:0
+	SH
+}

@@ -117,3 +117,57 @@ secured() {	# secured OPTION... <SCRIPT
 	[ "$(cat low/f)" = x ]
 	run ! grep -rq x up/tree/f
 }
+
+@test "secure: a merged directory: A's names by A's owners and modes, B's by B's" {
+	chmod 777 .
+	mkdir a b
+	secured -s --merge a b -- <<-'SH'
+		umask 022
+		mkdir b/d b/private; chmod 777 b/d; chmod 700 b/private; echo secret >b/private/f; echo B >b/d/b
+		as cat b/d/b
+		as sh -c 'echo n >b/d/new; test "$(stat -c %u b/d/new)" = 1000; chmod 600 b/d/new; rm b/d/new'
+		as sh -c 'echo n >b/n' && exit 1
+		as cat b/private/f && exit 2
+		as chmod 777 b/d && exit 3
+		true
+	SH
+	mkdir -p a/d a/private
+	echo A >a/d/g; echo A >a/d/f; echo secret >a/private/f
+	chmod 755 a a/d; chmod 700 a/private; chmod 600 a/d/f; chmod 644 a/d/g a/private/f
+	secured -s --merge a b -- <<-'SH'
+		test "$(as cat b/d/g b/d/b)" = "$(printf 'A\nB')"
+		as cat b/d/f && exit 1
+		as cat b/private/f && exit 2
+		as ls b/private && exit 3
+		as test -r b/d/f && exit 4
+		as test -r b/d/g
+		as sh -c 'cd b/private' && exit 5
+		as sh -c 'echo x >b/d/g' && exit 6
+		as rm -f b/d/g && exit 7
+		test "$(echo $(as ls b/d))" = 'b f g'
+		chown 1000 b/d/b
+		as sh -c 'chmod 600 b/d/b && cat b/d/b'
+		as chown 1000 b/d/g && exit 8
+		chmod 700 b
+		as cat b/d/g && exit 9
+		true
+	SH
+	[ "$(cat a/d/g)" = A ]
+}
+
+@test "secure: chown that changes nobody takes no set-id bits from what is another's" {
+	chmod 777 .
+	touch bit plain
+	secured -s -- <<-'SH'
+		chmod 4755 bit; chmod 644 plain
+		as python3 -c '
+		import errno, os
+		os.chown("plain", -1, -1)
+		try: os.chown("bit", -1, -1)
+		except OSError as e: assert e.errno == errno.EPERM
+		else: raise AssertionError
+		'
+		test "$(stat -c %a bit)" = 4755
+		chown -h 0 bit; test "$(stat -c %a bit)" = 755
+	SH
+}

@@ -230,6 +230,11 @@ static long set_mode(const struct target *g, struct stat *shown, unsigned mode)
 	return r ? r : settle(g->t, &st, shown);
 }
 
+static bool may_chmod(const struct cred *c, const struct stat *shown)
+{
+	return c->uid.fs == shown->st_uid || cred_can(c, CRED_FOWNER);
+}
+
 long ident_chmod(const struct target *g, bool must_follow, unsigned mode)
 {
 	const struct cred *c = g->t->cred;
@@ -243,7 +248,7 @@ long ident_chmod(const struct target *g, bool must_follow, unsigned mode)
 	if (!(shown.st_mode & S_IFMT))		/* nothing of a file system */
 		return kernel_chmod(g, mode);
 	ident_show(g->t, &shown);
-	if (c->uid.fs != shown.st_uid && !cred_can(c, CRED_FOWNER))
+	if (!may_chmod(c, &shown))
 		return -EPERM;
 	mode &= 07777;
 	if (!cred_in_group(c, shown.st_gid) && !cred_can(c, CRED_FSETID))
@@ -293,6 +298,8 @@ long ident_chown(const struct target *g, bool must_follow, unsigned uid, unsigne
 	shown = st;
 	ident_show(g->t, &shown);
 	if (!may_chown(g->t->cred, &shown, uid, gid))
+		return -EPERM;
+	if (without_set_id(&shown) != (shown.st_mode & 07777) && !may_chmod(g->t->cred, &shown))
 		return -EPERM;
 	r = touch_owner(g, &st, uid, gid);
 	if (r)
@@ -412,6 +419,22 @@ static long opened(struct task *t, long fd, int flags)
 	return path ? kernel_call(t, __NR_openat, AT_FDCWD, path, flags & ~(O_CREAT | O_EXCL | O_TRUNC)) : -ENXIO;
 }
 
+/* Through a link that led nowhere: the kernel knows where that is. */
+static void born_elsewhere(struct task *t, long fd, const struct stat *st, unsigned more)
+{
+	char link[64], *path = heap_alloc(UM_PATH_MAX);
+	struct stat dir;
+	long n = -1;
+
+	text_format(link, sizeof link, "/proc/thread-self/fd/%d", (int)fd);
+	if (path)
+		n = raw_syscall(__NR_readlinkat, AT_FDCWD, link, path, UM_PATH_MAX - 1);
+	if (n > 0)
+		path[n] = 0;
+	born(t, n > 0 && ask_directory(t, AT_FDCWD, path, &dir) ? &dir : NULL, st, more);
+	heap_free(path);
+}
+
 /* What opening has made, with more bits than were wanted. */
 static long opened_new(struct where *w, long fd, unsigned more, bool here)
 {
@@ -422,7 +445,7 @@ static long opened_new(struct where *w, long fd, unsigned more, bool here)
 	if (here)
 		born_at(w, &st, more);
 	else
-		born(w->t, NULL, &st, more);
+		born_elsewhere(w->t, fd, &st, more);
 	return fd;
 }
 
