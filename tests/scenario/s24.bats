@@ -55,3 +55,24 @@ load common
 		fails ls h 2>/dev/null
 	SH
 }
+
+@test "S-24 renew: merge and copy-on-write, from below others and over what was mounted on them" {
+	mkdir -p a b c low/sub
+	echo A >a/f; echo B >b/f; echo C >c/f; echo L >low/sub/l
+	in_view --cow low --upper up -- <<-'SH'
+		umview mount -t merge a b; umview mount -t bind c b; test "$(cat b/f)" = C
+		umview mount -o renew "$W/a" b; test "$(cat b/f)" = A; fails sh -c 'echo x >b/f' 2>/dev/null
+		umview umount b; test "$(cat b/f)" = C; umview umount b; test "$(cat b/f)" = B
+		echo n >low/n; umview mount -t bind c low; test "$(ls low)" = f
+		umview mount -o renew "$W/up/tree" low; test "$(echo $(ls low))" = 'n sub'
+		echo m >low/m; mv low/sub low/moved; rm low/n; test "$(echo $(cat low/m low/moved/l))" = 'm L'
+		umview umount low; test "$(ls low)" = f; umview umount low
+		test "$(echo $(ls low))" = sub
+	SH
+	[ "$(ls c)" = f ] && [ "$(ls low)" = sub ] && [ "$(cat b/f)" = B ]
+	in_view --mincow low --upper up2 -- <<-'SH'
+		umview mount -t merge c low; test "$(cat low/f)" = C; umview mount -t hide low/sub; fails test -e low/sub
+		umview mount -o renew "$W/up2/tree" low; fails test -e low/f; fails test -e low/sub
+		umview mount -o renew "$W/c" low; test "$(cat low/f)" = C
+	SH
+}
