@@ -34,6 +34,16 @@ static void *pick_buffer(void)
 	return (void *)16;
 }
 
+/* One of read, pread64, readv, preadv2, or of those that write. */
+static void say_way(unsigned how, size_t size, int64_t at)
+{
+	static const char *const vectors[] = { "", "", "v ", "v2 " };
+
+	say(", %s%zu", vectors[how], size);
+	if (how & 1)
+		say(" at %lld", (long long)at);
+}
+
 static void op_read(void)
 {
 	int fd = pick_fd();
@@ -43,21 +53,18 @@ static void op_read(void)
 	char *to = pick_buffer();
 	struct iovec v[2] = { { to, size / 3 }, { to + size / 3, size - size / 3 } };
 
+	say_way(how, size, at);
 	switch (how) {
 	case 0:
-		say(", %zu", size);
 		say_read(syscall(SYS_read, fd, to, size));
 		break;
 	case 1:
-		say(", %zu at %lld", size, (long long)at);
 		say_read(syscall(SYS_pread64, fd, to, size, at));
 		break;
 	case 2:
-		say(", v %zu", size);
 		say_read(syscall(SYS_readv, fd, v, 2L));
 		break;
 	case 3:
-		say(", v2 %zu at %lld", size, (long long)at);
 		say_read(syscall(SYS_preadv2, fd, v, 2L, at, 0L, chance(8) ? 0x1000 : 0));
 		break;
 	}
@@ -82,24 +89,22 @@ static void op_write(void)
 	struct iovec v[2] = { { from, size / 3 }, { from + size / 3, size - size / 3 } };
 
 	fill(size);
+	say_way(how, size, at);
 	switch (how) {
 	case 0:
-		say(", %zu", size);
 		result(syscall(SYS_write, fd, from, size));
 		break;
 	case 1:
-		say(", %zu at %lld", size, (long long)at);
 		result(syscall(SYS_pwrite64, fd, from, size, at));
 		break;
 	case 2:
-		say(", v %zu", size);
 		result(syscall(SYS_writev, fd, v, 2L));
 		break;
 	case 3:
 		flag = PICK_OF(flags);
 		if (flag == 0x20 && !(features & FEAT_NOAPPEND))
 			flag = 0;
-		say(", v2 %zu at %lld, %#x", size, (long long)at, flag);
+		say(", %#x", flag);
 		result(syscall(SYS_pwritev2, fd, v, 2L, at, 0L, flag));
 		break;
 	}

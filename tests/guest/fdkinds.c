@@ -64,7 +64,7 @@ TEST(locks, "fdinfo: the locks of a file")
 }
 
 /* The link of fd in /proc of pid. */
-static const char *link_of(int pid, int fd)
+static const char *fd_link(int pid, int fd)
 {
 	static char link[PATH_MAX];
 	char name[64];
@@ -116,7 +116,7 @@ TEST(fifo, "fd, fdinfo of a FIFO: its path, its kind, and it can be opened again
 	EQ(c, 'y');
 	if (on_fuse())
 		SKIP("the link shows a name that is gone: docs/limits.md");
-	STR(link_of(getpid(), fd), absolute("fifo"));
+	STR(fd_link(getpid(), fd), absolute("fifo"));
 	OK(stat("fifo", &named));
 	EQ(st.st_ino, named.st_ino);
 }
@@ -138,13 +138,13 @@ TEST(sockets, "fd of a bound UNIX socket, and of a connection to it: socket:[N]"
 		OK(fstat(fd, &st));
 		TRUE(S_ISSOCK(st.st_mode));
 		snprintf(want, sizeof(want), "socket:[%lu]", (unsigned long)st.st_ino);
-		STR(link_of(getpid(), fd), want);
+		STR(fd_link(getpid(), fd), want);
 		EQ(locks_shown(getpid(), fd), 0);
 	}
 	OK(stat("s", &st));
 	TRUE(S_ISSOCK(st.st_mode));
 	int path = MUST(open("s", O_PATH));
-	STR(link_of(getpid(), path), absolute("s"));
+	STR(fd_link(getpid(), path), absolute("s"));
 	FAILS(open("s", O_RDONLY), ENXIO);
 }
 
@@ -170,12 +170,12 @@ TEST(kinds, "fd of directories, O_PATH descriptors, links and removed files")
 	for (int i = 0; i < 2; i++) {
 		int who = i ? pid : getpid();
 
-		STR(link_of(who, dir), absolute("d"));
-		STR(link_of(who, path), absolute("d/f"));
-		STR(link_of(who, link), absolute("link"));
-		STR(link_of(who, gone), absolute("g (deleted)"));
-		if (strlen(link_of(who, parent)) != strlen(absolute("")) - 1)
-			FAIL("parent: %s", link_of(who, parent));
+		STR(fd_link(who, dir), absolute("d"));
+		STR(fd_link(who, path), absolute("d/f"));
+		STR(fd_link(who, link), absolute("link"));
+		STR(fd_link(who, gone), absolute("g (deleted)"));
+		if (strlen(fd_link(who, parent)) != strlen(absolute("")) - 1)
+			FAIL("parent: %s", fd_link(who, parent));
 	}
 	kill(pid, SIGKILL);
 	OK(waitpid(pid, &status, 0));

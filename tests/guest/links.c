@@ -5,17 +5,6 @@
  */
 #include "guest.h"
 
-static const char *target(const char *path)
-{
-	static char buf[PATH_MAX];
-	ssize_t n = readlink(path, buf, sizeof(buf) - 1);
-
-	if (n < 0)
-		return "(none)";
-	buf[n] = 0;
-	return buf;
-}
-
 TEST(link_slash, "link to a name with a slash behind it: what is there is there, links too, wherever they lead")
 {
 	put("f", "");
@@ -39,7 +28,7 @@ TEST(read_link, "symlink and readlink, and their errors")
 	struct stat st;
 
 	OK(symlink("some/where", "l"));
-	STR(target("l"), "some/where");
+	STR(link_of("l"), "some/where");
 	EQ(readlink("l", buf, 4), 4);
 	EQ(memcmp(buf, "some", 4), 0);
 	OK(lstat("l", &st));
@@ -108,7 +97,7 @@ TEST(loops, "loops are ELOOP for those who follow")
 	FAILS(open("self", O_WRONLY | O_CREAT, 0600), ELOOP);
 	FAILS(mkdir("a/b", 0700), ELOOP);
 	OK(lstat("self", &st));
-	STR(target("a"), "b");
+	STR(link_of("a"), "b");
 	OK(unlink("self"));
 	OK(rename("a", "c"));
 }
@@ -162,7 +151,7 @@ TEST(absolute, "an absolute link, from here and through a directory")
 	STR(get("null"), "");
 	OK(symlink("/", "root"));
 	TRUE(access("root/dev/null", F_OK) == 0);
-	STR(target("root/proc/self/cwd") + strlen(target("root/proc/self/cwd")) - strlen("absolute"), "absolute");
+	STR(link_of("root/proc/self/cwd") + strlen(link_of("root/proc/self/cwd")) - strlen("absolute"), "absolute");
 }
 
 TEST(dotdot, "`..` after a link is the parent of what the link means")
@@ -202,7 +191,7 @@ TEST(slashes, "trailing slashes and dots follow a link")
 	FAILS(stat("f/", &st), ENOTDIR);
 	FAILS(stat("f/.", &st), ENOTDIR);
 	FAILS(stat("lf/.", &st), ENOTDIR);
-	STR(target("ld"), "d");
+	STR(link_of("ld"), "d");
 	FAILS(readlink("ld/", (char[4]){ 0 }, 4), EINVAL);
 	OK(lstat("d//", &st));
 	OK(lstat(".//d///.//", &st));
@@ -238,10 +227,10 @@ TEST(proc_self, "/proc/self is a link to a number; magic links")
 	int fd;
 
 	snprintf(name, sizeof(name), "%d", getpid());
-	STR(target("/proc/self"), name);
+	STR(link_of("/proc/self"), name);
 	REQUIRE(getcwd(want, sizeof(want)));
-	STR(target("/proc/self/cwd"), want);
-	STR(target("/proc/self/root"), "/");
+	STR(link_of("/proc/self/cwd"), want);
+	STR(link_of("/proc/self/root"), "/");
 	put("f", "magic");
 	STR(get("/proc/self/cwd/f"), "magic");
 	fd = MUST(open(".", O_RDONLY | O_DIRECTORY));

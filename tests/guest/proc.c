@@ -4,36 +4,9 @@
  * GUEST_WORLDS: view
  */
 #include "guest.h"
+#include "status.h"
 #include <pthread.h>
 #include <sys/resource.h>
-
-static const char *link_of(const char *path)
-{
-	static char buf[PATH_MAX];
-	ssize_t n = readlink(path, buf, sizeof(buf) - 1);
-
-	if (n < 0)
-		return "(none)";
-	buf[n] = 0;
-	return buf;
-}
-
-/* The rest of the line of /proc/self/status that starts with `key`. */
-static const char *status_of(const char *key)
-{
-	static char line[256];
-	FILE *f = fopen("/proc/self/status", "re");
-
-	REQUIRE(f);
-	while (fgets(line, sizeof(line), f))
-		if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':') {
-			fclose(f);
-			line[strcspn(line, "\n")] = 0;
-			return line + strlen(key) + 2;
-		}
-	fclose(f);
-	return "(none)";
-}
 
 TEST(exe, "exe: readlink, open and stat of the program, by self and by number")
 {
@@ -114,18 +87,18 @@ TEST(status, "status: Name, Pid, PPid, Threads, Uid, signal masks without ours")
 	sigset_t set;
 
 	snprintf(want, sizeof(want), "%d", getpid());
-	STR(status_of("Pid"), want);
-	STR(status_of("Tgid"), want);
+	STR(status_of("self", "Pid"), want);
+	STR(status_of("self", "Tgid"), want);
 	snprintf(want, sizeof(want), "%d", getppid());
-	STR(status_of("PPid"), want);
-	STR(status_of("Threads"), "1");
+	STR(status_of("self", "PPid"), want);
+	STR(status_of("self", "Threads"), "1");
 	snprintf(want, sizeof(want), "%d\t%d\t%d\t%d", getuid(), geteuid(), getuid(), getuid());
-	STR(status_of("Uid"), want);
+	STR(status_of("self", "Uid"), want);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	OK(sigprocmask(SIG_BLOCK, &set, NULL));
-	STR(status_of("SigBlk"), "0000000000000200");
-	STR(status_of("TracerPid"), "0");
+	STR(status_of("self", "SigBlk"), "0000000000000200");
+	STR(status_of("self", "TracerPid"), "0");
 }
 
 TEST(stat_line, "stat: pid, name, parent, in the kernel's places")
@@ -251,7 +224,7 @@ TEST(tasks, "task: one entry per thread")
 	while ((e = readdir(d)))
 		n += e->d_name[0] != '.';
 	EQ(n, 4);
-	STR(status_of("Threads"), "4");
+	STR(status_of("self", "Threads"), "4");
 }
 
 TEST(other, "another process's exe, cwd, cmdline, fd")

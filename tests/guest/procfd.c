@@ -23,17 +23,6 @@ static const char *name_of(pid_t pid, const char *what, int fd)
 	return s;
 }
 
-static const char *link_of(const char *path)
-{
-	static char buf[PATH_MAX];
-	ssize_t n = readlink(path, buf, sizeof(buf) - 1);
-
-	if (n < 0)
-		return "(none)";
-	buf[n] = 0;
-	return buf;
-}
-
 /* Marks what a directory of descriptors lists; but not the one it is read by. */
 static int listed(const char *directory, bool is_open[FDS])
 {

@@ -4,30 +4,11 @@
  * GUEST_WORLDS: view fakeroot
  */
 #include "guest.h"
+#include "status.h"
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-
-/* A line of /proc/PID/status, behind "KEY:\t". */
-static const char *status_of(const char *who, const char *key)
-{
-	static char line[256];
-	char name[64];
-	FILE *f;
-
-	snprintf(name, sizeof(name), "/proc/%s/status", who);
-	f = fopen(name, "re");
-	REQUIRE(f);
-	while (fgets(line, sizeof(line), f))
-		if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':') {
-			fclose(f);
-			line[strcspn(line, "\n")] = 0;
-			return line + strlen(key) + 2;
-		}
-	fclose(f);
-	return "(none)";
-}
 
 static unsigned long mask_of(const char *who, const char *key)
 {

@@ -212,6 +212,18 @@ static MAYBE const char *get(const char *path)
 	return b;
 }
 
+/* Where a symbolic link leads. */
+static MAYBE const char *link_of(const char *path)
+{
+	static char buf[PATH_MAX];
+	ssize_t n = readlink(path, buf, sizeof(buf) - 1);
+
+	if (n < 0)
+		return "(none)";
+	buf[n] = 0;
+	return buf;
+}
+
 static MAYBE long long file_size(int fd)
 {
 	struct stat st;

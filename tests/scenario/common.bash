@@ -67,6 +67,16 @@ iso() {		# iso FILE [TREE]
 	genisoimage -quiet -R -J -o "$1" "${2:-$T}" 2>/dev/null
 }
 
+package() {	# package NAME: t.deb, with a file and a script that writes down who it runs as
+	need dpkg dpkg-deb
+	mkdir -p deb/DEBIAN "deb/usr/share/$1"
+	printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: t\n' "$1" >deb/DEBIAN/control
+	printf '#!/bin/sh\nset -e\nmkdir -p /var/lib/%s\nid -u >/var/lib/%s/who\n' "$1" "$1" >deb/DEBIAN/postinst
+	chmod 755 deb deb/DEBIAN deb/DEBIAN/postinst
+	echo data >"deb/usr/share/$1/data"
+	dpkg-deb --root-owner-group -b deb t.deb
+}
+
 clean() {	# clean IMAGE: e2fsck finds nothing to do
 	e2fsck -fn "$1" >fsck.log 2>&1 || { cat fsck.log; return 1; }
 }

@@ -100,13 +100,7 @@ cow() {
 }
 
 @test "CW-04 a package with scripts is installed and removed by an ordinary user, and nothing has happened" {
-	need dpkg dpkg-deb
-	mkdir -p deb/DEBIAN deb/usr/share/umview-test
-	printf 'Package: umview-test\nVersion: 1\nArchitecture: all\nMaintainer: T <t@example.org>\nDescription: t\n' >deb/DEBIAN/control
-	printf '#!/bin/sh\nset -e\nmkdir -p /var/lib/umview-test\nid -u >/var/lib/umview-test/who\n' >deb/DEBIAN/postinst
-	chmod 755 deb deb/DEBIAN deb/DEBIAN/postinst
-	echo data >deb/usr/share/umview-test/data
-	dpkg-deb --root-owner-group -b deb t.deb
+	package umview-test
 	run -0 umview --fakeroot --cow / --upper upper -- sh -ec '
 		dpkg -i t.deb >/dev/null
 		dpkg -s umview-test | grep Status

@@ -24,30 +24,24 @@ table() {	# table OPERATION...
 	mkdir a b
 	(cd a && seq 1 50000 | xargs touch && mkdir both onlya)
 	(cd b && seq 40001 100000 | xargs touch && mkdir both onlyb)
+	cp "$BATS_TEST_DIRNAME/../lib/dirstream.py" .
 	cat >l.py <<-'PY'
-		import ctypes, os, time
-		c = ctypes.CDLL(None)
-		c.opendir.restype = ctypes.c_void_p; c.readdir.restype = ctypes.c_void_p; c.telldir.restype = ctypes.c_long
-		c.opendir.argtypes = [ctypes.c_char_p]
-		for f in c.readdir, c.telldir, c.rewinddir: f.argtypes = [ctypes.c_void_p]
-		c.seekdir.argtypes = [ctypes.c_void_p, ctypes.c_long]
-		d = c.opendir(b"b")
-		def name():
-		    e = c.readdir(d)
-		    return e and ctypes.string_at(e + 19).decode()
+		import os, time
+		from dirstream import Dir
+		d = Dir("b")
 		seen, at = [], {}
 		while True:
-		    here, n = c.telldir(d), name()
+		    here, n = d.tell(), d.name()
 		    if not n: break
 		    if not seen: os.unlink("b/99999"); open("b/later", "w").close()
 		    seen.append(n); at[n] = here
 		assert len(seen) == len(set(seen)) == 100005, len(seen)
 		assert set(seen) == {str(i) for i in range(1, 100001)} | {".", "..", "both", "onlya", "onlyb"}
 		for n in seen[::9973]:
-		    c.seekdir(d, at[n]); assert name() == n
-		c.rewinddir(d)
+		    d.seek(at[n]); assert d.name() == n
+		d.rewind()
 		again = set()
-		while (n := name()): again.add(n)
+		while (n := d.name()): again.add(n)
 		assert again == set(seen) - {"99999"} | {"later"}
 		for i, e in enumerate(os.scandir("b")):
 		    if i % 97 == 0 or e.is_dir(follow_symlinks=False):

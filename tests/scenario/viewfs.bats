@@ -42,28 +42,22 @@ load common
 
 @test "VFS-02 hide: lists leave it out, and telldir, seekdir and rewinddir stay true" {
 	mkdir d; (cd d && seq 500 | xargs touch)
+	cp "$BATS_TEST_DIRNAME/../lib/dirstream.py" .
 	cat >l.py <<-'PY'
-		import ctypes, os
-		c = ctypes.CDLL(None)
-		c.opendir.restype = ctypes.c_void_p; c.readdir.restype = ctypes.c_void_p; c.telldir.restype = ctypes.c_long
-		c.opendir.argtypes = [ctypes.c_char_p]
-		for f in c.readdir, c.telldir, c.rewinddir: f.argtypes = [ctypes.c_void_p]
-		c.seekdir.argtypes = [ctypes.c_void_p, ctypes.c_long]
-		d = c.opendir(b"d")
-		def name():
-		    e = c.readdir(d)
-		    return e and ctypes.string_at(e + 19).decode()
+		import os
+		from dirstream import Dir
+		d = Dir("d")
 		seen, at = [], {}
 		while True:
-		    here, n = c.telldir(d), name()
+		    here, n = d.tell(), d.name()
 		    if not n: break
 		    seen.append(n); at[n] = here
 		hidden = {str(i) for i in range(1, 501) if i % 3}
 		assert set(seen) == {str(i) for i in range(1, 501)} - hidden | {".", ".."}, sorted(seen)
 		assert len(seen) == len(set(seen))
 		for n in seen[::7]:
-		    c.seekdir(d, at[n]); assert name() == n
-		c.rewinddir(d); assert name() == seen[0]
+		    d.seek(at[n]); assert d.name() == n
+		d.rewind(); assert d.name() == seen[0]
 		assert sorted(os.listdir("d")) == sorted(set(seen) - {".", ".."})
 	PY
 	hides=$(for i in $(seq 500); do [ $((i % 3)) = 0 ] || echo "mount -t hide d/$i"; done)
