@@ -191,20 +191,30 @@ static bool pipe_differs(int out)
 	return true;
 }
 
+/* From where to where, and how much. */
+struct ends {
+	int in, out;
+	loff_t at[2], *from, *to;
+	size_t size;
+};
+
+static void pick_ends(struct ends *e)
+{
+	e->in = pick_fd();
+	e->from = pick_position(&e->at[0]);
+	say(", ");
+	e->out = pick_fd();
+	e->to = pick_position(&e->at[1]);
+	e->size = pick_size();
+	say(", %zu", e->size);
+}
+
 static void op_copy(void)
 {
-	loff_t a, b, *from, *to;
-	int in, out;
-	size_t size;
+	struct ends e;
 
-	in = pick_fd();
-	from = pick_position(&a);
-	say(", ");
-	out = pick_fd();
-	to = pick_position(&b);
-	size = pick_size();
-	say(", %zu", size);
-	copied(syscall(SYS_copy_file_range, in, from, out, to, size, chance(20) ? 1 : 0), from, to);
+	pick_ends(&e);
+	copied(syscall(SYS_copy_file_range, e.in, e.from, e.out, e.to, e.size, chance(20) ? 1 : 0), e.from, e.to);
 }
 
 static bool is_directory(int fd)
@@ -234,19 +244,11 @@ static void op_sendfile(void)
 
 static void op_splice(void)
 {
-	loff_t a, b, *from, *to;
-	int in, out;
-	size_t size;
+	struct ends e;
 
-	in = pick_fd();
-	from = pick_position(&a);
-	say(", ");
-	out = pick_fd();
-	to = pick_position(&b);
-	size = pick_size();
-	say(", %zu", size);
-	if (!pipe_differs(out))
-		copied(syscall(SYS_splice, in, from, out, to, size, 2 /* SPLICE_F_NONBLOCK */), from, to);
+	pick_ends(&e);
+	if (!pipe_differs(e.out))
+		copied(syscall(SYS_splice, e.in, e.from, e.out, e.to, e.size, 2 /* SPLICE_F_NONBLOCK */), e.from, e.to);
 }
 
 static void op_tee(void)

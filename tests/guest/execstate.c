@@ -162,7 +162,8 @@ static void *wait_for_ever(void *unused MAYBE)
 	return NULL;
 }
 
-TEST(from_thread, "exec from a thread that is not the first ends all others, keeps the pid")
+/* Ten times: a process with three threads that run `other` executes, from its first thread or from another one. */
+static void exec_among(void *(*other)(void *), bool from_first)
 {
 	char parent[16];
 
@@ -175,7 +176,9 @@ TEST(from_thread, "exec from a thread that is not the first ends all others, kee
 			pthread_t t;
 
 			for (int k = 0; k < 3; k++)
-				pthread_create(&t, NULL, wait_for_ever, NULL);
+				pthread_create(&t, NULL, other, NULL);
+			if (from_first)
+				exec_from_thread(parent);
 			pthread_create(&t, NULL, exec_from_thread, parent);
 			pthread_join(t, NULL);
 			_exit(91);
@@ -183,6 +186,11 @@ TEST(from_thread, "exec from a thread that is not the first ends all others, kee
 		OK(waitpid(pid, &status, 0));
 		EXITED(status, 0);
 	}
+}
+
+TEST(from_thread, "exec from a thread that is not the first ends all others, keeps the pid")
+{
+	exec_among(wait_for_ever, false);
 }
 
 static void *spin_calls(void *unused MAYBE)
@@ -194,23 +202,7 @@ static void *spin_calls(void *unused MAYBE)
 
 TEST(busy_threads, "exec while other threads are busy with system calls")
 {
-	char parent[16];
-
-	snprintf(parent, sizeof(parent), "%d", getpid());
-	for (int i = 0; i < 10; i++) {
-		int status;
-		pid_t pid = MUST(fork());
-
-		if (pid == 0) {
-			pthread_t t;
-
-			for (int k = 0; k < 3; k++)
-				pthread_create(&t, NULL, spin_calls, NULL);
-			exec_from_thread(parent);
-		}
-		OK(waitpid(pid, &status, 0));
-		EXITED(status, 0);
-	}
+	exec_among(spin_calls, true);
 }
 
 HELPER(failed_then)
