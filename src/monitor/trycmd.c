@@ -85,6 +85,8 @@ static char ask(const char *question, const char *answers)
 		fflush(stderr);
 		if (!fgets(line, sizeof(line), stdin))
 			return 0;
+		for (int rest = strchr(line, '\n') ? '\n' : 0; rest != '\n' && rest != EOF;)
+			rest = getchar();	/* no answer to what is asked next */
 		if (line[0] && line[0] != '\n' && strchr(answers, line[0]))
 			return line[0];
 	}

@@ -109,3 +109,36 @@ A  $W/dst/etc/" ]
 	run ! dpkg -s umview-try
 	[ -z "$(sessions)" ]
 }
+
+@test "TR-05 a line that is longer than an answer is one answer; a signal at the question loses nothing" {
+	need make python3
+	installation
+	cat >ask.py <<-'END'
+		import os, pty, sys, select, signal
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.execvp("umview", ["umview", "try", "make", "-s", "install"])
+		seen, sent = b"", 0
+		while True:
+		    if not select.select([fd], [], [], 40)[0]:
+		        print("silent for 40 s"); os.kill(pid, 9); sys.exit(9)
+		    try:
+		        got = os.read(fd, 65536)
+		    except OSError:
+		        break
+		    if not got:
+		        break
+		    seen += got
+		    if seen.count(b"decide [l]ater:") > sent:
+		        sent += 1
+		        os.write(fd, b"?" * 63 + b"n\n" if sent == 1 else b"\x03")
+		print(sent, os.WTERMSIG(os.waitpid(pid, 0)[1]))
+	END
+	run -0 python3 ask.py
+	[ "$output" = "2 2" ]
+	[ ! -e dst/bin ]
+	run -0 umview diff
+	[[ $output = *"A  $W/dst/bin/prog"* ]]
+	umview commit
+	[ -e dst/bin/prog ]
+}
