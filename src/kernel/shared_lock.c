@@ -41,10 +41,17 @@ static char thread_state(uint32_t tid, uint32_t *began)
 /* The lock's word when we hold it.  When a thread began is looked up once. */
 static uint64_t self(struct task *t)
 {
+	static uint64_t own;		/* of who has no task: umview itself, one thread */
 	uint32_t began;
 
-	if (!t)
-		return (uint64_t)raw_syscall(__NR_gettid);
+	if (!t) {
+		const uint32_t tid = (uint32_t)raw_syscall(__NR_gettid);
+		if ((uint32_t)own != tid) {
+			thread_state(tid, &began);
+			own = (uint64_t)began << 32 | tid;
+		}
+		return own;
+	}
 	if ((uint32_t)t->vstat_self != (uint32_t)t->tid) {
 		thread_state((uint32_t)t->tid, &began);
 		t->vstat_self = (uint64_t)began << 32 | (uint32_t)t->tid;

@@ -5,10 +5,12 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -134,6 +136,30 @@ static void origins(void)
 	is_str(walk(NULL, 0), "Af ", "what is forgotten does not count");
 }
 
+/* Somebody who was killed with the lock; then his number is another's: process 1 is always there. */
+static void lock_of_the_dead(void)
+{
+	char error[SESSION_ERROR];
+
+	begin("lock");
+	if (session_open(&s, "upper", true, error, sizeof(error)) < 0)
+		abort();
+	pid_t pid = fork();
+	if (pid == 0) {
+		session_tree_lock(&s);
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	is_int((long)(s.state->lock & 0x3fffffff), pid, "the killed one has the lock");
+	s.state->lock = (s.state->lock & ~0x3fffffffull) | 1;
+	alarm(20);
+	session_tree_lock(&s);
+	alarm(0);
+	is_int((long)(s.state->lock & 0x3fffffff), getpid(), "his number is another's: it is ours now");
+	session_tree_unlock(&s);
+	session_close(&s);
+}
+
 static void paths(void)
 {
 	char error[SESSION_ERROR], *given[] = { (char *)"low/../low//a/./b/", (char *)"/etc" };
@@ -163,6 +189,7 @@ int main(void)
 	kinds();
 	directories();
 	origins();
+	lock_of_the_dead();
 	paths();
 	snprintf(command, sizeof(command), "rm -rf %s", top);
 	if (chdir("/") < 0 || system(command))
