@@ -64,14 +64,29 @@ static json_t *as_json(const struct entry *e)
 	return o;
 }
 
+/* Names and commands are anybody's. */
+static void print_shown(const char *before, const char *text)
+{
+	char *shown = path_shown(text, "");
+
+	printf("%s%s", before, shown ? shown : "?");
+	free(shown);
+}
+
 static void print(const struct entry *e)
 {
-	printf("%s", e->id);
-	if (e->good)
-		printf("  %s  since %s  (%s): %s", e->s.lower, e->started, e->s.command, e->counts);
-	else
-		printf("  %s", e->error);
-	printf("%s%s\n", e->used ? "; in use by " : "", e->used ? e->holder : "");
+	print_shown("", e->id);
+	if (e->good) {
+		print_shown("  ", e->s.lower);
+		printf("  since %s", e->started);
+		print_shown("  (", e->s.command);
+		printf("): %s", e->counts);
+	} else {
+		print_shown("  ", e->error);
+	}
+	if (e->used)
+		print_shown("; in use by ", e->holder);
+	putchar('\n');
 }
 
 int ls_sessions(bool json)

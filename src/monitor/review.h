@@ -117,7 +117,7 @@ int review_selected(const struct review *r, const char *path);
 /* Names in a directory but "." and "..", sorted; -errno.  Free the list, which is one block. */
 int names_read(int dir_fd, char ***names);
 
-/* A path for a terminal: no control characters.  Free it. */
+/* A path for a terminal: no control characters, no bytes that are no UTF-8.  Free it. */
 char *path_shown(const char *lower, const char *path);
 
 /* ---- the commands' own ------------------------------------------------------------------------------------- */

@@ -121,17 +121,33 @@ void review_paths_free(char **paths, int n)
 	free(paths);
 }
 
+/* How many bytes of this can be shown as they are: a character that is none of control, neither in ASCII nor behind it (U+0080 to
+ * U+009F, which terminals obey as well); 0: what begins here is none. */
+static int shown_as_is(const unsigned char *p)
+{
+	int n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+
+	if (*p < 32 || *p == 127 || *p == '\\' || (*p == 0xc2 && p[1] < 0xa0))
+		return 0;
+	for (int i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
 char *path_shown(const char *lower, const char *path)
 {
 	char *text = malloc(4 * (strlen(lower) + strlen(path)) + 3), *to = text;
 	const char *parts[] = { strcmp(lower, "/") || !*path ? lower : "", *path ? "/" : "", path };
 
 	for (int i = 0; text && i < 3; i++)
-		for (const char *p = parts[i]; *p; p++)
-			if ((unsigned char)*p < 32 || *p == 127 || *p == '\\')
-				to += sprintf(to, "\\%03o", (unsigned char)*p);
-			else
-				*to++ = *p;
+		for (const char *p = parts[i]; *p;) {
+			int n = shown_as_is((const unsigned char *)p);
+			if (!n)
+				to += sprintf(to, "\\%03o", (unsigned char)*p++);
+			for (; n; n--)
+				*to++ = *p++;
+		}
 	if (text)
 		*to = 0;
 	return text;

@@ -266,6 +266,8 @@ int session_prepare(const char *dir, const char *lower, const char *command, cha
 	struct making m = { dir, lower, command, error, size };
 	char info[PATH_MAX];
 
+	if (strchr(lower, '\n'))		/* `info` has lines */
+		return fail(&m, "a directory with a line break in its path cannot be worked on copy-on-write");
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return fail(&m, "%s: %s", dir, strerror(errno));
 	if (join(&m, info, UM_COW_INFO) < 0)

@@ -123,13 +123,26 @@ int session_list(char ***names)
 	return n;
 }
 
-/* Is it one that nobody but us has named? */
+static bool lies_in(const char *dir, const char *home)
+{
+	size_t n = strlen(home);
+
+	return !strncmp(dir, home, n) && dir[n] == '/' && !strchr(dir + n + 1, '/');
+}
+
+/* Is it one that nobody but us has named?  By whatever links one gets there. */
 bool session_is_own(const char *dir)
 {
 	char home[PATH_MAX];
-	size_t n = session_home(home, sizeof(home)) < 0 ? 0 : strlen(home);
 
-	return n && !strncmp(dir, home, n) && dir[n] == '/' && !strchr(dir + n + 1, '/');
+	if (session_home(home, sizeof(home)) < 0)
+		return false;
+	if (lies_in(dir, home))
+		return true;
+	char *real = realpath(home, NULL);
+	bool is = real && lies_in(dir, real);
+	free(real);
+	return is;
 }
 
 __attribute__((format(printf, 3, 4)))

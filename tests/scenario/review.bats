@@ -239,3 +239,33 @@ A  $W/low/other" ]
 	[[ $output = *"a  /etc/passwd (mode 0644 -> 0600)"* ]]
 	[[ $output != *owner* ]]
 }
+
+@test "RV-11 control characters, of whatever kind, reach no terminal; a line break below is refused" {
+	mkdir low $'low/a\nb' low/a
+	umview --cow low --upper upper -- sh -ec 'echo 1 >"$(printf "low/c\302\233m")"; echo 2 >"$(printf "low/\303\251\033[m")"; echo 3 >"$(printf "low/\233m")"'
+	umview diff --upper upper >list
+	cat list
+	grep -qF 'low/c\302\233m' list
+	grep -qF "low/$(printf '\303\251')"'\033[m' list
+	grep -qF 'low/\233m' list
+	umview --cow low -- touch low/one
+	sed -i "3s/.*/touch $(printf '\033')[m/" "$HOME"/.local/state/umview/*/info
+	run -0 umview ls --sessions
+	[[ $output = *'(touch \033[m)'* ]]
+	umview discard
+	run -125 umview --cow $'low/a\nb' --upper up2 -- touch $'low/a\nb/new'
+	[[ $output = *"line break"* ]]
+	[ ! -e up2/info ]
+}
+
+@test "RV-12 a home directory behind a link: its sessions are ours all the same" {
+	mkdir low realhome
+	ln -s realhome home
+	export HOME=$W/home
+	run -0 umview --cow low -- touch low/new
+	[[ $output = *"changes of it are in session"* ]]
+	run -0 umview commit
+	[ -z "$(sessions)" ]
+	umview --cow low -- true
+	[ -z "$(sessions)" ]
+}
