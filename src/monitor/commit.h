@@ -49,8 +49,12 @@ struct commit {
 	int journal_fd;
 	char *journaled;	/* the directory that it names, or NULL */
 	char temp[64];		/* the name of what is not complete */
+	bool lost;		/* something could not be written out: files with several names stay in the session */
 	long done, conflicts, failed, unkept;
 };
+
+/* Everything that was done in the file system of this directory, and is not on the disk yet, is written there.  0 or -errno. */
+int commit_write_all(int dir);
 
 /* Moves what can be moved. */
 void commit_moves(struct commit *k);

@@ -60,7 +60,11 @@ static int remove_below(struct removing *g, int dir, const char *name, const cha
 		r = fd < 0 ? -errno : remove_in(g, fd, path);
 		if (fd >= 0)
 			close(fd);
-		return r ? r : unlinkat(dir, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+		if (!r && unlinkat(dir, name, AT_REMOVEDIR) < 0)
+			r = -errno;
+		if (!r)
+			session_forget_origin(g->k->s, path);
+		return r;
 	}
 	if (!g->k->o->force && review_hidden_changed(&g->k->r, dir, name, path, g->since))
 		return CHANGED_MEANWHILE;
@@ -68,6 +72,7 @@ static int remove_below(struct removing *g, int dir, const char *name, const cha
 		return -errno;
 	if (st.st_nlink > 1)
 		commit_name_gone(g->k, &st);
+	session_forget_origin(g->k->s, path);	/* what is put there next is another thing */
 	return 0;
 }
 

@@ -165,7 +165,7 @@ static void drop_names(struct commit *k, struct linked *l)
 		char *slash = strrchr(l->names[j], '/');
 		if (slash)
 			*slash = 0;
-		int dir = open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
+		int dir = k->lost ? -1 : open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
 		if (slash)
 			*slash = '/';
 		if (dir >= 0) {
@@ -178,11 +178,17 @@ static void drop_names(struct commit *k, struct linked *l)
 
 void linked_drop(struct commit *k)
 {
+	for (size_t i = 0; i < k->links_room; i++)
+		if (k->links[i])
+			link_others(k, k->links[i]);
+	if (k->nlinks && !k->lost && commit_write_all(k->s->low_fd) < 0) {
+		k->failed++;
+		k->lost = true;
+	}
 	for (size_t i = 0; i < k->links_room; i++) {
 		struct linked *l = k->links[i];
 		if (!l)
 			continue;
-		link_others(k, l);
 		drop_names(k, l);
 		if (l->old_fd >= 0)
 			close(l->old_fd);

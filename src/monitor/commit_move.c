@@ -87,6 +87,8 @@ static enum visit visit(struct review *r, struct change *c)
 	}
 	if (!e && !has_moved(s, c))
 		e = move_below(m->k, c);
+	if (!e)			/* were only the end of the redirection on the disk, the session would show nothing there */
+		e = commit_write_all(c->low_dir);
 	if (!e) {
 		m->moved++;
 		m->k->done++;
@@ -108,6 +110,7 @@ void commit_moves(struct commit *k)
 	r.visit = visit;
 	r.leave = NULL;
 	r.hidden_done = NULL;
+	r.trouble = NULL;		/* told by the walk that follows */
 	do {
 		m.moved = 0;
 		review_walk(&r);

@@ -80,6 +80,19 @@ static int copy_contents(int in, int out, off_t size)
 	return ftruncate(out, size) < 0 ? -errno : 0;
 }
 
+int commit_write_all(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (fd < 0) {		/* it may not be read */
+		sync();
+		return 0;
+	}
+	r = syncfs(fd) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
 /* ---- making it ---------------------------------------------------------------------------------------- */
 
 static int make_file(struct commit *k, struct change *c)

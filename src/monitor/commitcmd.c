@@ -152,6 +152,8 @@ static enum visit put_file(struct commit *k, struct change *c)
 		r = commit_put(k, c);
 	if ((r || c->kind != CHANGE_NONE) && !is_done(k, c, r))
 		return VISIT_SKIP;
+	if (c->kind == CHANGE_NONE)		/* perhaps by a commit that was killed before it wrote it out */
+		k->frame->unwritten = true;
 	if (l)
 		linked_note(l, c);
 	else
@@ -234,14 +236,15 @@ static enum visit visit(struct review *r, struct change *c)
 	return VISIT_SKIP;
 }
 
-/* Now the directory can show what is below again: nothing is. */
+/* Now the directory can show what is below again: nothing is, and that is on the disk. */
 static enum visit hidden_done(struct review *r, struct change *c, int low_dir)
 {
 	struct commit *k = r->arg;
 	int e = 0;
 
-	(void)low_dir;
 	if (!k->frame->hidden_kept && c->selected)
+		e = commit_write_all(low_dir);
+	if (!k->frame->hidden_kept && c->selected && !e)
 		e = session_set_flags(k->s, c->real.st_dev, c->real.st_ino, 0);
 	if (!k->frame->hidden_kept && c->selected && !e)
 		return VISIT_ON;
@@ -253,16 +256,16 @@ static enum visit hidden_done(struct review *r, struct change *c, int low_dir)
 
 /* ---- the end of a directory ------------------------------------------------------------------------------------ */
 
-/* Nothing leaves the session before it is on the disk. */
-static void write_out(const struct frame *f, int low_dir)
+/* Nothing leaves the session before it is on the disk.  fd: the directory below; < 0: it may not be read. */
+static int write_out(const struct frame *f, int fd)
 {
-	int fd = low_dir < 0 ? -1 : openat(low_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		if (!f->unwritten || syncfs(fd) < 0)
-			fsync(fd);
-		close(fd);
+	if (fd < 0) {
+		sync();
+		return 0;
 	}
+	if (f->unwritten)
+		return syncfs(fd) < 0 ? -errno : 0;
+	return fsync(fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
 }
 
 /* Its own attributes, and, if all in it is done, its times as the session shows them. */
@@ -283,10 +286,22 @@ static int finish_directory(struct commit *k, struct change *c, int low_dir)
 	return r;
 }
 
+/* All of it stays in the session. */
+static void not_written(struct commit *k, const struct change *c, int error)
+{
+	char text[200];
+
+	k->failed++;
+	k->lost = true;
+	snprintf(text, sizeof(text), "cannot be written out: %s; what is in it stays in the session", strerror(-error));
+	tell(k, c->path, text);
+}
+
 static enum visit leave(struct review *r, struct change *c, int up_dir, int low_dir)
 {
 	struct commit *k = r->arg;
-	int e = finish_directory(k, c, low_dir);
+	int fd = low_dir < 0 ? -1 : openat(low_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int e = finish_directory(k, c, low_dir), lost = 0;
 	bool stays = k->frame->stays || up_dir < 0 || e || (c->conflict && c->kind == CHANGE_ATTRIBUTES) ||
 		     (c->kind == CHANGE_ATTRIBUTES && !c->selected) || low_dir < 0;
 
@@ -295,8 +310,12 @@ static enum visit leave(struct review *r, struct change *c, int up_dir, int low_
 		tell(k, c->path, strerror(-e));
 	}
 	if (k->frame->changed || k->frame->ndrop)
-		write_out(k->frame, low_dir);
-	if (up_dir >= 0)
+		lost = write_out(k->frame, fd);
+	if (fd >= 0)
+		close(fd);
+	if (lost)
+		not_written(k, c, lost);
+	else if (up_dir >= 0)
 		drop_all(k, c, up_dir);
 	frame_leave(k);
 	char **names = NULL;

@@ -203,6 +203,15 @@ static bool changed_since(const struct review *r, const struct stat *st, const c
 	return ns(st->st_ctim) > since;
 }
 
+/* Names that came to it or went are looked at one by one; but a directory that was moved here, with old things in it, is seen only
+ * by its own inode.  Renaming it changes its ctime and not its mtime. */
+static bool directory_changed_since(const struct review *r, const struct stat *st, const char *path, int64_t since)
+{
+	const struct um_cow_origin *o = session_origin(r->s, path);
+
+	return o ? !is_as_it_was(st, o) : ns(st->st_ctim) > since && ns(st->st_ctim) != ns(st->st_mtim);
+}
+
 bool review_hidden_changed(const struct review *r, int dir, const char *name, const char *path, int64_t since)
 {
 	struct stat st;
@@ -213,6 +222,8 @@ bool review_hidden_changed(const struct review *r, int dir, const char *name, co
 		return false;
 	if (!S_ISDIR(st.st_mode))
 		return changed_since(r, &st, path, since);
+	if (directory_changed_since(r, &st, path, since))
+		return true;
 	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int n = fd < 0 ? 0 : names_read(fd, &names);
 	for (int i = 0; i < n && !changed; i++) {

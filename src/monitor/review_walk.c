@@ -131,7 +131,13 @@ static void trouble(struct review *r, const char *path, int error)
 		r->trouble(r, path, error);
 }
 
-/* What is at this name on both sides.  0, or -errno: the tree's side cannot be seen. */
+/* That something is not there, and not that it cannot be seen. */
+static bool is_absence(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG;
+}
+
+/* What is at this name on both sides.  0, or -errno: one of them cannot be seen. */
 static int place_look(struct review *r, struct change *c)
 {
 	c->has_up = c->has_low = c->whiteout = c->opaque = false;
@@ -144,6 +150,8 @@ static int place_look(struct review *r, struct change *c)
 	}
 	if (c->low_dir >= 0 && fstatat(c->low_dir, *c->name ? c->name : ".", &c->low, AT_SYMLINK_NOFOLLOW) == 0)
 		c->has_low = true;
+	else if (c->low_dir >= 0 && !is_absence(errno))
+		return -errno;
 	free(c->from);
 	c->from = NULL;
 	if (c->has_up && S_ISDIR(c->up.st_mode)) {

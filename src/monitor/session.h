@@ -44,6 +44,7 @@ struct session {
 	struct vtable *inodes;	/* session_table.c */
 	uint32_t norigins;
 	uint32_t *index, slots;	/* hash table of records: numbers from 1 on, the first one of each place */
+	uint32_t *same;		/* for each record another one of the same place, or 0 */
 };
 
 /* Opens a session that is whole, of this version and in its first place.  The directory below may be missing.  0, or -1 with the

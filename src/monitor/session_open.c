@@ -171,14 +171,19 @@ static int index_origins(const struct opening *o)
 	for (s->slots = 16; s->slots < 2 * s->norigins; s->slots *= 2)
 		;
 	s->index = calloc(s->slots, sizeof(*s->index));
-	if (!s->index)
+	s->same = calloc(s->norigins + 1ul, sizeof(*s->same));
+	if (!s->index || !s->same)
 		return fail(o, "out of memory");
 	for (n = 1; n <= s->norigins; n++) {
 		if (!__atomic_load_n(&record(s, n)->nlink, __ATOMIC_ACQUIRE))
 			continue;
 		uint32_t *slot = slot_of(s, record(s, n)->place);
-		if (!*slot)
+		if (!*slot) {
 			*slot = n;
+		} else {
+			s->same[n] = s->same[*slot];
+			s->same[*slot] = n;
+		}
 	}
 	return 0;
 }
@@ -192,13 +197,10 @@ const struct um_cow_origin *session_origin(const struct session *s, const char *
 
 void session_forget_origin(struct session *s, const char *path)
 {
-	uint64_t place = um_cow_place(path);
-
 	if (!session_origin(s, path))
 		return;
-	for (uint32_t n = *slot_of(s, place); n <= s->norigins; n++)
-		if (record(s, n)->place == place)
-			__atomic_store_n(&record(s, n)->nlink, 0, __ATOMIC_RELEASE);
+	for (uint32_t n = *slot_of(s, um_cow_place(path)); n; n = s->same[n])
+		__atomic_store_n(&record(s, n)->nlink, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- the journal --------------------------------------------------------------------------------------- */
@@ -333,6 +335,7 @@ void session_close(struct session *s)
 		munmap(s->state, UM_COW_STATE_SIZE);
 	session_table_detach(s);
 	free(s->index);
+	free(s->same);
 	free(s->dir);
 	free(s->lower);
 	free(s->command);

@@ -246,3 +246,62 @@ state() {
 	[ "$output" = "$(printf 'one\ntwo\none\ntwo\n3')" ]
 	run -0 umview discard --upper upper
 }
+
+@test "CM-12 a removed directory that another one was moved into, or put in the place of, is left alone" {
+	mkdir -p low/d/s low/e other/old new
+	echo x >low/d/s/x
+	echo p >other/old/p
+	echo n >new/n
+	sleep 0.05
+	umview --cow low --upper upper -- rm -r low/d low/e
+	sleep 0.05
+	mv other/old low/d/old
+	mv low/e gone
+	mv new low/e
+	run -1 umview commit --upper upper
+	[[ $output = *"low/d: conflict, left alone: something in it"* ]]
+	[[ $output = *"low/e: conflict, left alone: something in it"* ]]
+	[ "$(cat low/d/old/p)" = p ]
+	[ "$(cat low/e/n)" = n ]
+	run -0 umview commit --force --upper upper
+	[ -z "$(ls low)" ]
+	# What was committed is forgotten: the next one of these names is another.
+	mkdir -p low/d/s
+	echo y >low/d/s/x
+	sleep 0.05
+	umview --cow low --upper upper -- rm -r low/d
+	run -0 umview commit --upper upper
+	[ -z "$(ls low)" ]
+}
+
+@test "CM-13 what may not be seen below is not taken for something that is not there; trouble everywhere is told, not a crash" {
+	[ "$(id -u)" != 0 ] || skip "root sees everything"
+	mkdir -p low/d low/n
+	echo f >low/d/f
+	umview --cow low --upper upper -- sh -c 'rm low/d/f; mkdir low/hidden; echo x >low/hidden/x; chmod 0 low/hidden'
+	chmod 0 low/d
+	run -1 umview commit --upper upper
+	[[ $output = *"low/d/f: Permission denied"* ]]
+	[[ $output = *"low/hidden: Permission denied"* ]]
+	chmod 755 low/d low/hidden upper/tree/hidden
+	[ -e low/d/f ]
+	run -0 umview commit --upper upper
+	[ ! -e low/d/f ]
+	[ "$(cat low/hidden/x)" = x ]
+}
+
+@test "CM-14 what cannot be written out does not leave the session" {
+	need strace
+	mkdir low
+	umview --cow low --upper upper -- sh -c 'mkdir low/d; echo x >low/d/f; echo s >low/d/s; ln low/d/s low/d/t'
+	strace -f -o /dev/null -e inject=syncfs:error=EIO true || skip "strace cannot do that here"
+	run -1 strace -f -o /dev/null -e inject=syncfs,fsync:error=EIO umview commit --upper upper
+	[[ $output = *"low/d: cannot be written out: Input/output error"* ]]
+	[ "$(cat upper/tree/d/f)" = x ]
+	[ upper/tree/d/s -ef upper/tree/d/t ]
+	strace -f -o trace -e trace=syncfs,unlinkat umview commit --upper upper
+	grep -B 99 'unlinkat(.*"f"' trace | grep -q syncfs
+	[ ! -e upper/tree/d/f ]
+	[ ! -e upper/tree/d/t ]
+	[ "$(cat low/d/f)" = x ]
+}
