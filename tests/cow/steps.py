@@ -19,7 +19,8 @@ KEPT = 4                # descriptors of directories
 
 SINGLE = ["create-only", "truncate-open", "append", "write", "truncate", "unlink", "unlink", "rmdir", "mkdir", "mkfifo", "symlink",
           "chmod", "rename-away", "link-away"]
-CALLS = dict(ops.ONE, **{"create-only": lambda t: ops.opened(t, os.O_WRONLY | os.O_CREAT | os.O_EXCL)})
+CALLS = dict(ops.ONE, **{"create-only": lambda t: ops.opened(t, os.O_WRONLY | os.O_CREAT | os.O_EXCL),
+                         "truncate-open": lambda t: ops.opened(t, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)})
 
 
 def make(top, seed):
