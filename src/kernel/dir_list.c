@@ -272,6 +272,16 @@ static void list_forget(struct task *t, int fd)
 	dir_list_put(l);
 }
 
+/* The first record that is not before offset: one may be given that no record has. */
+static size_t record_from(const struct dir_list *l, uint64_t offset)
+{
+	size_t at = 0;
+
+	while (at < l->len && at < offset)
+		at += record_at(l, at)->d_reclen;
+	return at;
+}
+
 bool dir_list_seek(struct task *t, int fd, int64_t offset, int whence, long *r)
 {
 	struct dir_list *l = !fd_is_ours(fd) ? dir_list_of(t, fd, NULL) : NULL;
@@ -284,7 +294,7 @@ bool dir_list_seek(struct task *t, int fd, int64_t offset, int whence, long *r)
 		offset = -1;
 	*r = offset < 0 ? -EINVAL : offset;
 	if (offset >= 0)
-		__atomic_store_n(&l->pos, (uint64_t)offset < l->len ? (size_t)offset : l->len, __ATOMIC_RELAXED);
+		__atomic_store_n(&l->pos, record_from(l, (uint64_t)offset), __ATOMIC_RELAXED);
 	if (!offset && !whence)
 		list_forget(t, fd);
 	dir_list_put(l);

@@ -487,3 +487,27 @@ print(os.listdir("low/d"))'
 	umview --cow low --upper up -- python3 p.py
 	[ "$(cd low && find . | LC_ALL=C sort | xargs)" = ". ./both ./both/g ./both/sub ./f ./own" ]
 }
+
+@test "CW-17 a listing is read from any position, also from where no entry begins" {
+	mkdir low
+	(cd low && touch a bb ccc dddd eeeee)
+	cat >p.py <<-'PY'
+		import ctypes, os
+		libc = ctypes.CDLL(None, use_errno=True)
+		open("low/new", "w").close()
+		fd, buf = os.open("low", os.O_RDONLY | os.O_DIRECTORY), ctypes.create_string_buffer(4096)
+		whole = libc.syscall(217, fd, buf, 4096)
+		for at in range(whole + 100):
+		    assert os.lseek(fd, at, os.SEEK_SET) == at
+		    n = libc.syscall(217, fd, buf, 4096)
+		    assert 0 <= n <= whole - at if at < whole else n == 0, (at, n)
+		    raw, i = buf.raw, 0
+		    while i < n:
+		        size = int.from_bytes(raw[i + 16:i + 18], "little")
+		        assert raw[i + 19:i + size].split(b"\0")[0] in (b".", b"..", b"a", b"bb", b"ccc", b"dddd", b"eeeee", b"new"), (at, i)
+		        i += size
+		    assert i == n
+		print("fine")
+	PY
+	[ "$(umview --cow low --upper up -- python3 p.py)" = fine ]
+}
