@@ -511,3 +511,26 @@ print(os.listdir("low/d"))'
 	PY
 	[ "$(umview --cow low --upper up -- python3 p.py)" = fine ]
 }
+
+@test "CW-18 many processes change the same names: nothing that has been made is lost in work/" {
+	cat >p.py <<-'PY'
+		import os, random, sys
+		random.seed(int(sys.argv[1]))
+		names = ["a", "b", "c", "d", "d/a", "d/b", "e", "e/a"]
+		os.chdir("low")
+		for i in range(400):
+		    x, y = random.choice(names), random.choice(names)
+		    try:
+		        random.choice([lambda: os.unlink(x), lambda: os.rename(x, y), lambda: os.link(x, y), lambda: os.mkdir(x),
+		                       lambda: os.rmdir(x), lambda: open(x, "a").write("z"), lambda: os.chmod(x, 0o755)])()
+		    except OSError:
+		        pass
+	PY
+	for round in 1 2 3 4 5 6; do
+		rm -rf low upper
+		mkdir -p low/d low/e
+		touch low/a low/b low/c low/d/a low/d/b low/e/a
+		umview --cow low --upper upper -- sh -c 'for i in 1 2 3 4 5 6; do python3 p.py $1$i & done; wait' sh $round
+		[ -z "$(find upper/work -mindepth 1 ! -type c)" ]	# a spare whiteout does no harm
+	done
+}

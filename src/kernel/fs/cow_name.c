@@ -31,6 +31,29 @@ void cow_clear_whiteouts(const struct cow *c, const char *dir)
 		raw_syscall(__NR_close, fd);
 }
 
+/* A whiteout has been put in the place of s, which is at work now, and shall go.  Another process may have made a name in
+ * it meanwhile, or have put something else there: then it comes back, sealed, for its whiteouts have gone. */
+static long end_directory(struct spot *s, const char *work)
+{
+	struct stat st;
+	long r, e;
+
+	cow_clear_whiteouts(s->c, work);
+	r = raw_syscall(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
+	if (!r)
+		return 0;
+	e = cow_look(work, &st);
+	if (!e && cow_is_whiteout(AT_FDCWD, work, &st))
+		r = -ENOENT;
+	else if (!e && S_ISDIR(st.st_mode))
+		e = cow_seal(s->t, s->c, &st);
+	if (!e)
+		e = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, s->up, RENAME_EXCHANGE);
+	if (!e)
+		raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
+	return e ? e : r;
+}
+
 /* A whiteout takes the place of what is in the tree.  The lock is held. */
 static long white_over(struct spot *s)
 {
@@ -45,9 +68,9 @@ static long white_over(struct spot *s)
 		if (r)
 			raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
 		else if (dir)
-			cow_clear_whiteouts(s->c, work);
-		if (!r && dir)
-			raw_syscall(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
+			r = end_directory(s, work);
+		else if (!raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0))
+			r = -ENOENT;	/* two names of one file stay: there was a whiteout already */
 	}
 	heap_free(work);
 	return r;
@@ -176,6 +199,14 @@ long cow_unlink(struct where *w, int flags)
 
 /* ---- link ------------------------------------------------------------------------------------------------ */
 
+/* Is the whiteout that was there still there?  The lock is held, so what is found stays. */
+static bool is_white_yet(const struct spot *s)
+{
+	struct stat st;
+
+	return !cow_look(s->up, &st) && cow_is_whiteout(AT_FDCWD, s->up, &st);
+}
+
 /* Puts a further name of `from` in the place of a whiteout.  The lock is held. */
 static long link_instead(struct spot *from, struct spot *to)
 {
@@ -208,7 +239,7 @@ static long link_spots(struct spot *from, struct spot *to)
 	if (!to->white && !cow_knows_links(to->c))
 		return raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
 	cow_lock(to->t, to->c);
-	if (to->white)
+	if (to->white && is_white_yet(to))
 		r = link_instead(from, to);
 	else
 		r = raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
@@ -239,7 +270,7 @@ static long link_nameless(struct where *a, struct where *b, int flags)
 		return r;
 	r = spot_exists(to) ? -EEXIST : spot_place(to);
 	cow_lock(to->t, to->c);
-	if (!r && to->white)
+	if (!r && to->white && is_white_yet(to))
 		r = raw_syscall(__NR_unlinkat, AT_FDCWD, to->up, 0);
 	if (!r)
 		r = raw_syscall(__NR_linkat, a->dfd, a->upath, AT_FDCWD, to->up, flags);
@@ -371,7 +402,7 @@ static long move_locked(struct spot *from, struct spot *to)
 			return r;
 		cow_clear_whiteouts(to->c, to->up);
 	}
-	if (dir && to->white)
+	if (dir && to->white && is_white_yet(to))
 		return move_over_white(from, to);
 	return move_over(from, to);
 }
