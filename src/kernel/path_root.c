@@ -25,6 +25,7 @@ static long set_root(struct task *t, const char *path)
 	lock_acquire(&t->fs->lock);
 	__atomic_store_n(&t->fs->root, root, __ATOMIC_RELEASE);
 	lock_release(&t->fs->lock);
+	view_links_changed(t);		/* where ".." and absolute links led is no longer so */
 	return 0;
 }
 
