@@ -77,6 +77,9 @@ long string_from_guest(struct task *t, char *dst, gaddr src, size_t size);
 /* 16-byte aligned; zeroed; NULL when the kernel gives no memory.  heap_free(NULL) is fine. */
 void *heap_alloc(size_t size);
 void heap_free(void *p);
+/* A copy of s[0 .. n) with a zero behind it; all n bytes must be there: unlike strndup(3) this looks for no end.  heap_copy() makes it in
+ * a block of `size` bytes, more than n, zeroed. */
+char *heap_copy(const char *s, size_t n, size_t size);
 char *heap_strndup(const char *s, size_t n);
 
 /* Maps / unmaps whole pages in the agent's own range (never seen by the guest as its own).

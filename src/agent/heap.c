@@ -105,12 +105,17 @@ void heap_free(void *p)
 	lock_release(&heap_lock);
 }
 
-char *heap_strndup(const char *s, size_t n)
+char *heap_copy(const char *s, size_t n, size_t size)
 {
-	char *p = heap_alloc(n + 1);
+	char *p = heap_alloc(size);
 	if (p) {
 		memcpy(p, s, n);
 		p[n] = 0;
 	}
 	return p;
+}
+
+char *heap_strndup(const char *s, size_t n)
+{
+	return heap_copy(s, n, n + 1);
 }

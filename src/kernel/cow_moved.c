@@ -317,7 +317,7 @@ static bool search(const struct cow *c, char *path, uint64_t ino, int depth)
 static void note(uint64_t ino, const char *path)
 {
 	struct note *n = &notes[ino % NOTES];
-	char *copy = heap_strndup(path, UM_PATH_MAX - 1), *old = n->path;
+	char *copy = heap_strndup(path, strlen(path)), *old = n->path;
 
 	n->path = NULL;
 	n->ino = ino;
@@ -352,7 +352,7 @@ static bool find(const struct cow *c, struct moved *m)
 	}
 	heap_free(path);
 	heap_free(m->up);
-	m->up = found && n->path ? heap_strndup(n->path + tree + 1, UM_PATH_MAX) : NULL;
+	m->up = found && n->path ? heap_strndup(n->path + tree + 1, strlen(n->path + tree + 1)) : NULL;
 	return m->up;
 }
 

@@ -232,7 +232,7 @@ void walk_remember_tree(struct walk *k, const char *text, size_t len)
 /* Is something mounted at this path of a tree, or is it no copy that is meant? */
 static bool is_special(const struct task *t, const char *path, size_t len)
 {
-	char *view = heap_strndup(path, UM_PATH_MAX - 1);
+	char *view = len < UM_PATH_MAX ? heap_copy(path, len, UM_PATH_MAX) : NULL;
 	long n = (long)len;
 	struct mount m;
 	bool special = !view || !cow_to_view(view, &n, UM_PATH_MAX) || n < 0 || cow_is_uncopied(view, (size_t)n) ||

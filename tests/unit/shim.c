@@ -115,14 +115,18 @@ WEAK void heap_free(void *p)
 	free(p);
 }
 
-WEAK char *heap_strndup(const char *s, size_t n)
+WEAK char *heap_copy(const char *s, size_t n, size_t size)
 {
-	size_t len = strnlen(s, n);
-	char *p = heap_alloc(len + 1);
+	char *p = heap_alloc(size);
 
 	if (p)
-		memcpy(p, s, len);
+		memcpy(p, s, n);
 	return p;
+}
+
+WEAK char *heap_strndup(const char *s, size_t n)
+{
+	return heap_copy(s, n, n + 1);
 }
 
 WEAK long own_map(size_t size, int prot, int flags, int fd, uint64_t offset)

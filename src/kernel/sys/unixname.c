@@ -148,7 +148,7 @@ static bool from_tree(union address *a, int *len)
 	long n = (long)strlen(a->un.sun_path);
 	bool copied;
 
-	if (!view_has(UM_MOUNT_COW) || !(path = heap_strndup(a->un.sun_path, UM_PATH_MAX - 1)))
+	if (!view_has(UM_MOUNT_COW) || !(path = heap_copy(a->un.sun_path, (size_t)n, UM_PATH_MAX)))
 		return false;
 	copied = cow_to_view(path, &n, UM_PATH_MAX);
 	if (copied && n > 0 && n <= (long)NAME_MOST) {
