@@ -6,6 +6,7 @@
 #include "../agent/agent.h"
 
 #define ACL_NAME	"system.posix_acl_access"
+#define ACL_DEFAULT	"system.posix_acl_default"
 #define ACL_VERSION	2u
 #define ACL_ENTRIES	128
 

@@ -97,7 +97,13 @@ int cow_low_dir(const struct cow *c, char *buf, const char *rel);
 /* A new name in work/ of our own. */
 int cow_work_path(struct task *t, struct cow *c, char *buf);
 
-/* Removes all whiteouts in a directory of the tree, or of work/. */
+/*
+ * A rename between work/ and the tree.  Who is not root may not give a directory another parent that he may not write: for that moment
+ * he may.
+ */
+long cow_put(const char *from, const char *to, unsigned flags);
+
+/* Removes all whiteouts in a directory of the tree, or of work/, which is about to go. */
 void cow_clear_whiteouts(const struct cow *c, const char *dir);
 
 /* Makes a whiteout at a path (of the tree, or of work/) where there is nothing.  0 or -errno. */

@@ -13,7 +13,7 @@
 #include "dir_list.h"
 
 #define PIECE		(256u << 10)
-#define LIST_MAX	4096u		/* names of extended attributes */
+#define LIST_MAX	65536u		/* names of extended attributes: what the kernel lets there be */
 #define VALUE_MAX	65536u
 
 struct copy {
@@ -107,7 +107,7 @@ static void copy_xattrs(const struct copy *k)
 		return;
 	names = heap_alloc(LIST_MAX);
 	value = heap_alloc(VALUE_MAX);
-	n = names && value ? raw_syscall(__NR_llistxattr, k->low, names, LIST_MAX - 1) : 0;
+	n = names && value ? raw_syscall(__NR_llistxattr, k->low, names, LIST_MAX) : 0;
 	for (long at = 0; at < n; at += (long)strlen(names + at) + 1)
 		copy_xattr(k, names + at, value);
 	heap_free(names);
@@ -167,6 +167,32 @@ static int copy_attributes(const struct copy *k)
 
 /* ---- putting it in its place ----------------------------------------------------------------------------- */
 
+/* Is it a directory that may not be written, and may be now? */
+static bool make_writable(const char *path, struct stat *st)
+{
+	return !cow_look(path, st) && S_ISDIR(st->st_mode) && !(st->st_mode & 0200) &&
+	       !raw_syscall(__NR_fchmodat, AT_FDCWD, path, (st->st_mode & 07777) | 0200);
+}
+
+long cow_put(const char *from, const char *to, unsigned flags)
+{
+	struct stat a, b;
+	long r = raw_syscall(__NR_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+	bool first, second;
+
+	if (r != -EACCES)
+		return r;
+	first = make_writable(from, &a);
+	second = flags & RENAME_EXCHANGE && make_writable(to, &b);
+	if (first || second)
+		r = raw_syscall(__NR_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+	if (first)
+		raw_syscall(__NR_fchmodat, AT_FDCWD, r ? from : to, a.st_mode & 07777);
+	if (second)
+		raw_syscall(__NR_fchmodat, AT_FDCWD, r ? to : from, b.st_mode & 07777);
+	return r;
+}
+
 static void discard(const struct copy *k)
 {
 	raw_syscall(__NR_unlinkat, AT_FDCWD, k->work, S_ISDIR(k->st.st_mode) ? AT_REMOVEDIR : 0);
@@ -189,10 +215,10 @@ static long put(const struct copy *k, const char *index)
 
 	if (index)
 		return raw_syscall(__NR_linkat, AT_FDCWD, index, AT_FDCWD, k->up, 0);
-	r = raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, RENAME_NOREPLACE);
+	r = cow_put(k->work, k->up, RENAME_NOREPLACE);
 	if (r != -EINVAL)
 		return r;
-	return cow_look(k->up, &st) ? raw_syscall(__NR_renameat2, AT_FDCWD, k->work, AT_FDCWD, k->up, 0) : -EEXIST;
+	return cow_look(k->up, &st) ? cow_put(k->work, k->up, 0) : -EEXIST;
 }
 
 /* Into a directory that its owner has made unwritable, too: the copy is no change of it. */

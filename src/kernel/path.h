@@ -122,6 +122,7 @@ struct where {
 	bool cow_placed;	/* the directory that it lies in is in the tree */
 	bool cow_unseen;	/* COW_LOWER, but nobody has looked for it in the tree */
 	uint32_t cow_at;
+	char *made_for;		/* what is made at path is for another place, this one, and gets what its directory gives */
 	const void *how;	/* openat2: what it is asked besides flags and mode */
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
 	char name[256];		/* WHERE_PARENT: the last name */

@@ -456,10 +456,17 @@ static int mount_session(const struct mount_options *o, const struct cow_options
 {
 	char session[PATH_MAX], tree[PATH_MAX + 8], error[SESSION_ERROR], holder[320];
 	char *lower = realpath(o->dst, NULL);
+	struct stat st;
 	int r = 0;
 
-	if (!lower)
-		return fail("%s: %s", o->dst, strerror(errno));
+	if (!lower || stat(lower, &st) < 0)
+		r = fail("%s: %s", o->dst, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		r = fail("%s: is no directory; only directories are copied on write", lower);
+	if (r) {
+		free(lower);
+		return r;
+	}
 	if (choose_session(o->src ? o->src : c->upper, session, sizeof(session), error, sizeof(error)) < 0 ||
 	    session_prepare(session, lower, o->command, error, sizeof(error)) < 0)
 		r = fail("%s", error);
@@ -469,6 +476,8 @@ static int mount_session(const struct mount_options *o, const struct cow_options
 					     session_is_used(session, holder, sizeof(holder)) ? holder : "another view") :
 		    errno == EBUSY ? fail("%s: something that is mounted there, or copied on write already, is in the way", lower)
 				   : fail("%s: %s", lower, strerror(errno));
+	if (r && !o->src && !c->upper)
+		session_remove(session, error, sizeof(error));
 	free(lower);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,6 +99,23 @@ static int make_directory(const struct making *m, const char *name, mode_t mode)
 	return 0;
 }
 
+/* What may not be set is left out, as with all that is copied. */
+static void copy_xattrs(const char *from, const char *to)
+{
+	ssize_t n = listxattr(from, NULL, 0);
+	char *names = n > 0 ? malloc((size_t)n) : NULL, *value = names ? malloc(XATTR_SIZE_MAX) : NULL;
+
+	n = value ? listxattr(from, names, (size_t)n) : 0;
+	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(names + at) + 1) {
+		ssize_t size = getxattr(from, names + at, value, XATTR_SIZE_MAX);
+
+		if (size >= 0)
+			setxattr(to, names + at, value, (size_t)size, 0);
+	}
+	free(names);
+	free(value);
+}
+
 /* The root of the tree looks like the directory it stands for. */
 static int dress_tree(const struct making *m)
 {
@@ -106,10 +124,11 @@ static int dress_tree(const struct making *m)
 
 	if (join(m, path, UM_COW_TREE) < 0)
 		return -1;
-	if (stat(m->lower, &st) < 0 || !S_ISDIR(st.st_mode))
-		return fail(m, "%s: %s", m->lower, S_ISDIR(st.st_mode) ? strerror(errno) : strerror(ENOTDIR));
+	if (stat(m->lower, &st) < 0)
+		return fail(m, "%s: %s", m->lower, strerror(errno));
 	if (chown(path, st.st_uid, st.st_gid) < 0 && errno != EPERM)
 		return fail(m, "%s: %s", path, strerror(errno));
+	copy_xattrs(m->lower, path);
 	const struct timespec times[2] = { st.st_atim, st.st_mtim };
 	if (chmod(path, (st.st_mode & 07777) | 0700) < 0 || utimensat(AT_FDCWD, path, times, 0) < 0)
 		return fail(m, "%s: %s", path, strerror(errno));
@@ -278,6 +297,7 @@ int session_prepare(const char *dir, const char *lower, const char *command, cha
 		return fail(&m, "%s: is neither empty nor a session of umview", dir);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return fail(&m, "%s: %s", dir, strerror(errno));
+	removexattr(dir, "system.posix_acl_default");	/* nothing that is copied into it shall inherit from it */
 	if (make_directory(&m, UM_COW_TREE, 0755) < 0 || dress_tree(&m) < 0 ||
 	    make_directory(&m, UM_COW_WORK, 0700) < 0 || make_directory(&m, UM_COW_INDEX, 0700) < 0 ||
 	    make_directory(&m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(&m) < 0 || make_state(&m) < 0)

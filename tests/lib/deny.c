@@ -42,6 +42,9 @@ static const struct rule {
 	{ "pidfd", SYS_pidfd_open, 1, 0, 0, ENOSYS },
 	{ "process_vm", SYS_process_vm_readv, 2, 0, 0, EPERM },
 	{ "mount", SYS_mount, 4, 0, 0, EPERM },
+	{ "xattr", SYS_setxattr, 4, 0, 0, EOPNOTSUPP },
+	{ "xattr", SYS_lsetxattr, 4, 0, 0, EOPNOTSUPP },
+	{ "xattr", SYS_fsetxattr, 4, 0, 0, EOPNOTSUPP },
 };
 #define NRULES (sizeof(rules) / sizeof(rules[0]))
 

@@ -204,16 +204,83 @@ static long make_at(struct spot *s, const struct making *m, const char *path)
 	}
 }
 
+/* The default list of a directory goes to another. */
+static long give_list(const char *from, const char *to, size_t size)
+{
+	char *list = heap_alloc(size);
+	long n = list ? raw_syscall(__NR_lgetxattr, from, ACL_DEFAULT, list, size) : -ENOMEM;
+
+	if (n > 0)
+		n = raw_syscall(__NR_lsetxattr, to, ACL_DEFAULT, list, n, 0);
+	heap_free(list);
+	return n;
+}
+
+/* A directory from which new things get what they get from `dir`. */
+static long make_like(const char *like, const char *dir, const struct stat *st, long list)
+{
+	long r = raw_syscall(__NR_mkdirat, AT_FDCWD, like, 0700);
+
+	if (r)
+		return r;
+	if (st->st_mode & S_ISGID) {
+		raw_syscall(__NR_fchownat, AT_FDCWD, like, -1u, st->st_gid, AT_SYMLINK_NOFOLLOW);
+		r = raw_syscall(__NR_fchmodat, AT_FDCWD, like, 0700 | S_ISGID);
+	}
+	if (!r && list > 0)
+		r = give_list(dir, like, (size_t)list);
+	if (r)
+		raw_syscall(__NR_unlinkat, AT_FDCWD, like, AT_REMOVEDIR);
+	return r;
+}
+
+/*
+ * The name in work/ of what is being made for s.  From its directory it gets the default access list and, if that has the bit for
+ * it, the group: if there is any of these, the name is in a directory like that one, `like`, which is "" otherwise.
+ */
+static long name_in_work(struct spot *s, char *work, char *like)
+{
+	char *last = strrchr(s->up, '/');
+	struct stat st;
+	long list, r = cow_work_path(s->t, s->c, work);
+
+	like[0] = *last = 0;
+	if (!r)
+		r = cow_look(s->up, &st);
+	list = r ? 0 : raw_syscall(__NR_lgetxattr, s->up, ACL_DEFAULT, 0, 0);
+	if (!r && (list > 0 || st.st_mode & S_ISGID)) {
+		r = make_like(work, s->up, &st, list);
+		if (!r) {
+			memcpy(like, work, strlen(work) + 1);
+			r = cow_join(work, like, "new");
+		}
+	}
+	*last = '/';
+	return r;
+}
+
+static long make_for(struct spot *s, const struct making *m, const char *path)
+{
+	long r;
+
+	s->w->made_for = s->up;
+	r = make_at(s, m, path);
+	s->w->made_for = NULL;
+	return r;
+}
+
 /* Makes it in work/ and puts it in the place of the whiteout.  The lock is held. */
 static long make_instead(struct spot *s, const struct making *m)
 {
 	bool dir = m->type == S_IFDIR;
-	char *work = heap_alloc(UM_PATH_MAX);
-	long r = work ? cow_work_path(s->t, s->c, work) : -ENOMEM, e = 0;
+	char *work = heap_alloc(2 * UM_PATH_MAX), *like = work + UM_PATH_MAX;
+	long r = work ? name_in_work(s, work, like) : -ENOMEM, e = 0;
 
 	if (!r)
-		r = make_at(s, m, work);
+		r = make_for(s, m, work);
 	if (r < 0) {
+		if (work && like[0])
+			raw_syscall(__NR_unlinkat, AT_FDCWD, like, AT_REMOVEDIR);
 		heap_free(work);
 		return r;
 	}
@@ -222,9 +289,11 @@ static long make_instead(struct spot *s, const struct making *m)
 	if (dir)
 		e = cow_set_opaque(s->t, s->c, work);
 	if (!e)
-		e = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, s->up, dir ? RENAME_EXCHANGE : 0);
+		e = cow_put(work, s->up, dir ? RENAME_EXCHANGE : 0);
 	if (e || dir)
 		raw_syscall(__NR_unlinkat, AT_FDCWD, work, e && dir ? AT_REMOVEDIR : 0);
+	if (like[0])
+		raw_syscall(__NR_unlinkat, AT_FDCWD, like, AT_REMOVEDIR);
 	if (e && !m->type)
 		raw_syscall(__NR_close, r);
 	heap_free(work);

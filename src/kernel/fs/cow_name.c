@@ -16,9 +16,14 @@
 
 void cow_clear_whiteouts(const struct cow *c, const char *dir)
 {
-	long n, fd = raw_syscall(__NR_openat, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-	char *buf = fd < 0 ? NULL : heap_alloc(DIRENTS);
+	struct stat st;
+	long n, fd;
+	char *buf;
 
+	if (!cow_look(dir, &st) && (st.st_mode & 0700) != 0700)
+		raw_syscall(__NR_fchmodat, AT_FDCWD, dir, 0700);
+	fd = raw_syscall(__NR_openat, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	buf = fd < 0 ? NULL : heap_alloc(DIRENTS);
 	while (buf && (n = raw_syscall(__NR_getdents64, fd, buf, DIRENTS)) > 0)
 		for (long at = 0; at < n; at += ((struct linux_dirent64 *)(buf + at))->d_reclen) {
 			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(buf + at);
@@ -64,7 +69,7 @@ static long white_over(struct spot *s)
 	if (!r)
 		r = cow_make_whiteout(s->c, work);
 	if (!r) {
-		r = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, s->up, dir ? RENAME_EXCHANGE : 0);
+		r = cow_put(work, s->up, dir ? RENAME_EXCHANGE : 0);
 		if (r)
 			raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
 		else if (dir)

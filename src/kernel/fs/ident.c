@@ -366,7 +366,7 @@ static void born_at(struct where *w, const struct stat *st, unsigned more)
 {
 	struct stat dir;
 
-	born(w->t, ask_directory(w->t, w->dfd, w->path, &dir) ? &dir : NULL, st, more);
+	born(w->t, ask_directory(w->t, w->dfd, w->made_for ? w->made_for : w->path, &dir) ? &dir : NULL, st, more);
 }
 
 /* One without a name, in the directory that w leads to. */
