@@ -29,7 +29,7 @@ lists() {	# what access lists look like, for python
 	END
 }
 
-@test "CW-16 access lists: kept by copies, given on by directories, also to names that were there before" {
+@test "CW-21 access lists: kept by copies, given on by directories, also to names that were there before" {
 	mkdir low special
 	{ lists; cat <<-'END'; } >make
 		for n in "f", "g", "h", "w", "x", "hard":
@@ -106,7 +106,7 @@ lists() {	# what access lists look like, for python
 	[ -z "$(ls -A special/upper/work)" ]
 }
 
-@test "CW-17 a directory with the set-group-ID bit gives its group to what is made there in place of another" {
+@test "CW-22 a directory with the set-group-ID bit gives its group to what is made there in place of another" {
 	mkdir -p low/g/dir low/g/keep
 	touch low/g/file low/g/link
 	cat >script <<-'END'
@@ -129,7 +129,7 @@ lists() {	# what access lists look like, for python
 	grep -q '^g/dir drwxr-sr-x 0:12$' in-view
 }
 
-@test "CW-18 attributes: kept, changed and removed; where the copy's file system has none, they are left out" {
+@test "CW-23 attributes: kept, changed and removed; where the copy's file system has none, they are left out" {
 	mkdir low
 	echo f >low/f
 	echo g >low/g
@@ -174,7 +174,7 @@ except OSError as e:
 	[ "${lines[1]}" = "Operation not supported" ]
 }
 
-@test "CW-19 a directory of 100,000 names: listed, changed here and there, removed" {
+@test "CW-24 a directory of 100,000 names: listed, changed here and there, removed" {
 	mkdir -p low/d
 	python3 -c '
 import os
@@ -204,7 +204,7 @@ for n in range(100000):
 	[ "$(find low/d | wc -l)" = 100001 ]
 }
 
-@test "CW-20 refused, and said why: a file, a mounted image, what is copied on write already; no session is left" {
+@test "CW-25 refused, and said why: a file, a mounted image, what is copied on write already; no session is left" {
 	mkdir -p low/sub other
 	echo a >file
 	run -125 umview --cow file --upper upper -- true
@@ -228,7 +228,7 @@ for n in range(100000):
 	[ ! -e low/n ]
 }
 
-@test "CW-21 what is open, or mapped, when the copy is made: one file by its numbers; contents as they were" {
+@test "CW-26 what is open, or mapped, when the copy is made: one file by its numbers; contents as they were" {
 	mkdir low
 	echo first >low/f
 	ln low/f low/hard
@@ -257,7 +257,7 @@ print(private[:5], after[:5], open("f").read(5))'
 	[ "$(cat low/hard)" = first ]
 }
 
-@test "CW-22 what is opened to be truncated is not copied; of a sparse file of 100 GiB the data are" {
+@test "CW-27 what is opened to be truncated is not copied; of a sparse file of 100 GiB the data are" {
 	mkdir low
 	for n in a b c; do head -c 4M /dev/urandom >low/$n; done
 	truncate -s 1G low/a
@@ -288,7 +288,7 @@ except OSError as e:
 	[ "$(du -k upper/tree/sparse | cut -f 1)" -lt 4096 ]
 }
 
-@test "CW-23 a file that somebody outside goes on writing is copied, as far as it had come" {
+@test "CW-28 a file that somebody outside goes on writing is copied, as far as it had come" {
 	mkdir low
 	: >low/log
 	python3 -c '
@@ -316,7 +316,7 @@ print(len(seen) == size, seen.rstrip(b"\0") == want[:len(seen.rstrip(b"\0"))])'
 	wait "$writer"
 }
 
-@test "CW-24 a tree is removed while others of the view list it" {
+@test "CW-29 a tree is removed while others of the view list it" {
 	mkdir -p low/t
 	(cd low/t && for d in $(seq 40); do mkdir -p "$d/in" && touch "$d"/f{1..20} "$d"/in/g{1..5}; done)
 	cat >script <<-'END'
@@ -336,7 +336,7 @@ print(len(seen) == size, seen.rstrip(b"\0") == want[:len(seen.rstrip(b"\0"))])'
 	[ "$(find low/t | wc -l)" = $((1 + 40 * 27)) ]
 }
 
-@test "CW-25 directories that may not be written are copied, made, moved and removed like others" {
+@test "CW-30 directories that may not be written are copied, made, moved and removed like others" {
 	mkdir -p low/ro low/ro2/sub low/ro3 low/gone
 	echo f >low/ro/f
 	chmod 555 low/ro low/ro2 low/ro2/sub low/ro3

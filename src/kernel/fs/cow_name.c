@@ -41,19 +41,20 @@ void cow_clear_whiteouts(const struct cow *c, const char *dir)
 static long end_directory(struct spot *s, const char *work)
 {
 	struct stat st;
-	long r, e;
+	long r, e = cow_look(work, &st);
 
 	cow_clear_whiteouts(s->c, work);
 	r = raw_syscall(__NR_unlinkat, AT_FDCWD, work, AT_REMOVEDIR);
 	if (!r)
 		return 0;
-	e = cow_look(work, &st);
 	if (!e && cow_is_whiteout(AT_FDCWD, work, &st))
 		r = -ENOENT;
 	else if (!e && S_ISDIR(st.st_mode))
 		e = cow_seal(s->t, s->c, &st);
 	if (!e)
-		e = raw_syscall(__NR_renameat2, AT_FDCWD, work, AT_FDCWD, s->up, RENAME_EXCHANGE);
+		e = cow_put(work, s->up, RENAME_EXCHANGE);
+	if (!e && S_ISDIR(st.st_mode))
+		raw_syscall(__NR_fchmodat, AT_FDCWD, s->up, st.st_mode & 07777);
 	if (!e)
 		raw_syscall(__NR_unlinkat, AT_FDCWD, work, 0);
 	return e ? e : r;
