@@ -129,22 +129,6 @@ static struct dir_list *make_list(struct task *t, int fd, long *error)
 
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r)
 {
-	struct dir_list *l;
-	struct base b;
-
-	if (!view_has(UM_MOUNT_COW) || fd < 0 || fd_is_ours(fd))
-		return false;
-	l = dir_list_of(t, fd, NULL);
-	if (!l) {
-		if (base_find(t, fd, view_generation(t), &b) || b.plain)
-			return false;
-		l = make_list(t, fd, r);
-	}
-	if (!l)
-		return *r != 0;
-	*r = dir_list_serve(t, l, buf, count, legacy);
-	if (*r > 0)
-		*r = dirents_hide_real(t, fd, buf, *r, legacy);
-	dir_list_put(l);
-	return true;
+	return view_has(UM_MOUNT_COW) && fd >= 0 && !fd_is_ours(fd) &&
+	       dir_list_getdents(t, fd, buf, count, legacy, make_list, r);
 }

@@ -233,7 +233,7 @@ struct dir_list *dir_list_of(struct task *t, int fd, struct dir_list *fresh)
 	return l;
 }
 
-long dir_list_serve(struct task *t, struct dir_list *l, gaddr buf, unsigned count, bool legacy)
+static long serve(struct task *t, struct dir_list *l, gaddr buf, unsigned count, bool legacy)
 {
 	size_t from, to;
 	uint8_t *copy;
@@ -255,6 +255,26 @@ long dir_list_serve(struct task *t, struct dir_list *l, gaddr buf, unsigned coun
 		__atomic_store_n(&l->pos, to, __ATOMIC_RELAXED);
 	heap_free(copy);
 	return r;
+}
+
+bool dir_list_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy,
+		       struct dir_list *(*make)(struct task *t, int fd, long *error), long *r)
+{
+	struct dir_list *l = dir_list_of(t, fd, NULL);
+	struct base b;
+
+	if (!l) {
+		if (!fd_peek(t, fd) && (base_find(t, fd, view_generation(t), &b) || b.plain))
+			return false;
+		l = make(t, fd, r);
+	}
+	if (!l)
+		return *r != 0;
+	*r = serve(t, l, buf, count, legacy);
+	if (*r > 0 && view_hides() && !fd_peek(t, fd))
+		*r = dirents_hide_real(t, fd, buf, *r, legacy);
+	dir_list_put(l);
+	return true;
 }
 
 static void list_forget(struct task *t, int fd)

@@ -45,8 +45,12 @@ bool dir_list_each(const struct dir_list *from, struct dir_index *x, struct dir_
  * (NULL: no memory). */
 struct dir_list *dir_list_of(struct task *t, int fd, struct dir_list *fresh);
 
-/* getdents: what follows its position.  Bytes or -errno. */
-long dir_list_serve(struct task *t, struct dir_list *l, gaddr buf, unsigned count, bool legacy);
+/*
+ * getdents of what may have one.  make() is asked if it has none yet; it returns what dir_list_of() gives for a fresh one, or NULL, and *error.
+ * True: *r is the result, bytes or -errno.  False: the directory is none of ours.
+ */
+bool dir_list_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy,
+		       struct dir_list *(*make)(struct task *t, int fd, long *error), long *r);
 
 /* lseek of a directory that has one: true, then *r is the result. */
 bool dir_list_seek(struct task *t, int fd, int64_t offset, int whence, long *r);

@@ -331,8 +331,8 @@ static long walk_entry(struct walk *k, int hit)
 
 static void remember_name(struct walk *k)
 {
+	const char *path;
 	size_t len;
-	const char *path = walk_backing(k, &len);
 
 	walk_remember_below(k);
 	path = walk_backing(k, &len);
