@@ -25,6 +25,8 @@
 
 void stub_entry(void);
 void fd_entry(void);
+void stub_entry_plain(void);
+void fd_entry_plain(void);
 
 static struct { uint32_t site, count; } counters[COUNTERS];	/* low half of the address */
 static struct stub_area areas[STUB_AREAS];
@@ -101,7 +103,7 @@ static bool has_room(void)
 /* Room for one stub near the site, or 0. */
 static uint64_t stub_place(uint64_t site)
 {
-	uint64_t entries[2] = { (uint64_t)fd_entry, (uint64_t)stub_entry };
+	static void (*const entries[2][2])(void) = { { fd_entry_plain, stub_entry_plain }, { fd_entry, stub_entry } };
 
 	for (int i = 0; i < nareas; i++)
 		if (is_near(areas[i].base, site) && areas[i].used < areas[i].size) {
@@ -113,7 +115,7 @@ static uint64_t stub_place(uint64_t site)
 	long at = map_near(site);
 	if (at < 0)
 		return 0;
-	memcpy((void *)(at + PAGE - 16), entries, 16);
+	memcpy((void *)(at + PAGE - 16), entries[process.world->fsgsbase], 16);
 	area_add(at, STUBS_PER_PAGE * STUB_SIZE, STUB_SIZE);
 	return at;
 }

@@ -16,7 +16,7 @@ bool text_may_store(uint64_t at, size_t n);
  * is broken. */
 void text_store(uint64_t at, const uint8_t *bytes, size_t n);
 
-/* gs is ours to use (the processor and the kernel allow rdgsbase), and nothing has refused writable code. */
+/* gs is ours to use, and nothing has refused writable code. */
 bool text_patching_possible(void);
 void text_set_patching(bool possible);
 

@@ -38,6 +38,7 @@ extern char edge_window[], edge_window_end[];
 extern char fd_window[], fd_syscall[], fd_slow[], fd_done[], fd_done_end[];
 extern char copy_window[], copy_window_end[], copy_fault[];
 extern char string_window[], string_window_end[];
+extern char fd_entry_plain[], stub_entry_plain[];
 void signal_restorer(void);
 _Noreturn void signal_return(void *ucontext);
 long guest_copy(void *dst, const void *src, size_t n);
@@ -335,6 +336,10 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 	if (is_synchronous(sig, info)) {
 		if (within(ip, copy_window, copy_window_end) || within(ip, string_window, string_window_end)) {
 			uc->mc.rip = (uint64_t)copy_fault;
+			return;
+		}
+		if (ip == (uint64_t)fd_entry_plain || ip == (uint64_t)stub_entry_plain) {
+			uc->mc.rip = uc->mc.rcx + STUB_TRAP;
 			return;
 		}
 		agent_panic("signal %d at %lx, address %lx, stack %lx, call %u", sig, ip,

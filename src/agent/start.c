@@ -27,7 +27,6 @@
 #include <asm/prctl.h>
 
 #define FILTER_MAX	1024
-#define HWCAP2_FSGSBASE	2
 
 extern char agent_text_start[], agent_text_end[];
 _Noreturn void agent_start(uint64_t *sp);
@@ -114,12 +113,9 @@ static struct task *first_task(const struct boot *b)
 	return t;
 }
 
-static void use_gs(struct task *t, struct start_stack *s)
+static void use_gs(struct task *t)
 {
-	struct auxv *hwcap2 = stack_auxv(s, AT_HWCAP2);
-
-	long r = raw_syscall(__NR_arch_prctl, ARCH_SET_GS, t);
-	text_set_patching(r == 0 && hwcap2 && (hwcap2->value & HWCAP2_FSGSBASE));
+	text_set_patching(raw_syscall(__NR_arch_prctl, ARCH_SET_GS, t) == 0);
 }
 
 static void take_identity(struct task *t, const struct boot *b, struct start_stack *s)
@@ -153,7 +149,7 @@ _Noreturn void agent_start(uint64_t *sp)
 		fail("this is umview's agent: it is started by umview, not by hand", -EINVAL);
 	map_world(&b);
 	struct task *t = first_task(&b);
-	use_gs(t, &s);
+	use_gs(t);
 	signal_start(t, b.first ? ignored_now() : b.ignored);
 	if (b.sigsys_blocked)
 		t->sig->mask |= SIGBIT(31 /* SIGSYS */);

@@ -209,7 +209,7 @@ static bool has_pidfd(const struct host *h)
 
 /* ---- what patching needs -------------------------------------------------------------------------- */
 
-static bool has_fsgsbase(const struct host *h)
+bool machine_fsgsbase(const struct host *h)
 {
 	return h->auxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT;
 }
@@ -301,8 +301,6 @@ const struct machine_check machine_checks[] = {
 	{ "sparse_file", "a large sparse memory file", NEED_ALWAYS, world_fits, "raise the limit (ulimit -f unlimited)" },
 	{ "ofd_locks", "locks of open files", NEED_ALWAYS, ofd_locks_work, "the last close is not seen; Linux 3.15 has them" },
 	{ "address", "the agent's address range", NEED_ALWAYS, address_is_free, "something else lies there" },
-	{ "fsgsbase", "fsgsbase", NEED_PATCH, has_fsgsbase,
-	  "every call costs a signal; processors since 2012 and Linux 5.9 have it" },
 	{ "gs", "a gs register to be set", NEED_PATCH, gs_can_be_set,
 	  "every call costs a signal; a container must allow arch_prctl(2)" },
 	{ "execmem", "memory both writable and executable", NEED_PATCH, stubs_can_be_made,
@@ -310,6 +308,8 @@ const struct machine_check machine_checks[] = {
 	{ "execmod", "program text that can be changed", NEED_PATCH, text_can_be_changed,
 	  "every call costs a signal; SELinux execmod and PR_SET_MDWE forbid it" },
 	{ "pidfd", "pidfd", NEED_SOMETIMES, has_pidfd, "nothing can be mounted; Linux 5.3 has it" },
+	{ "fsgsbase", "fsgsbase", NEED_SOMETIMES, machine_fsgsbase,
+	  "each call of a program that sets its own gs costs two signals; processors since 2012 and Linux 5.9 have it" },
 	{ "mm_map", "PR_SET_MM_MAP", NEED_SOMETIMES, has_mm_map,
 	  "ps and /proc/PID/cmdline show the agent's arguments, brk(2) fails; the kernel needs CONFIG_CHECKPOINT_RESTORE" },
 	{ "process_vm", "process_vm_readv on oneself", NEED_SOMETIMES, copies_own_memory,

@@ -46,6 +46,9 @@ extern const size_t machine_nchecks;
  * next better one would need, or NULL. */
 enum tier machine_tier(const struct host *h, const struct machine_check **lacks);
 
+/* Does the kernel let a program read gs by an instruction (AT_HWCAP2)? */
+bool machine_fsgsbase(const struct host *h);
+
 static inline const char *tier_name(enum tier tier)
 {
 	return tier == TIER_PATCH ? "patch" : tier == TIER_TRAP ? "trap" : "none";

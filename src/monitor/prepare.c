@@ -207,15 +207,17 @@ static void patch_all(struct job *j)
 
 /* ---- the world ------------------------------------------------------------------------------------ */
 
-/* The words before the agent's first instruction (arch/x86_64/entry.S). */
-static bool find_entries(struct job *j)
+/* The words before the agent's first instruction (arch/x86_64/entry.S): two without fsgsbase, two with it. */
+static bool find_entries(const struct world *w, struct job *j)
 {
+	const size_t back = w->head->fsgsbase ? 16 : 32;
+
 	const Elf64_Ehdr *eh = (const void *)um_agent_image;
 	const Elf64_Phdr *ph = (const void *)(um_agent_image + eh->e_phoff);
 
 	for (int i = 0; i < eh->e_phnum; i++)
 		if (ph[i].p_type == PT_LOAD && eh->e_entry - ph[i].p_vaddr < ph[i].p_filesz)
-			memcpy(j->entries, um_agent_image + ph[i].p_offset + (eh->e_entry - ph[i].p_vaddr) - 16, 16);
+			memcpy(j->entries, um_agent_image + ph[i].p_offset + (eh->e_entry - ph[i].p_vaddr) - back, 16);
 	return j->entries[0] && j->entries[1];
 }
 
@@ -315,7 +317,7 @@ static void prepare_open(struct world *w, int fd, const char *path)
 	p.ready = UM_PREPARED_NOT;
 	j->file = head;
 	if (strlen(path) < sizeof(p.path) && pread(fd, head, HEAD, 0) == (ssize_t)(j->size < HEAD ? j->size : HEAD) &&
-	    find_entries(j) && find_text(j)) {
+	    find_entries(w, j) && find_text(j)) {
 		strcpy(p.path, path);
 		if (prepare_file(w, &p, j, fd))
 			p.ready = UM_PREPARED_YES;

@@ -24,6 +24,14 @@ static int tier_wanted(const struct options *o)
 	return tier;
 }
 
+/* Is a stub to find its task by rdgsbase?  UMVIEW_FSGSBASE=no: tests of what is done elsewhere. */
+static bool fsgsbase_wanted(void)
+{
+	const char *wanted = getenv("UMVIEW_FSGSBASE");
+
+	return machine_fsgsbase(&host_real) && (!wanted || strcmp(wanted, "no"));
+}
+
 int tier_choose(struct life *l)
 {
 	const struct machine_check *lacks;
@@ -40,6 +48,7 @@ int tier_choose(struct life *l)
 		dprintf(l->log_fd, "umview: tier trap: %s%s\n", wanted ? "as asked for" : "this machine lacks ",
 			wanted ? "" : lacks->what);
 	l->m->w.head->patch_after = tier == TIER_PATCH ? l->o->patch_after : 0;
+	l->m->w.head->fsgsbase = fsgsbase_wanted();
 	l->m->w.head->plain_ptrace = l->o->plain_ptrace;
 	return 0;
 }

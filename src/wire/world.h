@@ -94,6 +94,7 @@ struct um_world {
 				   every guest, that they write one line per system call to */
 	uint32_t log;		/* 1: guests write diagnostics to the log */
 	uint32_t patch_after;	/* a site is patched at this many traps; 0 = never */
+	uint32_t fsgsbase;	/* 1: stubs find their task by rdgsbase, else through gs */
 	uint32_t plain_ptrace;	/* 1: ptrace is the kernel's, so debuggers see the agent (tests of it want to) */
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
 	uint32_t vstat_used;	/* 1: something was once written to the table at UM_OFF_VSTAT, by any guest */

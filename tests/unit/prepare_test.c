@@ -8,10 +8,12 @@
 /* An image that tells where stubs lead: an ELF header, one segment, its entry behind the words. */
 #define ENTRY	0x7e9100001234ul
 #define FD_ENTRY	0x7e9100004321ul
-struct image { Elf64_Ehdr eh; Elf64_Phdr ph; uint64_t words[2]; uint8_t entry[8]; };
+#define PLAIN	0x111111ul		/* from those to those without fsgsbase */
+struct image { Elf64_Ehdr eh; Elf64_Phdr ph; uint64_t words[4]; uint8_t entry[8]; };
 #define IMAGE	((struct image) { \
 	.eh = { .e_entry = 0x1000 + offsetof(struct image, entry), .e_phoff = sizeof(Elf64_Ehdr), .e_phnum = 1 }, \
-	.ph = { .p_type = PT_LOAD, .p_vaddr = 0x1000, .p_filesz = sizeof(struct image) }, .words = { FD_ENTRY, ENTRY } })
+	.ph = { .p_type = PT_LOAD, .p_vaddr = 0x1000, .p_filesz = sizeof(struct image) }, \
+	.words = { FD_ENTRY + PLAIN, ENTRY + PLAIN, FD_ENTRY, ENTRY } })
 static const union { struct image image; uint8_t bytes[sizeof(struct image)]; } image = { IMAGE };
 extern const uint8_t um_agent_image[sizeof(image)] __attribute__((alias("image")));
 
@@ -41,10 +43,10 @@ static int check_site(const struct um_prepared *p, const uint8_t *copy, size_t j
 	if (stub + STUB_TAIL + 5 + (uint64_t)(int64_t)rel != p->text_vaddr + call + 2)
 		return 0;
 	memcpy(&word, copy + ((size_t)(at - copy) & ~(PAGE - 1)) + PAGE - 8, 8);
-	if (word != ENTRY)
+	if (word != ENTRY + (w.head->fsgsbase ? 0 : PLAIN))
 		return 0;
 	memcpy(&word, copy + ((size_t)(at - copy) & ~(PAGE - 1)) + PAGE - 16, 8);
-	return word == FD_ENTRY;
+	return word == FD_ENTRY + (w.head->fsgsbase ? 0 : PLAIN);
 }
 
 static void real_file(int which, const char *name, int least)
@@ -214,10 +216,15 @@ static void numbers_loaded_early(void)
 int main(void)
 {
 	plan(0);
-	is_int(world_create(&w), 0, "a world");
-	prepare_text(&w);
-	real_file(0, "the dynamic linker", 15);
-	real_file(1, "the C library", 200);
+	for (unsigned fsgsbase = 0; fsgsbase < 2; fsgsbase++) {
+		is_int(world_create(&w), 0, "a world");
+		w.head->fsgsbase = fsgsbase;
+		prepare_text(&w);
+		real_file(0, "the dynamic linker", 15);
+		real_file(1, "the C library", 200);
+		if (!fsgsbase)
+			world_destroy(&w);
+	}
 	others();
 	broken_files();
 	numbers_loaded_early();

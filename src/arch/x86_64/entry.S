@@ -12,6 +12,7 @@
  *	edge_window .. edge_window_end	the guest's registers are being restored -> edge_window, again
  *	copy_window .. copy_window_end	guest memory is being touched: a fault there -> copy_fault
  *	string_window .. string_window_end	likewise -> copy_fault
+ * So are the first instructions of fd_entry_plain and stub_entry_plain, which fault where gs is the guest's own: -> the stub's trap.
  * Anywhere else in the agent it queues the signal and lets us go on to the edge.
  */
 #include "offsets.h"
@@ -21,8 +22,10 @@
 
 	.text
 
-/* The kernel starts us here: argc, argv, envp, auxv on the stack.  The two words before it tell the monitor where
- * the stubs of prepared text lead (monitor/prepare.c). */
+/* The kernel starts us here: argc, argv, envp, auxv on the stack.  The words before it tell the monitor where
+ * the stubs of prepared text lead (monitor/prepare.c), without fsgsbase and with it. */
+	.quad	fd_entry_plain
+	.quad	stub_entry_plain
 	.quad	fd_entry
 	.quad	stub_entry
 	.globl	_start
@@ -42,8 +45,7 @@ _start:
  * of the guest's stack.  gs is believed only if it points into the window of tasks at a task that points back, else
  * the stub's own `syscall`, which traps, does it.  Behind this, rax = tail, r11 = task, the flags are unchanged.
  */
-	.macro	find_task
-	rdgsbase %r11
+	.macro	check_window
 	movabsq	$-UM_TASKS_BASE, %rax
 	leaq	(%rax,%r11), %rax
 	xchgq	%rax, %rcx		/* rax = tail, rcx = offset in the window */
@@ -52,13 +54,27 @@ _start:
 	jrcxz	1f
 	leaq	STUB_TRAP(%rax), %rcx	/* not our gs */
 	jmp	*%rcx
-1:	movq	TASK_SELF(%r11), %rcx
+1:
+	.endm
+	.macro	find_task
+	rdgsbase %r11
+	check_window
+	movq	TASK_SELF(%r11), %rcx
 	notq	%rcx
 	leaq	1(%rcx,%r11), %rcx	/* r11 - self */
 	jrcxz	2f
 	leaq	STUB_TRAP(%rax), %rcx
 	jmp	*%rcx
 2:
+	.endm
+
+/*
+ * The same where the kernel does not offer rdgsbase (before Linux 5.9): gs:TASK_SELF holds the task's address if gs is
+ * ours.  If it cannot be read the handler (agent/signal.c) sends us to the stub's trap.
+ */
+	.macro	find_task_plain
+	movq	%gs:TASK_SELF, %r11
+	check_window
 	.endm
 
 /* The arithmetic flags into task->flags and back; eax is lost. */
@@ -77,12 +93,20 @@ _start:
  * A patched site whose call is about one descriptor comes here.  If no descriptor of this process can be virtual
  * and this one is not ours, the call is made at once, with the guest's registers as they are.
  */
-	.globl	fd_entry, fd_window, fd_syscall, fd_slow, fd_done, fd_done_end
+	.globl	fd_entry, fd_entry_plain, fd_window, fd_syscall, fd_slow, fd_done, fd_done_end
 	.type	fd_entry, @function
 fd_entry:
 	.cfi_startproc
 	.cfi_undefined rip
 	find_task
+	jmp	fd_found
+	.cfi_endproc
+	.type	fd_entry_plain, @function
+fd_entry_plain:
+	.cfi_startproc
+	.cfi_undefined rip
+	find_task_plain
+fd_found:
 	movq	%rax, TASK_TAIL(%r11)
 	save_flags
 	/* on the guest's stack; where the guest is only gs knows: most sites lie in functions that have pushed nothing */
@@ -141,7 +165,14 @@ fd_slow:
 	.endm
 
 /* A patched site comes here. */
-	.globl	stub_entry
+	.globl	stub_entry, stub_entry_plain
+	.type	stub_entry_plain, @function
+stub_entry_plain:
+	.cfi_startproc
+	.cfi_undefined rip
+	find_task_plain
+	jmp	stub_found
+	.cfi_endproc
 	.type	stub_entry, @function
 stub_entry:
 	.cfi_startproc
