@@ -219,7 +219,7 @@ static bool whole_is_known(const struct where *w)
 {
 	struct split s = split_text(w->path, w->len, false);
 	uint64_t generation = view_generation(w->t);
-	struct base b = { .key = BASE_ROOT };
+	struct base b = { .key = base_key(w->t, BASE_ROOT) };
 
 	return (w->path[0] == '/' || !base_find(w->t, w->dfd, generation, &b)) &&
 	       cache_find(CACHE_WHOLE(b.key), w->path, s.end, generation);
@@ -262,7 +262,7 @@ static bool fast_way(struct where *w)
 {
 	struct split s = split_text(w->path, w->len, entry_only(w->flags));
 	uint64_t generation = view_generation(w->t);
-	struct base b = { .key = BASE_ROOT };
+	struct base b = { .key = base_key(w->t, BASE_ROOT) };
 	unsigned known;
 
 	if (w->flags & WHERE_CHANGE && view_has(UM_MOUNT_COW))

@@ -350,7 +350,7 @@ int base_find(struct task *t, int dfd, uint64_t generation, struct base *b)
 		if (!h)
 			return -ENOMEM;
 	}
-	b->key = __atomic_load_n(&h->serial, __ATOMIC_ACQUIRE);
+	b->key = base_key(t, __atomic_load_n(&h->serial, __ATOMIC_ACQUIRE));
 	b->plain = __atomic_load_n(&h->plain, __ATOMIC_ACQUIRE) == generation;
 	return 0;
 }

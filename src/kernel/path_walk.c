@@ -136,7 +136,7 @@ int walk_start(struct walk *k, struct where *w, unsigned flags, const char *text
 	k->lazy = flags & WHERE_CHANGE && !(flags & WHERE_VERIFY) && view_has(UM_MOUNT_COW);
 	k->lazy = k->lazy && !w->strict;
 	k->verify = flags & WHERE_VERIFY || k->lazy || w->strict;
-	k->key = BASE_ROOT;
+	k->key = base_key(w->t, BASE_ROOT);
 	k->v[0] = 0;
 	k->rest = k->pending + sizeof(k->pending) - 1;
 	*k->rest = 0;

@@ -74,6 +74,13 @@ long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char
 #define BASE_TREE	0u	/* the key of directories of copy-on-write mounts, by their path in the tree */
 #define BASE_ROOT	1u	/* the key of absolute paths; serials start above */
 
+/* The key for a task: with a root of its own ".." and absolute links lead elsewhere than for its neighbours, who share
+ * the table. */
+static inline uint64_t base_key(const struct task *t, uint64_t key)
+{
+	return key ^ (uint64_t)t->fs->root << 12;
+}
+
 /* ---- cached prefixes (path_cache.c) ------------------------------------------------------------------ */
 
 #define CACHE_KNOWN	1u	/* leads through real directories only, to a real place */

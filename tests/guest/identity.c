@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * GUEST_WORLDS: fakeroot
+ * GUEST_OPTIONS: --hide /nonexistent
  *
  * What root can do about users, groups and capabilities.  Natively this needs root (run as an
  * ordinary user everything is skipped; AS=root tests/run.sh guest identity compares); in a view it needs
@@ -438,4 +439,72 @@ TEST(status, "/proc/self/status")
 	TRUE(strstr(text, "\nUid:\t1\t0\t2\t0\nGid:\t10\t11\t12\t11\n"));
 	TRUE(strstr(text, "\nGroups:\t6 8 \n"));
 	TRUE(strstr(text, "\nCapInh:\t0000000000000001\nCapPrm:\t0000000000000003\nCapEff:\t0000000000000001\n"));
+}
+
+/* ---- a root of one's own, and a neighbour without ---------------------------------------------------- */
+
+#define ROUNDS	20
+
+static struct {
+	pthread_barrier_t turn;
+	char path[4096];		/* of l/f, as who has the whole tree calls it */
+	int dir;
+} two_roots;
+
+/* By its path and from a descriptor: which of the two files is it? */
+static void expect_file(const char *path, off_t size)
+{
+	struct stat st;
+
+	OK(stat(path, &st));
+	EQ(st.st_size, size);
+	OK(fstatat(two_roots.dir, "l/f", &st, 0));
+	EQ(st.st_size, size);
+}
+
+static void *in_a_root(void *arg)
+{
+	(void)arg;
+	OK(unshare(CLONE_FS));
+	OK(chroot("d"));
+	for (int i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(&two_roots.turn);
+		expect_file("/l/f", 2);
+		pthread_barrier_wait(&two_roots.turn);
+	}
+	return NULL;
+}
+
+TEST(roots, "two threads, one of them with a root of its own: an absolute link leads each to its own file")
+{
+	char cwd[1024], inside[2048];
+	pthread_t thread;
+
+	if (geteuid())
+		SKIP("needs root");
+	MUST(getcwd(cwd, sizeof(cwd)) ? 0 : -1);
+	MUST(mkdir("d", 0755));
+	MUST(mkdir("o", 0755));
+	snprintf(two_roots.path, sizeof(two_roots.path), "%s/o", cwd);
+	MUST(symlink(two_roots.path, "d/l"));
+	put("o/f", "1");
+	for (char *slash = cwd + 1; slash; slash = strchr(slash, '/') ? strchr(slash, '/') + 1 : NULL) {
+		snprintf(inside, sizeof(inside), "d/%.*s", (int)(strcspn(slash, "/") + (size_t)(slash - cwd)), cwd);
+		MUST(mkdir(inside, 0755));
+	}
+	strcat(inside, "/o");
+	MUST(mkdir(inside, 0755));
+	strcat(inside, "/f");
+	put(inside, "22");
+	snprintf(two_roots.path, sizeof(two_roots.path), "%s/d/l/f", cwd);
+	two_roots.dir = MUST(open("d", O_RDONLY | O_DIRECTORY));
+	MUST(-pthread_barrier_init(&two_roots.turn, NULL, 2));
+	MUST(-pthread_create(&thread, NULL, in_a_root, NULL));
+	for (int i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(&two_roots.turn);
+		pthread_barrier_wait(&two_roots.turn);
+		expect_file(two_roots.path, 1);
+	}
+	pthread_join(thread, NULL);
+	close(two_roots.dir);
 }
