@@ -26,7 +26,7 @@ world=$1
 program=$(realpath "$2")
 pattern=${3-}
 name=$(basename "$program")
-read -ra options < <(sed -n 's/^ \* GUEST_OPTIONS: //p' "$here/../guest/$name.c")
+read -ra options < <(sed -n 's/^ \* GUEST_OPTIONS: //p' "$here/../guest/${name%%-static*}.c")
 PATH=$PATH:/usr/sbin:/sbin
 . "$here/leak.sh"
 
