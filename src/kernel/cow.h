@@ -197,9 +197,13 @@ bool cow_is_uncopied(const char *path, size_t len);
  * is the one in a tree; without, what is asked is whether it has no copy there. */
 bool cow_leads(const struct task *t, const char *path, size_t len, bool copied);
 
-/* The session in which the directory at this path of the view (canonical) is a merged one, or NULL.  *rel: its path there, in
- * `path`. */
-struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel);
+/* Does this bind mount (or merge mount) show a place in a copy-on-write one?  Then buf (UM_PATH_MAX) is its path in the view; the
+ * root's is "". */
+bool cow_shown_by(const struct task *t, const struct mount *bind, char *buf, size_t *len);
+
+/* The session in which the directory at this path of the view (canonical; room for UM_PATH_MAX) is a merged one, or NULL.  *rel: its
+ * path there, in `path`, which is changed if that is behind a bind mount. */
+struct cow *cow_merged_at(struct task *t, char *path, size_t len, const char **rel);
 
 /* A path that the kernel knows, in the tree of a copy-on-write mount or below something that has been moved: puts its path in the
  * view instead.  COW_NONE: it is neither.  Else COW_UPPER or COW_LOWER; then *len is its new length, or -ENAMETOOLONG. */

@@ -19,29 +19,51 @@ bool cow_is_uncopied(const char *path, size_t len)
 
 /* ---- paths of directories --------------------------------------------------------------------------- */
 
-/* Is anything mounted there, merge mounts aside?  They show names in what is there. */
-static bool mounted(const struct task *t, const char *path, size_t len, struct mount *m)
+/* One step through a bind mount that path[0 .. *len) lies in, behind `at`.  Room for UM_PATH_MAX. */
+static bool go_through(const struct task *t, const struct mount *m, char *path, size_t *len, size_t at)
 {
-	enum view_hit hit = view_lookup(t, path, len, m);
+	char *target = heap_alloc(UM_PATH_MAX);
+	size_t n = target && !view_bind_target(t, m->id, target, UM_PATH_MAX) ? strlen(target) : 0, tail = *len - at;
+	bool fits = n && n + tail < UM_PATH_MAX;
 
-	while (hit == VIEW_MOUNT && mount_merges(m))
-		hit = view_lookup_under(t->epoch, m->rank, path, len, m);
-	return hit == VIEW_MOUNT;
+	if (n == 1)
+		n = 0;		/* the root */
+	if (fits) {
+		memmove(path + n, path + at, tail);
+		memcpy(path, target, n);
+		*len = n + tail;
+		path[*len] = 0;
+	}
+	heap_free(target);
+	return fits;
 }
 
-/* The newest mount that covers the path: its length, 0 for "/" and for none (then m->kind is UM_MOUNT_NONE). */
-static size_t covering(const struct task *t, const char *path, size_t len, struct mount *m)
+/* Through which bind mounts ever: is it in a copy-on-write mount?  Then path is where, and *m that. */
+static bool behind_binds(const struct task *t, uint32_t *epoch, char *path, size_t *len, struct mount *m)
 {
-	while (len) {
-		if (mounted(t, path, len, m))
-			return len;
-		do
-			len--;
-		while (len && path[len] != '/');
+	for (;;) {
+		size_t at = *len;
+
+		if (!mount_around(path, &at, *epoch, m))
+			return false;
+		if (m->kind != UM_MOUNT_BIND)
+			return m->kind == UM_MOUNT_COW;
+		*epoch = m->epoch;
+		if (!go_through(t, m, path, len, at))
+			return false;
 	}
-	if (!mounted(t, "/", 1, m))
-		m->kind = UM_MOUNT_NONE;
-	return 0;
+}
+
+bool cow_shown_by(const struct task *t, const struct mount *bind, char *buf, size_t *len)
+{
+	struct mount m;
+	uint32_t epoch = bind->epoch;
+
+	if (!view_has(UM_MOUNT_COW) || (bind->kind != UM_MOUNT_BIND && bind->kind != UM_MOUNT_MERGE) ||
+	    view_bind_target(t, bind->id, buf, UM_PATH_MAX))
+		return false;
+	*len = buf[1] ? strlen(buf) : 0;
+	return behind_binds(t, &epoch, buf, len, &m);
 }
 
 /* A directory in one that is COW_MERGED or COW_UPPER; tree[0 .. n) is its path.  COW_ABSENT: it is none, or hidden. */
@@ -67,10 +89,10 @@ static enum cow_state next_state(const struct cow *c, enum cow_state parent, con
 }
 
 /*
- * Where in a copy-on-write mount a directory is, whose path in the view this is, and in which (its id).  *at: where its path
+ * Where in a copy-on-write mount a directory is, whose path in the view, as of `epoch`, this is, and in which (its id).  *at: where its path
  * in the tree begins, behind the slash.
  */
-static enum cow_state state_of(const struct task *t, const char *path, size_t len, uint32_t *id, size_t *at)
+static enum cow_state state_of(const struct task *t, uint32_t epoch, const char *path, size_t len, uint32_t *id, size_t *at)
 {
 	enum cow_state state = COW_MERGED;
 	char tree[UM_PATH_MAX];
@@ -80,7 +102,10 @@ static enum cow_state state_of(const struct task *t, const char *path, size_t le
 	uint64_t generation = view_generation(t);
 	size_t cut, n;
 
-	*at = cut = covering(t, path, len, &m);
+	*at = cut = len;
+	if (!mount_around(path, at, epoch, &m))
+		m.kind = UM_MOUNT_NONE;
+	cut = *at;
 	*id = m.id;
 	if (m.kind != UM_MOUNT_COW || view_bind_target(t, m.id, tree, sizeof(tree)) ||
 	    !(c = cow_get((struct task *)t, m.id, &error)))
@@ -115,7 +140,7 @@ bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
 
 	if (!view_has(UM_MOUNT_COW))
 		return true;
-	state = state_of(t, path, len, &id, &at);
+	state = state_of(t, t->epoch, path, len, &id, &at);
 	if (copied && state == COW_UPPER) {
 		const struct cow *c = cow_get((struct task *)t, id, &error);
 
@@ -138,19 +163,20 @@ bool cow_covers(const struct task *t, const char *path, size_t len)
 	char *dir = heap_alloc(UM_PATH_MAX);
 	struct mount m;
 	bool covers = dir && view_cow_by_tree(path, len, &m, dir, UM_PATH_MAX) < 0 &&
-		      state_of(t, path, len, &id, &at) != COW_NONE;
+		      state_of(t, t->epoch, path, len, &id, &at) != COW_NONE;
 
 	heap_free(dir);
 	return covers;
 }
 
-struct cow *cow_merged_at(struct task *t, const char *path, size_t len, const char **rel)
+struct cow *cow_merged_at(struct task *t, char *path, size_t len, const char **rel)
 {
-	uint32_t id;
+	uint32_t id, epoch = t->epoch;
+	struct mount m;
 	size_t at;
 	long error;
 
-	if (state_of(t, path, len, &id, &at) != COW_MERGED)
+	if (!behind_binds(t, &epoch, path, &len, &m) || state_of(t, epoch, path, len, &id, &at) != COW_MERGED)
 		return NULL;
 	*rel = path + at;
 	return cow_get(t, id, &error);

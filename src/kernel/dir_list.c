@@ -139,14 +139,14 @@ bool dir_list_add(struct dir_list *l, const struct linux_dirent64 *d, uint64_t i
 	return true;
 }
 
-const char *dir_list_next(const struct dir_list *l, size_t *at)
+const struct linux_dirent64 *dir_list_next(const struct dir_list *l, size_t *at)
 {
 	while (*at < l->len) {
 		const struct linux_dirent64 *d = (const struct linux_dirent64 *)(l->data + *at);
 
 		*at += d->d_reclen;
 		if (!dir_is_dots(d->d_name))
-			return d->d_name;
+			return d;
 	}
 	return NULL;
 }

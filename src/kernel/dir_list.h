@@ -17,8 +17,8 @@ void dir_list_put(struct dir_list *l);
 /* One more record, with this inode.  False: no memory. */
 bool dir_list_add(struct dir_list *l, const struct linux_dirent64 *d, uint64_t ino);
 
-/* The next name but "." and "..", from *at = 0 on; NULL: there are no more. */
-const char *dir_list_next(const struct dir_list *l, size_t *at);
+/* The next record but those of "." and "..", from *at = 0 on; NULL: there are no more. */
+const struct linux_dirent64 *dir_list_next(const struct dir_list *l, size_t *at);
 bool dir_is_dots(const char *s);
 
 /* A set of names; all zero is an empty one. */

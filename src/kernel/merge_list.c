@@ -114,6 +114,7 @@ static long take_remote(struct builder *b, struct file *f, bool bottom)
 static long take_bottom(struct builder *b, int fd, const char *path)
 {
 	struct file *f = fd_hold(b->t, fd);
+	char *there;
 	struct cow *c;
 	const char *rel;
 	long r = 0;
@@ -124,17 +125,46 @@ static long take_bottom(struct builder *b, int fd, const char *path)
 		file_put(f);
 		return r;
 	}
-	c = view_has(UM_MOUNT_COW) ? cow_merged_at(b->t, path, strlen(path), &rel) : NULL;
+	there = view_has(UM_MOUNT_COW) ? heap_copy(path, strlen(path), UM_PATH_MAX) : NULL;
+	c = there ? cow_merged_at(b->t, there, strlen(path), &rel) : NULL;
 	if (c) {
 		struct dir_list *l = cow_list_make(c, rel, true, true, 0, &r);
 
 		if (l && !dir_list_each(l, &b->index, b->l))
 			r = -ENOMEM;
 		dir_list_put(l);
-		return r;
 	}
+	heap_free(there);
+	if (c)
+		return r;
 	r = raw_syscall(__NR_lseek, fd, 0, 0);
 	return r < 0 ? r : take_real(b, fd, true);
+}
+
+/* The same where it is in the tree of a copy-on-write mount and below it.  False: it is not. */
+static bool take_copied(struct builder *b, const struct where *w, long *r)
+{
+	char *there = w->moved ? heap_copy(w->path, strlen(w->path), UM_PATH_MAX) : NULL;
+	long n = (long)strlen(w->path);
+	struct dir_list *l;
+	struct cow *c = NULL;
+	const char *rel;
+
+	if (there)
+		cow_to_view(there, &n, UM_PATH_MAX);
+	if (there && n > 0)
+		c = cow_merged_at(b->t, there, (size_t)n, &rel);
+	if (c) {
+		const struct linux_dirent64 *d;
+		size_t at = 0;
+
+		l = cow_list_make(c, rel, true, true, 0, r);
+		while (l && (d = dir_list_next(l, &at)) && !*r)
+			*r = take(b, d, false) ? 0 : -ENOMEM;
+		dir_list_put(l);
+	}
+	heap_free(there);
+	return c;
 }
 
 /* A directory that a merge mount shows.  One that may not be read shows nothing. */
@@ -152,6 +182,8 @@ static long take_layer(struct builder *b, struct where *w)
 		remote_close(b->t, f);
 		return r;
 	}
+	if (take_copied(b, w, &r))
+		return r == -EACCES ? 0 : r;
 	fd = raw_syscall(__NR_openat, AT_FDCWD, w->path, flags | O_NOATIME, 0);
 	if (fd == -EPERM)
 		fd = raw_syscall(__NR_openat, AT_FDCWD, w->path, flags, 0);

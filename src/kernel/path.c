@@ -389,7 +389,7 @@ void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned 
 	w->links = 0;
 	w->last = LAST_NAME;
 	w->state = STATE_RAW | STATE_NEW;
-	w->bind = w->bound = w->cow = 0;
+	w->bind = w->bound = w->cow = w->via = 0;
 	w->name[0] = 0;
 }
 

@@ -91,7 +91,7 @@ struct where {
 	bool read_only;		/* behind a bind mount that is: fs/readonly.h */
 	bool kept;		/* ... because a merge mount shows this name */
 	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
-	bool moved;		/* path lies below a moved directory of a copy-on-write mount: cow_to_view() */
+	bool moved;		/* path is the kernel's own of something in a copy-on-write mount: cow_to_view() */
 	bool strict;		/* a virtual user who may not do everything: perm.h; then `fast` is never set, and this is */
 	bool dir_writable;	/* the directory of the last name, as the guest sees it (dir_mode 0: nobody knows), and may */
 	uint32_t dir_uid, dir_gid, dir_mode;	/* names be made in it? */
@@ -120,6 +120,7 @@ struct where {
 	uint8_t cow_state;	/* place in its tree; cow_below: a file below this name, if there is one, would be seen */
 	bool cow_below;		/* without the tree's */
 	bool cow_placed;	/* the directory that it lies in is in the tree */
+	uint32_t via;		/* what `bind` is for a descriptor of something in the tree */
 	bool cow_unseen;	/* COW_LOWER, but nobody has looked for it in the tree */
 	uint32_t cow_at;
 	char *made_for;		/* what is made at path is for another place, this one, and gets what its directory gives */

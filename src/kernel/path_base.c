@@ -61,6 +61,13 @@ uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound)
 	return h ? h->bind : 0;
 }
 
+bool base_is_copied(const struct task *t, int dfd)
+{
+	const struct dir_hint *h = hint_peek(t, dfd);
+
+	return h && h->known && h->copied;
+}
+
 bool fd_read_only(const struct task *t, int fd)
 {
 	const struct dir_hint *h = fd == AT_FDCWD ? NULL : hint_peek(t, fd);
@@ -118,14 +125,30 @@ long base_backing(int dfd, char *buf, size_t size)
 	return buf[0] == '/' ? n : -ENOENT;	/* "(unreachable)/...", "pipe:[1]" */
 }
 
+/* How much of the path stands for this mount: `bound`, but where it shows something in a copy-on-write one. */
+__attribute__((noinline))
+static uint32_t bound_in_cow(const struct task *t, const struct mount *m, const char *path, size_t len, uint32_t bound)
+{
+	char there[UM_PATH_MAX];
+	size_t n;
+
+	if (!cow_shown_by(t, m, there, &n))
+		return bound;
+	return path_within(path, len, there, n) ? (uint32_t)n : UINT32_MAX;
+}
+
 long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char *buf, size_t len, size_t size)
 {
 	char mount[UM_PATH_MAX];
 	struct mount m;
 	size_t n, tail;
 
-	if (view_mount_by_id(t, bind, &m, mount, sizeof(mount)) || len < bound)
+	if (view_mount_by_id(t, bind, &m, mount, sizeof(mount)))
 		return (long)len;	/* unmounted meanwhile: the place itself is still there */
+	if (view_has(UM_MOUNT_COW))
+		bound = bound_in_cow(t, &m, buf, len, bound);
+	if (len < bound)
+		return (long)len;
 	tail = len == 1 ? 0 : len - bound;
 	n = m.path_len == 1 && tail ? 0 : strlen(mount);
 	if (n + tail >= size)
@@ -134,6 +157,25 @@ long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char
 	memcpy(buf, mount, n);
 	buf[n + tail] = 0;
 	return (long)(n + tail);
+}
+
+__attribute__((noinline)) bool bind_shows_copied(const struct task *t, uint32_t bind)
+{
+	char there[UM_PATH_MAX];
+	struct mount m;
+	size_t n;
+
+	return bind && !view_mount_by_id(t, bind, &m, NULL, 0) && cow_shown_by(t, &m, there, &n);
+}
+
+long path_from_kernel(const struct task *t, uint32_t bind, uint32_t bound, char *buf, long len, size_t size, bool *copied)
+{
+	enum cow_state state = cow_to_view(buf, &len, size);
+
+	*copied = state == COW_UPPER;
+	if (len <= 0 || !bind || (state != COW_NONE && !bind_shows_copied(t, bind)))
+		return len;
+	return path_through_bind(t, bind, bound, buf, (size_t)len, size);
 }
 
 static uint32_t new_serial(void)
@@ -155,6 +197,7 @@ static void hint_set(const struct task *t, struct dir_hint *h, int dfd, const ch
 	old = h->path;
 	h->path = copy;
 	h->len = (uint32_t)len;
+	h->copied = copied;
 	heap_free(old);
 	__atomic_store_n(&h->serial, new_serial(), __ATOMIC_RELEASE);
 	__atomic_store_n(&h->plain, tree_is_plain(t, dfd, path, len, copied) ? generation : 0, __ATOMIC_RELEASE);
@@ -242,13 +285,9 @@ static long base_ask(struct task *t, int dfd, uint64_t generation, char *buf, si
 	long n = base_backing(dfd, buf, size);
 	uint32_t bound, bind = base_bind(t, dfd, &bound);
 	struct dir_hint *h;
-	enum cow_state state;
 	bool copied;
 
-	state = cow_to_view(buf, &n, size);
-	copied = state == COW_UPPER;
-	if (state == COW_NONE && n > 0 && bind)
-		n = path_through_bind(t, bind, bound, buf, (size_t)n, size);
+	n = path_from_kernel(t, bind, bound, buf, n, size, &copied);
 	if (n > 0 && (h = hint_make(t, dfd)))
 		hint_set(t, h, dfd, buf, (size_t)n, copied, generation);
 	return n;

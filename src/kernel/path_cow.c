@@ -40,7 +40,9 @@ static void step_down(struct walk *k, enum cow_state state)
 	struct place *p = &k->place;
 
 	p->cow_state = (uint8_t)state;
-	if (place_is_moved(p)) {
+	if (p->cow_bound && state == COW_NONE)
+		walk_leave_cow_bound(k);
+	if (place_is_moved(p) || !p->cow) {
 		k->pure = false;
 		return;
 	}
@@ -141,7 +143,7 @@ static bool may_stay_unseen(const struct walk *k)
 {
 	const unsigned flags = k->flags & (WHERE_CHANGE | WHERE_PARENT | WHERE_ENTRY | WHERE_CREATE | WHERE_NOFOLLOW);
 
-	return k->last && flags & WHERE_CHANGE && !(flags & WHERE_PARENT) && !place_is_moved(&k->place) && !k->place.cow_min &&
+	return k->last && flags & WHERE_CHANGE && !(flags & WHERE_PARENT) && !k->place.read_only && !k->place.cow_min &&
 	       (flags & WHERE_ENTRY || (flags & WHERE_CREATE && flags & WHERE_NOFOLLOW));
 }
 
@@ -157,7 +159,8 @@ int walk_step_cow(struct walk *k)
 
 	p->cow_known = p->cow_unseen = false;
 	p->cow_under = p->cow_state == COW_MERGED || p->cow_state == COW_LOWER;
-	if (p->cow_state == COW_MERGED && cow_is_uncopied(k->v, k->len))
+	path = walk_there(k, &len);
+	if (p->cow_state == COW_MERGED && cow_is_uncopied(path, len))
 		step_down(k, COW_NONE);
 	if (p->cow_state != COW_MERGED && p->cow_state != COW_UPPER)
 		return 0;
@@ -273,7 +276,7 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 
 int walk_other_name(struct walk *k)
 {
-	size_t at = k->place.cow_cut;
+	size_t at = k->place.cow_cut, len;
 	long error;
 	struct cow *c = cow_get(k->t, k->place.cow, &error);
 	struct stat st, there;
@@ -285,8 +288,9 @@ int walk_other_name(struct walk *k)
 	path = walk_kernel_path(k, &dfd);
 	if (raw_syscall(__NR_newfstatat, dfd, path, &st, AT_SYMLINK_NOFOLLOW) || !cow_index_find(c, &st, &there))
 		return 0;
-	at += k->v[at] == '/';
-	r = (int)cow_copy_up(k->t, c, k->v + at, false);
+	path = walk_there(k, &len);
+	at += path[at] == '/';
+	r = (int)cow_copy_up(k->t, c, path + at, false);
 	if (!r)
 		r = walk_locate(k);
 	k->pure = k->cacheable = false;
@@ -295,31 +299,47 @@ int walk_other_name(struct walk *k)
 
 /* ---- the place of a change -------------------------------------------------------------------------- */
 
+/* Is what is below the name of the view's own? */
+static bool is_own_name(struct walk *k)
+{
+	size_t len, low_len;
+	const char *there = walk_there(k, &len), *low = walk_backing(k, &low_len);
+
+	return len == low_len && !memcmp(there, low, len);
+}
+
 int walk_finish_cow(struct walk *k)
 {
 	const struct place *p = &k->place;
 	struct where *w = k->w;
 	bool moved = place_is_moved(p);		/* then it is named by its path in the view */
-	size_t len = k->len;
-	const char *path = moved ? k->v : walk_backing(k, &len);
+	bool own = !moved || (p->cow_bound && is_own_name(k));
+	size_t len;
+	const char *path = moved ? walk_there(k, &len) : walk_backing(k, &len);
 
 	if (len + 2 > sizeof(w->path))
 		return -ENAMETOOLONG;
 	memcpy(w->path, path, len + 1);
 	w->len = len;
-	w->fs = p->cow_min && p->cow_state == COW_LOWER && !moved ? &mincow_fs : &cow_fs;
+	w->fs = p->cow_min && p->cow_state == COW_LOWER && own ? &mincow_fs : &cow_fs;
 	w->read_only = false;
 	w->proc.what = 0;
 	w->dfd = AT_FDCWD;
 	w->upath = (gaddr)w->path;
-	w->bind = moved ? 0 : p->bind;
+	w->bind = moved || p->cow_bound ? 0 : p->bind;
 	w->bound = w->bind ? (uint32_t)p->back_len : 0;
-	w->cow = p->cow;
+	w->cow_at = (uint32_t)(w->bind ? p->back_len : p->cow_cut);
+	w->via = w->cow = p->cow;
+	if (p->cow_bound) {
+		w->cow_at = (uint32_t)(moved ? p->cow_cut : p->tree_len);
+		w->moved = !moved;
+		w->bind = p->nested ? 0 : p->bind;
+		w->via = p->nested ? p->cow : p->bind;
+	}
 	w->cow_state = p->cow_state;
 	w->cow_below = p->cow_under;
 	w->cow_unseen = p->cow_unseen;
 	w->cow_placed = p->cow_state != COW_LOWER || (w->last == LAST_NAME && k->parent.cow_state == COW_MERGED);
-	w->cow_at = (uint32_t)(w->bind ? p->back_len : p->cow_cut);
 	if (w->path[w->cow_at] == '/')
 		w->cow_at++;
 	w->state = STATE_PATH;

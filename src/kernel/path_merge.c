@@ -26,12 +26,16 @@
 static int enter_over(struct walk *k, const struct over *o, const struct merge *g)
 {
 	size_t end = k->len;
+	bool last = k->last;
 	int r;
 
 	k->place = (struct place) { .since = o->rank };
+	k->last = false;
 	k->pure = k->anchored = false;
-	if (g->m.kind == UM_MOUNT_REMOTE)
+	if (g->m.kind == UM_MOUNT_REMOTE) {
+		k->last = last;
 		return walk_stand_in(k, &g->m);
+	}
 	k->place.bind = o->id;
 	k->place.read_only = k->place.kept = true;
 	k->len = o->cut;
@@ -43,6 +47,7 @@ static int enter_over(struct walk *k, const struct over *o, const struct merge *
 		r = r < 0 ? r : r == WALK_HIDDEN ? -ENOENT : 0;
 	}
 	k->len = end;
+	k->last = last;
 	k->place.nover = 0;
 	return r;
 }
@@ -64,20 +69,48 @@ static int mode_here(struct walk *k, uint32_t *mode)
 	return r;
 }
 
+/* What a place has in the walk, and would lose by another's coming there. */
+struct texts {
+	char *back, *low, *there;
+};
+
+static void bring_texts(struct walk *k, struct texts *own)
+{
+	if (own->back)
+		memcpy(k->back, own->back, strlen(own->back) + 1);
+	if (own->low)
+		memcpy(k->low, own->low, strlen(own->low) + 1);
+	if (own->there)
+		memcpy(k->there, own->there, strlen(own->there) + 1);
+	heap_free(own->back);
+	heap_free(own->low);
+	heap_free(own->there);
+}
+
+static int keep_texts(const struct walk *k, struct texts *own)
+{
+	const struct place *p = &k->place;
+
+	own->back = p->bind ? heap_strndup(k->back, p->back_len) : NULL;
+	own->low = p->cow_moved ? heap_strndup(k->low, p->low_len) : NULL;
+	own->there = p->cow_bound ? heap_strndup(k->there, p->there_len) : NULL;
+	return (p->bind && !own->back) || (p->cow_moved && !own->low) || (p->cow_bound && !own->there) ? -ENOMEM : 0;
+}
+
 /* The general way: goes there and comes back. */
 __attribute__((noinline))
 static int look_far(struct walk *k, const struct over *o, const struct merge *g, uint32_t *mode)
 {
 	const struct place own = k->place;
 	bool pure = k->pure, anchored = k->anchored;
-	char back[UM_PATH_MAX];
-	int r;
+	struct texts own_texts;
+	int r = keep_texts(k, &own_texts);
 
-	memcpy(back, k->back, own.bind ? own.back_len : 0);
-	r = enter_over(k, o, g);
+	if (!r)
+		r = enter_over(k, o, g);
 	if (!r)
 		r = mode_here(k, mode);
-	memcpy(k->back, back, own.bind ? own.back_len : 0);
+	bring_texts(k, &own_texts);
 	k->place = own;
 	k->pure = pure;
 	k->anchored = anchored;
@@ -126,15 +159,15 @@ static int add_over(uint32_t *n, struct over *at, struct over o)
 	return 0;
 }
 
-int walk_merged_behind(struct walk *k, const char *path, size_t len, struct mount *m)
+int walk_merged_behind(struct walk *k, const char *path, size_t len, struct mount *m, enum view_hit *hit)
 {
 	struct place *p = &k->place;
-	enum view_hit hit = VIEW_MOUNT;
 	int r = 0;
 
-	for (; hit == VIEW_MOUNT && mount_merges(m) && !r; hit = view_lookup_under(p->epoch, m->rank, len ? path : "/", len ? len : 1, m))
+	for (; *hit == VIEW_MOUNT && mount_merges(m) && !r;
+	     *hit = view_lookup_under(p->epoch, m->rank, len ? path : "/", len ? len : 1, m))
 		r = add_over(&p->nover, p->over, (struct over) { m->id, m->rank, (uint32_t)k->len });
-	return r ? r : (int)VIEW_MOUNT;
+	return r;
 }
 
 /*
@@ -144,7 +177,7 @@ int walk_merged_behind(struct walk *k, const char *path, size_t len, struct moun
 static int collect(struct walk *k, int *hit, struct mount *m, struct overs *all)
 {
 	const struct place *p = &k->place;
-	uint32_t since = p->cow ? p->cow_since : p->since;
+	uint32_t since = p->cow && !p->cow_bound ? p->cow_since : p->since;
 	int r = 0;
 
 	all->begins = false;

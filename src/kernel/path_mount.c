@@ -47,8 +47,7 @@ static int bind_target(struct walk *k, uint32_t id, char *buf, size_t *len)
 	return r;
 }
 
-/* The innermost mount that path[0 .. *n) lies in, and where it is; what merge mounts show is not meant.  False: none. */
-static bool innermost(const char *path, size_t *n, uint32_t epoch, struct mount *m)
+bool mount_around(const char *path, size_t *n, uint32_t epoch, struct mount *m)
 {
 	enum view_hit hit;
 
@@ -77,7 +76,7 @@ static int settle(struct walk *k, uint32_t epoch)
 
 		p->epoch = epoch;
 		p->remote = false;
-		if (!innermost(k->back, &n, epoch, &m))
+		if (!mount_around(k->back, &n, epoch, &m))
 			return 0;
 		if (m.kind == UM_MOUNT_HIDE)
 			return -ENOENT;
@@ -85,6 +84,8 @@ static int settle(struct walk *k, uint32_t epoch)
 			return walk_stand_in(k, &m);
 		if (m.flags & UM_MNT_RDONLY)
 			p->read_only = true;
+		if (m.kind == UM_MOUNT_COW)
+			return walk_settle_cow(k, &m, n);
 		int r = bind_target(k, m.id, k->tmp, &target);
 		if (r)
 			return r;
@@ -128,11 +129,13 @@ static int enter(struct walk *k, const struct mount *m)
 }
 
 /* The backing path is one, seen from the other end of the bind mount. */
-static int enter_behind(struct walk *k, const struct mount *m)
+int walk_enter_behind(struct walk *k, const struct mount *m)
 {
 	if (m->kind == UM_MOUNT_HIDE)
 		return WALK_HIDDEN;
 	k->anchored = false;
+	if (k->place.cow_bound)
+		walk_leave_cow_bound(k);
 	if (m->kind == UM_MOUNT_REMOTE)
 		return walk_stand_in(k, m);
 	k->place.nested = true;
@@ -147,15 +150,19 @@ int walk_arrive_behind(struct walk *k, int hit)
 	size_t len;
 	int r;
 
+	if (k->place.cow_bound)
+		return walk_arrive_bound(k, hit);
 	path = walk_backing(k, &len);
 	behind = len ? view_lookup_key(k->place.epoch, path, len, hash_on(&k->back_hash, path, len), &m)
 		     : look(k->place.epoch, path, 0, &m);
-	if (behind == VIEW_MOUNT && mount_merges(&m))
-		return walk_merged_behind(k, path, len, &m);
+	if (behind == VIEW_MOUNT && mount_merges(&m)) {
+		r = walk_merged_behind(k, path, len, &m, &behind);
+		return r ? r : (int)VIEW_MOUNT;
+	}
 	if (behind != VIEW_MOUNT || (k->place.remote && m.rank <= k->place.m.rank))
 		return behind == VIEW_PLAIN ? hit : (int)VIEW_ABOVE;
 	k->pure = false;
-	r = enter_behind(k, &m);
+	r = walk_enter_behind(k, &m);
 	return r ? r : (int)VIEW_MOUNT;
 }
 
@@ -167,6 +174,8 @@ int walk_arrive_at(struct walk *k, int hit, struct mount *m)
 		r = enter(k, m);
 		return r ? r : (int)VIEW_MOUNT;
 	}
+	if (k->place.cow_bound)
+		return walk_arrive_bound(k, hit == VIEW_MOUNT ? (int)VIEW_ABOVE : hit);
 	if (k->place.cow && (r = walk_step_cow(k)))
 		return r;
 	if (hit == VIEW_MOUNT && k->place.cow_state == COW_LOWER && m->rank > k->place.cow_since) {

@@ -78,6 +78,8 @@ int walk_push(struct walk *k, const char *name, size_t n)
 		return -ENAMETOOLONG;
 	if (p->bind && p->back_len + (k->len - p->cut) + n + 2 > sizeof(k->tmp))
 		return -ENAMETOOLONG;
+	if (p->cow_bound && p->there_len + (k->len - p->cut) + n + 2 > sizeof(k->there))
+		return -ENAMETOOLONG;
 	k->v[k->len] = '/';
 	memcpy(k->v + k->len + 1, name, n);
 	k->len += n + 1;
@@ -203,6 +205,10 @@ static int base_in_cow(struct walk *k, bool plain)
 
 	if (k->place.cow && k->place.bind) {
 		k->place.cow_pure = false;
+		if (k->place.cow_bound) {
+			k->cacheable = false;
+			plain = !r && base_is_copied(k->t, k->dfd) && walk_bound_is_plain(k);
+		}
 		k->anchored = k->pure = plain && (k->place.cow_state == COW_UPPER || place_is_moved(&k->place));
 	}
 	return r;
@@ -461,6 +467,8 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 		k->cacheable = false;	/* what is made in that directory makes no new generation */
 	if (k->place.cow_state == COW_ABSENT && !(final && (k->flags & WHERE_CHANGE || k->lenient)))
 		return -ENOENT;
+	if (k->place.cow_state == COW_ABSENT && k->place.read_only && !k->lenient)
+		return k->flags & (WHERE_CREATE | WHERE_ENTRY) ? -EROFS : -ENOENT;
 	if (parent && hit != VIEW_PLAIN)
 		return -EBUSY;
 	if (hit == VIEW_MOUNT && final && k->flags & WHERE_ENTRY)	/* a mount point: unlink, rmdir, mkdir... */
@@ -481,6 +489,8 @@ static void remember_directory(struct walk *k)
 	size_t len = k->dir_len;
 	bool check, direct;
 
+	if (k->place.cow_bound)
+		return;
 	if (k->place.cow && k->place.bind) {
 		walk_remember_tree(k, text, len);
 		return;

@@ -7,6 +7,7 @@
  *	path_proc.c	the slow way, at the magic links of /proc
  *	path_mount.c	the slow way, where it meets mounts
  *	path_cow.c	the slow way in copy-on-write mounts
+ *	path_cow_bound.c	the same behind a bind mount of what is in one
  *	path_merge.c	the slow way where directories are merged
  *	path_where.c	from what was found to a struct where, and back
  *	path_canon.c	what path a thing has
@@ -30,6 +31,7 @@ struct dir_hint {
 	uint32_t bind, bound;	/* descriptors: as where.bind and bound when it was opened (fsinfo has the cwd's) */
 	bool read_only;		/* likewise */
 	bool directory;		/* descriptors: it is known to be one */
+	bool copied;		/* it is in the tree of a copy-on-write mount, if it is `known` */
 	uint32_t len;
 	char *path;		/* canonical, in the view */
 	struct dir_list *list;	/* of a directory that is being read: dir_list.c */
@@ -64,12 +66,22 @@ long base_path(struct task *t, int dfd, uint64_t generation, char *buf, size_t s
 /* The same as the kernel knows it: at the other end of a bind mount. */
 long base_backing(int dfd, char *buf, size_t size);
 
+/* Has base_find() seen that it is in the tree of a copy-on-write mount? */
+bool base_is_copied(const struct task *t, int dfd);
+
 /* The bind mount it was reached through, 0 = none.  *bound: bytes of the kernel's path that stand for it. */
 uint32_t base_bind(const struct task *t, int dfd, uint32_t *bound);
 
-/* The kernel's path in buf lies behind a bind mount: puts that mount's path in front of it instead.  Length or
- * -errno. */
+/* The path in buf lies behind a bind mount: puts that mount's path in front of it instead.  It is the kernel's, or, where
+ * the mount shows a place in a copy-on-write one, that of the view.  Length or -errno. */
 long path_through_bind(const struct task *t, uint32_t bind, uint32_t bound, char *buf, size_t len, size_t size);
+
+/* Does the mount with this id (0: none) show a place in a copy-on-write one? */
+bool bind_shows_copied(const struct task *t, uint32_t bind);
+
+/* The kernel's path of something that was reached through this bind mount (0: none) becomes the view's.  *copied: it is in the
+ * tree of a copy-on-write mount.  Length or -errno. */
+long path_from_kernel(const struct task *t, uint32_t bind, uint32_t bound, char *buf, long len, size_t size, bool *copied);
 
 #define BASE_TREE	0u	/* the key of directories of copy-on-write mounts, by their path in the tree */
 #define BASE_ROOT	1u	/* the key of absolute paths; serials start above */
@@ -147,8 +159,11 @@ struct place {
 	bool cow_min;		/* what the kernel permits is changed below: fs/mincow.c */
 	bool cow_moved;		/* v[0 .. low_cut) is a directory that shows the one at low[0 .. low_len) */
 	size_t low_cut, low_len;
-	size_t cow_cut;		/* v[cow_cut ..] is the path in the tree */
+	size_t cow_cut;		/* walk_there()[cow_cut ..] is the path in the tree */
 	size_t cow_over;	/* COW_UPPER, COW_ABSENT: below v[0 .. cow_over) nothing is merged */
+	bool cow_bound;		/* it was entered by the bind mount, which shows a place in it: path_cow_bound.c */
+	uint32_t cow_rank;	/* cow_bound: of the copy-on-write mount; */
+	size_t there_len, tree_len;	/* that place is there[0 .. there_len); how much of back is the tree */
 	bool kept;		/* read_only because a merge mount shows this name */
 	uint32_t nover;		/* a directory in which names of merge mounts show, too: path_merge.c */
 	struct over over[MERGE_DEPTH];	/* those, the newest first */
@@ -194,6 +209,8 @@ struct walk {
 	char apart2[256];
 	char low[UM_PATH_MAX];
 	char apart3[256];
+	char there[UM_PATH_MAX];
+	char apart5[256];
 	char tmp[UM_PATH_MAX];
 	char apart4[256];
 	char pending[2 * UM_PATH_MAX];
@@ -236,6 +253,10 @@ bool walk_is_directory_fd(int dfd);	/* the path of a link or a file that was ope
 /* A name below /proc, on the way or to be followed (path_proc.c). */
 long walk_magic(struct walk *k, size_t dir_len, bool final);
 
+/* The innermost mount that path[0 .. *n) lies in, as of `epoch`, and where it is; what merge mounts show is not meant.  False:
+ * none. */
+bool mount_around(const char *path, size_t *n, uint32_t epoch, struct mount *m);
+
 /* Pieces that know mounts (path_mount.c). */
 int walk_arrive(struct walk *k);	/* v has a new last name: enters what is mounted there.  enum view_hit, WALK_HIDDEN, or -errno */
 int walk_behind(struct walk *k, const struct mount *m);	/* v is where the bind mount m is */
@@ -249,12 +270,13 @@ size_t walk_rest_offset(const struct place *p, const char *path, size_t len);	/*
 
 int walk_arrive_at(struct walk *k, int hit, struct mount *m);	/* the same when v has been looked up, merge mounts aside */
 int walk_arrive_behind(struct walk *k, int hit);	/* the rest of it: what is mounted at the other end of a bind */
+int walk_enter_behind(struct walk *k, const struct mount *m);	/* m is mounted at v, seen from there */
 int walk_stand_in(struct walk *k, const struct mount *m);	/* a server answers */
 int walk_mode(struct walk *k, uint32_t *mode);		/* asks it for v's st_mode, links not followed; ENOENT if v is behind one */
 
 /* Pieces that know merge mounts (path_merge.c). */
 int walk_arrive_merged(struct walk *k, int hit, struct mount *m);	/* v has been looked up, and a merge mount concerns it */
-int walk_merged_behind(struct walk *k, const char *path, size_t len, struct mount *m);	/* as walk_arrive_behind() */
+int walk_merged_behind(struct walk *k, const char *path, size_t len, struct mount *m, enum view_hit *hit);	/* what is below them becomes *hit, *m */
 int walk_enter_over(struct walk *k, const struct over *o);	/* goes to v as o shows it */
 int walk_base_merged(struct walk *k, uint32_t bind);	/* v is the cwd or a descriptor: do names of merge mounts show in it? */
 
@@ -266,6 +288,13 @@ void walk_remember_tree(struct walk *k, const char *text, size_t len);	/* the gu
 void walk_remember_below(struct walk *k);		/* v is a directory; if that is not in the tree, it is so until another generation */
 int walk_other_name(struct walk *k);			/* v is below; if it is a name of what has a copy, it leads there now */
 int walk_finish_cow(struct walk *k);			/* the place of an operation that changes something */
+
+/* ... and those behind a bind mount of what is in one (path_cow_bound.c). */
+int walk_settle_cow(struct walk *k, const struct mount *m, size_t at);	/* back is a path of the view, back[0 .. at) that of m */
+int walk_arrive_bound(struct walk *k, int hit);		/* as walk_arrive_behind() */
+void walk_leave_cow_bound(struct walk *k);		/* it is an ordinary bind mount from here on */
+bool walk_bound_is_plain(struct walk *k);		/* nothing virtual below v, a directory of the tree alone */
+const char *walk_there(struct walk *k, size_t *len);	/* v as the view has it in the copy-on-write mount itself */
 
 /*
  * The fast way: `path` is in a tree, its directory known as CACHE_MERGED or CACHE_UPPER; named: by a last name that is not

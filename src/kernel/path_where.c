@@ -50,9 +50,11 @@ static void copy_bind(struct walk *k)
 {
 	struct where *w = k->w;
 
-	w->moved = place_is_moved(&k->place);
-	w->bind = k->place.nested || w->moved ? 0 : k->place.bind;
-	w->bound = w->bind ? (uint32_t)k->place.back_len : 0;
+	const struct place *p = &k->place;
+
+	w->moved = place_is_moved(p) || p->cow_bound;
+	w->bind = p->nested || (w->moved && !p->cow_bound) ? 0 : p->bind;
+	w->bound = w->bind && !p->cow_bound ? (uint32_t)p->back_len : 0;
 	w->read_only = k->place.read_only;
 	w->kept = k->place.kept;
 }
@@ -150,7 +152,7 @@ long walk_finish(struct walk *k)
 {
 	long r;
 
-	if (k->place.cow && k->flags & WHERE_CHANGE && !k->place.kept)
+	if (k->place.cow && k->flags & WHERE_CHANGE && !k->place.read_only)
 		return walk_finish_cow(k);
 	if (k->place.cow_state == COW_LOWER && (r = walk_other_name(k)))
 		return r;
@@ -170,7 +172,9 @@ long where_path(const struct where *w, char *buf, size_t size)
 		long len = (long)n;
 
 		cow_to_view(buf, &len, size);
-		return len;
+		if (len < 0 || !w->bind)
+			return len;
+		n = (size_t)len;
 	}
 	return w->bind ? path_through_bind(w->t, w->bind, w->bound, buf, n, size) : (long)n;
 }
@@ -204,32 +208,27 @@ long where_link(struct where *w, const struct um_slot *s)
 /* path[0 .. len) as the guest sees it becomes v. */
 static int view_path(struct where *w, struct walk *k, size_t len)
 {
-	size_t n = 0, tail = len;
 	struct mount m;
+	long n;
 
 	while (len > 1 && w->path[len - 1] == '/')
-		tail = --len;
-	if (len == 1)
-		tail = 0;	/* the root */
-	if (w->bind && view_mount_by_id(w->t, w->bind, &m, k->v, sizeof(k->v)) == 0) {
-		n = m.path_len == 1 ? 0 : m.path_len;
-		tail = tail < w->bound ? 0 : tail - w->bound;
-	} else {
-		w->bind = w->bound = 0;
-	}
-	if (n + tail >= sizeof(k->v))
+		len--;
+	if (len >= sizeof(k->v))
 		return -ENAMETOOLONG;
-	memcpy(k->v + n, w->path + w->bound, tail);
-	k->len = n + tail;
-	k->v[k->len] = 0;
-	if (w->moved) {
-		long shown = (long)k->len;
-
-		cow_to_view(k->v, &shown, sizeof(k->v));
-		if (shown < 0)
-			return (int)shown;
-		k->len = (size_t)shown;
-	}
+	memcpy(k->v, w->path, len);
+	k->v[len] = 0;
+	if (w->bind && view_mount_by_id(w->t, w->bind, &m, NULL, 0))
+		w->bind = w->bound = 0;
+	n = (long)len;
+	if (w->moved)
+		cow_to_view(k->v, &n, sizeof(k->v));
+	if (n > 0 && w->bind && (size_t)n < w->bound)
+		n = view_mount_by_id(w->t, w->bind, &m, k->v, sizeof(k->v)) ? -ENOENT : (long)strlen(k->v);
+	else if (n > 0 && w->bind)
+		n = path_through_bind(w->t, w->bind, w->bound, k->v, (size_t)n, sizeof(k->v));
+	if (n < 0)
+		return (int)n;
+	k->len = n == 1 ? 0 : (size_t)n;
 	k->v[k->len] = 0;
 	return 0;
 }

@@ -351,8 +351,8 @@ static int why_not(const struct mount_options *o)
 	if (error == EINVAL && opts_have(o->opts, "renew"))
 		return fail("%s: is not a mount point of this view; umview ls shows them", o->dst);
 	if (error == EOPNOTSUPP && o->src)
-		return fail("%s: what is copied on write, or merged into an image, cannot be shown at %s, too; "
-			    "mount it there first (--bind before --cow)", o->src, o->dst);
+		return fail("%s: what is merged into an image (-o merge) cannot be shown at %s, too; mount it there before the image",
+			    o->src, o->dst);
 	return fail("%s%s%s: %s", o->src ? o->src : "", o->src ? " on " : "", o->dst, strerror(error));
 }
 

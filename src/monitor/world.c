@@ -432,29 +432,6 @@ struct mount_rec *mount_by_id(struct world *w, uint32_t v, uint32_t id)
 	return NULL;
 }
 
-/* The newest mount that path lies in, of those below dir and older than rank; NULL: none. */
-static const struct mount_rec *newest_at(const struct view *view, const char *path, const char *dir, uint32_t rank)
-{
-	const struct mount_rec *found = NULL;
-
-	for (uint32_t i = 0; i < view->nmounts; i++) {
-		const struct mount_rec *m = view->mounts[i];
-		if (m->kind != UM_MOUNT_MERGE && m->rank < rank && path_is_below(path, m->path) &&
-		    path_is_below(m->path, dir) && (!found || m->rank > found->rank))
-			found = m;
-	}
-	return found;
-}
-
-bool mount_copies_at(struct world *w, uint32_t v, const char *path)
-{
-	struct view *view = view_get(w, v);
-	const struct mount_rec *m = view ? newest_at(view, path, "/", UINT32_MAX) : NULL;
-
-	/* An older mount below a copy-on-write one shows through it, and is not copied. */
-	return m && m->kind == UM_MOUNT_COW && !newest_at(view, path, m->path, m->rank);
-}
-
 bool mount_has_children(struct world *w, uint32_t v, const struct mount_rec *m)
 {
 	struct view *view = view_get(w, v);

@@ -66,8 +66,6 @@ struct mount_rec *mount_at(struct world *w, uint32_t v, const char *path, uint32
 struct mount_rec *mount_by_id(struct world *w, uint32_t v, uint32_t id);
 /* Does a newer mount of this view lie below it, or a bind mount show something in it? */
 bool mount_has_children(struct world *w, uint32_t v, const struct mount_rec *m);
-/* Is what this view shows at path kept aside when it is changed? */
-bool mount_copies_at(struct world *w, uint32_t v, const char *path);
 
 /* Absolute, no empty name, no "." or "..", no slash at the end but "/" itself. */
 bool path_is_canonical(const char *path);

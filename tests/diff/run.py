@@ -112,6 +112,7 @@ LEFT_OUT = {
         "hint": "what the kernel's FUSE knows of them: docs/syscalls.md",
     },
 }
+LEFT_OUT["bindcow"] = {**LEFT_OUT["bind"], **LEFT_OUT["cow"]}
 
 
 MODES = {}
@@ -261,9 +262,12 @@ class There(World):
 class Cow(There):
     """The tree copied on write."""
 
+    def below(self):
+        return self.place()
+
     def state(self):
         """All there is to see of the tree below."""
-        return subprocess.run(["find", self.place(), "-printf", "%P %y %m %U %G %n %s %T@ %l\n", "-type", "f", "-exec", "cksum", "{}", ";"],
+        return subprocess.run(["find", self.below(), "-printf", "%P %y %m %U %G %n %s %T@ %l\n", "-type", "f", "-exec", "cksum", "{}", ";"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 
     def view(self, command):
@@ -275,6 +279,25 @@ class Cow(There):
 
     def options(self):
         return ["--cow", self.place(), "--upper", os.path.join(self.base, "upper")]
+
+
+class BindCow(Cow):
+    """What is copied on write, behind a bind mount."""
+
+    def __init__(self, name, base):
+        super().__init__(name, base)
+        self.low = os.path.join(base, "low")
+
+    def below(self):
+        return self.low
+
+    def view(self, command):
+        os.rename(self.place(), self.low)
+        os.makedirs(self.place())
+        return super().view(command)
+
+    def options(self):
+        return ["--cow", self.low, "--upper", os.path.join(self.base, "upper"), "--bind", self.low, self.place()]
 
 
 class Merge(There):
@@ -325,6 +348,8 @@ def world_named(name, base):
         return Bind(name, base)
     if name == "cow":
         return Cow(name, base)
+    if name == "bindcow":
+        return BindCow(name, base)
     if name == "merge":
         return Merge(name, base)
     if name == "ext4":

@@ -169,14 +169,14 @@ static MAYBE bool on_cow(void)
 {
 	const char *fs = getenv("GUEST_FS");
 
-	return fs && strcmp(fs, "cow") == 0;
+	return fs && (strcmp(fs, "cow") == 0 || strcmp(fs, "bindcow") == 0);
 }
 
 static MAYBE bool behind_bind(void)
 {
 	const char *fs = getenv("GUEST_FS");
 
-	return fs && strcmp(fs, "bind") == 0;
+	return fs && (strcmp(fs, "bind") == 0 || strcmp(fs, "bindcow") == 0);
 }
 
 static MAYBE void put_file(const char *path, const void *data, size_t n)

@@ -9,6 +9,7 @@
 #	view	in an empty view
 #	mount	in a view, its scratch directory in an ext4 image mounted there
 #	cow	in a view, its scratch directory in a tree that is copied on write: which must stay as it was
+#	bindcow	the same, its scratch directory behind a bind mount of the directory that is copied on write
 #	merge	in a view, its scratch directory merged with an empty one
 #	fakeroot	in a view in which it is root: natively root it would be, or skip its tests
 #	secure	in a view in which it is who it is, and every path is checked
@@ -71,6 +72,13 @@ in_world() {
 	cow)
 		cp -a "$dir/tree" "$dir/low"
 		GUEST_FS=cow run "$dir/out" "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" -- "$program" "$dir/low/s" ;;
+	bindcow)
+		cp -a "$dir/tree" "$dir/low"
+		mkdir -p "$dir/mnt/s"
+		for below in f d out g h s; do
+			echo beneath >"$dir/mnt/s/$below"
+		done
+		GUEST_FS=bindcow run "$dir/out" "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" --bind "$dir/low" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
 	merge)
 		mkdir -p "$dir/names/s" "$dir/mnt/s"
 		chmod 777 "$dir/mnt/s"
@@ -138,7 +146,7 @@ if [ -s "$dir/image" ] && [ "$world" = mount ]; then
 	say $fsck "e2fsck after it"
 	[ $fsck = 0 ] || sed 's/^/# /' "$dir/fsck"
 fi
-if [ "$world" = cow ]; then
+if [ "$world" = cow ] || [ "$world" = bindcow ]; then
 	diff <(cd "$dir/tree"; find . -printf '%P %y %m %u %g %s %T@ %l\n' | sort) \
 	     <(cd "$dir/low"; find . -printf '%P %y %m %u %g %s %T@ %l\n' | sort) >"$dir/changes"
 	say $? "what is below is as it was"

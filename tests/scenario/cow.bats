@@ -429,25 +429,140 @@ print(os.listdir("low/d"))'
 	[ "$(find upper/work upper/tree -samefile upper/white | wc -l)" = 2 ]
 }
 
-@test "CW-15 what is copied on write is not shown elsewhere without its changes: refused; what was bound before is" {
-	mkdir -p low/sub elsewhere other
-	echo below >low/sub/f
+@test "CW-15 bind mounts of what is copied on write: both ends see the same, at once; what was bound before is not copied" {
+	mkdir -p low/sub/deep low/sub/gone low/m elsewhere other chain
+	echo below >low/sub/f; echo deep >low/sub/deep/f; echo g >low/sub/g; ln low/sub/g low/sub/g2
+	ln -s ../out low/sub/up; echo low >low/out; echo top >out; echo m >low/m/m
+	cat >p.py <<-'PY'
+		import errno, os
+		def says(want, f, *a, **k):
+		    try:
+		        f(*a, **k)
+		    except OSError as e:
+		        assert e.errno == want, (f, a, e)
+		    else:
+		        assert not want, (f, a, "succeeded")
+		def same(a, b):
+		    x, y = os.lstat(a), os.lstat(b)
+		    assert (x.st_dev, x.st_ino, x.st_nlink, x.st_size) == (y.st_dev, y.st_ino, y.st_nlink, y.st_size), (a, x, y)
+		def put(path, text, how="w"):
+		    with open(path, how) as f: f.write(text)
+		def get(path):
+		    with open(path) as f: return f.read()
+		for n in "f", "g", "g2", "deep", "deep/f", "up": same("low/sub/" + n, "elsewhere/" + n)
+		put("elsewhere/f", "one"); assert get("low/sub/f") == "one"
+		put("low/sub/f", "two"); assert get("elsewhere/f") == "two"; same("low/sub/f", "elsewhere/f")
+		put("elsewhere/g", "more", "a"); assert get("low/sub/g2") == get("elsewhere/g2") == "g\nmore"
+		for n in "g", "g2": same("low/sub/g", "elsewhere/" + n)
+		assert get("elsewhere/up") == "top\n" and get("low/sub/up") == "low\n"	# "..", seen from there
+		os.rmdir("elsewhere/gone"); says(errno.ENOENT, os.stat, "low/sub/gone")
+		os.mkdir("low/sub/gone"); os.stat("elsewhere/gone"); assert os.listdir("elsewhere/gone") == []
+		put("elsewhere/deep/new", "n")
+		assert sorted(os.listdir("elsewhere/deep")) == sorted(os.listdir("low/sub/deep")) == ["f", "new"]
+		os.rename("elsewhere/deep", "elsewhere/moved"); assert get("low/sub/moved/f") == "deep\n"
+		here = os.getcwd()
+		os.chdir("elsewhere/moved"); assert os.getcwd() == here + "/elsewhere/moved"
+		assert os.readlink("/proc/self/cwd") == here + "/elsewhere/moved"
+		put("there", "t"); assert get("../../low/sub/moved/there") == "t"; assert get("../f") == "two"
+		os.chdir("../.."); assert os.getcwd() == here
+		fd = os.open("elsewhere/f", os.O_RDWR); assert os.readlink(f"/proc/self/fd/{fd}") == here + "/elsewhere/f"
+		os.fchmod(fd, 0o600); assert os.stat("low/sub/f").st_mode & 0o777 == 0o600
+		d = os.open("elsewhere/moved", os.O_RDONLY); os.rename("there", "here", src_dir_fd=d, dst_dir_fd=d)
+		assert get("low/sub/moved/here") == "t"
+	PY
 	in_view --cow low --upper up -- <<-'SH'
 		set -e
-		umview mount -t bind low/sub elsewhere 2>err && exit 1
-		grep -q "^umview: mount: low/sub: what is copied on write, .* cannot be shown at elsewhere, too; mount it there first" err
-		umview mount -t merge low/sub elsewhere 2>err && exit 1
-		umview mount -t bind -o except=/f other low/sub 2>err && exit 1
-		test ! -e elsewhere/f
-		umview mount -t bind other low/sub
-		echo out >low/sub/g
 		umview mount -t bind low/sub elsewhere
-		test "$(cat elsewhere/g)" = out
+		python3 p.py
+		umview mount -t bind elsewhere/moved chain; echo c >chain/c; grep -qx c low/sub/moved/c
+		test "$(cd chain && /bin/pwd)" = "$PWD/chain"
+		fails umview umount low 2>/dev/null
+		umview umount chain
+		umview mount -t bind other low/m; echo new >low/m/n
+		umview mount -t bind low chain; test "$(ls chain/m)" = n; echo x >chain/m/x; test "$(cat chain/sub/f)" = two
+		umview umount chain; umview umount low/m; test "$(ls low/m)" = m
+		umview mount -t bind -o except=/moved other low/sub; test "$(ls low/sub)" = "$(printf 'n\nx')"
+		echo e >low/sub/moved/e; umview umount low/sub; cat low/sub/moved/e
+		umview mount -t bind low/sub/g chain 2>/dev/null && exit 1
+		touch file; umview mount -t bind low/sub/g file; echo by >file; grep -qx by low/sub/g2
+		rm low/sub/g; fails cat file 2>/dev/null; echo again >low/sub/g; test "$(cat file)" = again; umview umount file
 	SH
-	test "$(cat other/g)" = out
+	[ "$(cat low/sub/f low/sub/deep/f low/sub/g)" = "$(printf 'below\ndeep\ng')" ]
+	[ "$(ls other)" = "$(printf 'n\nx')" ]
+	[ -z "$(find elsewhere chain -mindepth 1)" ]
 	in_view --bind low/sub elsewhere --cow low --upper up2 -- <<-'SH'
-		test "$(cat elsewhere/f)" = below
+		test "$(cat elsewhere/f)" = below; echo changed >low/sub/f; test "$(cat elsewhere/f)" = below
 	SH
+}
+
+@test "CW-20 of what is copied on write: a read-only bind, names hidden at either end, a merge; below --cow /; --mincow" {
+	mkdir -p low/sub/deep low/sub/secret elsewhere B other
+	echo below >low/sub/f; echo x >low/sub/gone; echo deep >low/sub/deep/f; echo s >low/sub/secret/s
+	cat >p.py <<-'PY'
+		import errno, os
+		def says(want, f, *a, **k):
+		    try:
+		        f(*a, **k)
+		    except OSError as e:
+		        assert e.errno == want, (f, a, e)
+		    else:
+		        assert not want, (f, a, "succeeded")
+		ro, none = errno.EROFS, errno.ENOENT
+		os.unlink("low/sub/gone"); open("low/sub/f", "w").write("copied")
+		assert sorted(os.listdir("elsewhere")) == ["deep", "f", "secret"]
+		assert open("elsewhere/f").read() == "copied"
+		new = os.O_CREAT | os.O_WRONLY
+		for n in "f", "new", "gone": says(ro, os.open, "elsewhere/" + n, new)
+		says(none, os.open, "elsewhere/gone", os.O_WRONLY); says(none, os.stat, "elsewhere/gone")
+		for n in "new", "gone": says(ro, os.mkdir, "elsewhere/" + n); says(ro, os.symlink, "t", "elsewhere/" + n)
+		says(errno.EEXIST, os.mkdir, "elsewhere/deep"); says(errno.EEXIST, os.symlink, "t", "elsewhere/f")
+		for n in "f", "gone": says(ro, os.unlink, "elsewhere/" + n); says(ro, os.rename, "elsewhere/" + n, "elsewhere/y")
+		for n in "f", "deep", "deep/f":
+		    says(ro, os.chmod, "elsewhere/" + n, 0o700); says(ro, os.utime, "elsewhere/" + n)
+		    fd = os.open("elsewhere/" + n, os.O_RDONLY); says(ro, os.fchmod, fd, 0o700); os.close(fd)
+		says(ro, os.truncate, "elsewhere/f", 0); assert not os.access("elsewhere/f", os.W_OK)
+		assert os.access("low/sub/f", os.W_OK)
+	PY
+	in_view --cow low --upper up -- <<-'SH'
+		set -e
+		umview mount -t bind -o ro low/sub elsewhere
+		python3 p.py
+		umview umount elsewhere
+		umview mount -t hide low/sub/secret
+		umview mount -t bind low/sub elsewhere
+		test "$(echo $(ls elsewhere))" = 'deep f'; fails cat elsewhere/secret/s 2>/dev/null; fails mkdir elsewhere/secret 2>/dev/null
+		umview umount elsewhere; umview umount low/sub/secret
+		umview mount -t bind low/sub elsewhere
+		umview mount -t hide elsewhere/secret; test "$(echo $(ls elsewhere))" = 'deep f'; test -e low/sub/secret/s; umview umount elsewhere/secret
+		umview umount elsewhere
+		mkdir -p B/deep; echo own >B/deep/own
+		umview mount -t merge low/sub B
+		test "$(echo $(ls B B/deep))" = 'B: deep f secret B/deep: f own'
+		test "$(cat B/f B/deep/f B/deep/own)" = "$(printf 'copieddeep\nown')"
+		fails sh -c 'echo x >B/f' 2>/dev/null; fails touch B/secret/n 2>/dev/null; echo new >B/deep/new
+		echo later >low/sub/later; grep -qx later B/later; rm low/sub/later; fails cat B/later 2>/dev/null
+		mkdir low/sub/dir; test "$(echo $(ls B))" = 'deep dir f secret'
+		umview mount -t bind B other; test "$(echo $(ls other other/deep))" = 'other: deep dir f secret other/deep: f new own'
+		cat other/deep/f other/f >/dev/null
+	SH
+	[ "$(echo $(ls B/deep low/sub))" = 'B/deep: new own low/sub: deep f gone secret' ]
+	rm -r B; mkdir B
+	in_view --cow / --upper "$W.up" -- <<-'SH'
+		set -e
+		umview mount -t bind / elsewhere
+		echo changed >"elsewhere$W/low/sub/f"; test "$(cat low/sub/f)" = changed
+		cat elsewhere/proc/self/stat | grep -q '(cat)'
+		umview mount -t tmpfs none other; echo t >other/t; umview umount other
+		umview mount -t bind /usr/bin B; cp /bin/echo B/umt-echo; test "$(/usr/bin/umt-echo hello)" = hello
+		test "$(B/readlink /proc/self/exe)" = "$W/B/readlink"
+	SH
+	[ ! -e /usr/bin/umt-echo ]
+	chmod -R u+rwX "$W.up"; rm -r "$W.up"
+	[ "$(cat low/sub/f)" = below ]
+	in_view --mincow low --upper up3 -- <<-'SH'
+		umview mount -t bind low/sub elsewhere; echo mine >elsewhere/f; mv elsewhere/deep elsewhere/bottom
+	SH
+	[ "$(cat low/sub/f low/sub/bottom/f)" = "$(printf 'mine\ndeep')" ]
 }
 
 @test "CW-16 openat2 with rules for the path: what is below, what is copied, and links; RESOLVE_NO_SYMLINKS" {

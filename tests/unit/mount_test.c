@@ -5,6 +5,7 @@
  */
 #include "shim.h"
 #include "tap.h"
+#include "../../src/kernel/cow.h"
 #include "../../src/kernel/sys/mount.c"
 
 static struct um_slot slot;		/* the monitor's */
@@ -101,6 +102,12 @@ long merge_place(struct task *t, const char *path, struct where *w)
 {
 	(void)t, (void)path, (void)w;
 	return -ENOENT;
+}
+
+enum cow_state cow_to_view(char *buf, long *len, size_t size)
+{
+	(void)buf, (void)len, (void)size;
+	return COW_NONE;
 }
 
 enum view_hit view_lookup(const struct task *t, const char *path, size_t len, struct mount *m)

@@ -185,6 +185,15 @@ void spot_at(struct spot *s, const char *path)
 	w->fast = false;
 }
 
+/* The kernel knows what is opened by another path than the view. */
+static void goes_to_tree(struct spot *s)
+{
+	struct where *w = s->w;
+
+	w->bind = w->via;
+	w->bound = w->via == w->cow ? (uint32_t)strlen(s->c->tree) : 0;
+}
+
 static long make_at(struct spot *s, const struct making *m, const char *path)
 {
 	struct where *w = s->w;
@@ -192,8 +201,7 @@ static long make_at(struct spot *s, const struct making *m, const char *path)
 	spot_at(s, path);
 	switch (m->type) {
 	case 0:
-		w->bind = w->cow;
-		w->bound = (uint32_t)strlen(s->c->tree);
+		goes_to_tree(s);
 		return real_fs.open(w, m->flags | O_CREAT, m->mode);
 	case S_IFDIR:
 		return real_fs.mkdir(w, m->mode);
@@ -397,8 +405,7 @@ static long open_copied(struct spot *s, int flags, unsigned mode)
 	struct where *w = s->w;
 
 	spot_at(s, s->up);
-	w->bind = w->cow;	/* the kernel knows it by another path than the view */
-	w->bound = (uint32_t)strlen(s->c->tree);
+	goes_to_tree(s);
 	return real_fs.open(w, flags, mode);
 }
 

@@ -6,6 +6,7 @@
  * look; so all others cost nothing but that.
  */
 #include "dirents.h"
+#include "../cow.h"
 #include "../path_walk.h"
 
 #define NAME_LONGEST	255u
@@ -86,15 +87,18 @@ long dirents_hide_real(struct task *t, int fd, gaddr buf, long n, bool legacy)
 	struct mount m;
 	struct base b;
 	uint32_t bound, bind;
+	long n_there;
 
 	if (base_find(t, fd, generation, &b) || b.plain)
 		return n;
 	add_path(&h, 0, t->epoch, base_path(t, fd, generation, h.path[0], UM_PATH_MAX));
 	bind = base_bind(t, fd, &bound);
-	if (bind && !view_mount_by_id(t, bind, &m, NULL, 0))
-		add_path(&h, 1, m.epoch, base_backing(fd, h.path[1], UM_PATH_MAX));
-	else
-		h.len[1] = 0;
+	h.len[1] = 0;
+	if (bind && !view_mount_by_id(t, bind, &m, NULL, 0)) {
+		n_there = base_backing(fd, h.path[1], UM_PATH_MAX);
+		cow_to_view(h.path[1], &n_there, UM_PATH_MAX);
+		add_path(&h, 1, m.epoch, n_there);
+	}
 	return hide(t, &h, buf, n, legacy);
 }
 

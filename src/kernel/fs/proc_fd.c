@@ -197,6 +197,7 @@ static long peer_bound(struct task *t, const struct proc_hit *hit, char *buf, si
 	struct dir_hint h = { 0 };
 	struct fsinfo fs;
 	char link[48];
+	bool copied;
 	long n;
 
 	if (hit->arg == AT_FDCWD && peer_fsinfo(hit->pid, hit->tid, &fs)) {
@@ -213,9 +214,7 @@ static long peer_bound(struct task *t, const struct proc_hit *hit, char *buf, si
 	if (n <= 0)
 		return n < 0 ? n : -ENOENT;
 	buf[n] = 0;
-	if (cow_to_view(buf, &n, size) || !h.bind)
-		return n;
-	return path_through_bind(t, h.bind, h.bound, buf, (size_t)n, size);
+	return path_from_kernel(t, h.bind, h.bound, buf, n, size, &copied);
 }
 
 /* ---- virtual files ---------------------------------------------------------------------------------------- */

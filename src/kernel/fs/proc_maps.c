@@ -103,11 +103,12 @@ static void find_bound(struct printer *p, int pid)
 static bool through(struct printer *p, const struct proc_bound *b, const struct mapping *e)
 {
 	long n = view_bind_target(p->m->t, b->bind, p->found, sizeof(p->found));
+	bool copied;
 
 	if (n || e->name_len >= sizeof(p->found) || !path_within(e->name, e->name_len, p->found, b->bound))
 		return false;
 	memcpy(p->found, e->name, e->name_len + 1);
-	return path_through_bind(p->m->t, b->bind, b->bound, p->found, e->name_len, sizeof(p->found)) > 0;
+	return path_from_kernel(p->m->t, b->bind, b->bound, p->found, (long)e->name_len, sizeof(p->found), &copied) > 0;
 }
 
 static void translate_name(struct printer *p, struct mapping *e)

@@ -169,24 +169,14 @@ long sys_fchdir(struct task *t, int fd)
 	return r;
 }
 
-/* A real cwd: the kernel's, if need be seen from a tree.  0: ask further. */
-static long cwd_in_cow(struct task *t, char *path, size_t size)
-{
-	long n = t->fs->cwd || !view_has(UM_MOUNT_COW) ? 0 : raw_syscall(__NR_getcwd, path, size);
-
-	if (n <= 0)
-		return n;
-	n--;
-	return cow_to_view(path, &n, size) || !t->fs->cwd_bind ? n : 0;
-}
-
-/* The kernel says where it is now, or that it has been removed. */
-static long cwd_behind_bind(struct task *t, char *path, size_t size)
+/* A real cwd: the kernel says where it is now, or that it has been removed. */
+static long real_cwd(struct task *t, char *path, size_t size)
 {
 	uint32_t bound, bind = base_bind(t, AT_FDCWD, &bound);
 	long n = raw_syscall(__NR_getcwd, path, size);
+	bool copied;
 
-	return n <= 0 ? n : path_through_bind(t, bind, bound, path, (size_t)n - 1, size);
+	return n <= 0 ? n : path_from_kernel(t, bind, bound, path, n - 1, size, &copied);
 }
 
 #define UNREACHABLE "(unreachable)"
@@ -198,9 +188,7 @@ long sys_getcwd(struct task *t, gaddr buf, size_t size)
 
 	if (!t->fs->cwd && !t->fs->cwd_bind && !t->fs->root && !view_has(UM_MOUNT_COW))
 		return kernel_call(t, __NR_getcwd, buf, size);
-	len = cwd_in_cow(t, path, UM_PATH_MAX);
-	if (!len)
-		len = t->fs->cwd ? path_of_cwd(t, path, UM_PATH_MAX) : cwd_behind_bind(t, path, UM_PATH_MAX);
+	len = t->fs->cwd ? path_of_cwd(t, path, UM_PATH_MAX) : real_cwd(t, path, UM_PATH_MAX);
 	if (len < 0)
 		return len;
 	if (path_is_outside(t, path, (size_t)len)) {

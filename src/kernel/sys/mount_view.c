@@ -16,6 +16,7 @@
  */
 #include "calls.h"
 #include "mount.h"
+#include "../cow.h"
 #include "../merge.h"
 #include "../../agent/channel.h"
 
@@ -182,6 +183,15 @@ static long view_words(struct task *t, struct mount_args *a, struct view_options
 
 /* ---- the kinds of mount ---------------------------------------------------------------------------------- */
 
+/* What has been found becomes a path of the view, where the kernel's is another. */
+static void name_in_view(struct where *w)
+{
+	long n = (long)strlen(w->path);
+
+	if (w->moved)
+		cow_to_view(w->path, &n, sizeof w->path);
+}
+
 /*
  * What is to be shown elsewhere lies in a merge mount: of a name that is A's, A's path is meant, and it is read-only; with a
  * merged directory go the directories that show in it, each a part of the new mount.
@@ -197,12 +207,14 @@ static long bind_merged(struct task *t, struct mount_args *a, struct um_ctl_moun
 		n++;
 	r = r == -ENOENT ? 0 : r;
 	while (!r && n-- > 0 && !(r = merge_layer(t, a->bound, n, w))) {
+		name_in_view(w);
 		if (!w->kept || len + strlen(w->path) + 3 > sizeof a->except)
 			r = w->kept ? -ENAMETOOLONG : -EOPNOTSUPP;	/* a server's own merge has no other path */
 		else
 			len += (size_t)text_format(a->except + len, sizeof a->except - len, "%sm%s", len ? "\n" : "", w->path);
 	}
 	if (!r && !(r = merge_place(t, a->bound, w)) && w->kept) {
+		name_in_view(w);
 		text_format(a->bound, sizeof a->bound, "%s", w->path);
 		m->flags |= MS_RDONLY;
 	}

@@ -124,7 +124,10 @@ static bool starts_in_tree(struct task *t, int dfd)
 {
 	char path[UM_PATH_MAX];
 	long n = dfd == AT_FDCWD ? path_of_cwd(t, path, sizeof path) : path_of_fd(t, dfd, path, sizeof path);
+	uint32_t bound;
 
+	if (n > 0 && bind_shows_copied(t, base_bind(t, dfd, &bound)))
+		return true;
 	return n > 0 && !cow_leads(t, path, (size_t)n, false);
 }
 
@@ -270,6 +273,8 @@ static long real_how(struct where *w, int dfd, gaddr name, const struct open_how
 		return tree_how(w, dfd, how);
 	if (!(how->resolve & (RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)))
 		return opened_how(w, real_openat2(w, how), how);
+	if (w->bind && w->state == STATE_RAW && bind_shows_copied(w->t, w->bind))	/* from there, and nothing virtual on the way */
+		return opened_how(w, kernel_call(w->t, __NR_openat2, dfd, name, how, sizeof *how), how);
 	if (w->bind)
 		return bound_how(w, dfd, how);
 	if (virtual_start(w->t, dfd) && !(copy_from_guest(w->t, &first, name, 1) == 0 && first == '/'))
