@@ -95,6 +95,24 @@ const uint32_t *sigsys_shared_state(void)
 	return &shared.state;
 }
 
+static bool is_alone(const struct task *t)
+{
+	struct task *other = NULL;
+
+	while ((other = task_next(other)))
+		if (other != t && other->pid == t->pid && other->tid)
+			return false;
+	return true;
+}
+
+/* What is the process's stays so, for it comes behind what is pending for the thread, unless there are neighbours: for the kernel
+ * none of them blocks it. */
+static void send_shared(struct task *t, const struct kernel_siginfo *info)
+{
+	if (!is_alone(t) || raw_syscall(__NR_rt_sigqueueinfo, t->pid, SIGSYS, info))
+		send(t->pid, t->tid, info);
+}
+
 /* Gives what is held to the kernel. */
 static void send_held(struct task *t)
 {
@@ -104,7 +122,7 @@ static void send_held(struct task *t)
 		t->sig->sys_pending = false;
 		send(t->pid, t->tid, &t->sig->sys_info);
 	} else if (!t->life->own_process && take_shared(&info)) {
-		send(t->pid, t->tid, &info);
+		send_shared(t, &info);
 	}
 }
 
