@@ -47,15 +47,24 @@ static bool is_plain(const struct merge *g)
 	return view_lookup_at(g->m.epoch, "/", 1, &m) != VIEW_MOUNT;
 }
 
+/* Does it show another place than it did, because that has been moved?  (The newest in the list is found.) */
+static bool is_stale(const struct task *t, const struct merge *g, uint64_t generation)
+{
+	char target[UM_PATH_MAX];
+
+	return view_has_moves() && g->m.kind == UM_MOUNT_MERGE && __atomic_load_n(&g->checked, __ATOMIC_ACQUIRE) != generation &&
+	       !view_bind_target(t, g->m.id, target, sizeof target) && strcmp(target, g->target);
+}
+
 struct merge *merge_get(const struct task *t, uint32_t id)
 {
 	uint64_t generation = view_generation(t);
-	struct merge *g = find(id);
+	struct merge *g = find(id), *old = g && is_stale(t, g, generation) ? g : NULL;
 
-	if (!g) {
+	if (!g || old) {
 		lock_acquire(&merges_lock);
 		g = find(id);
-		if (!g && (g = merge_new(t, id))) {
+		if ((!g || g == old) && (g = merge_new(t, id))) {
 			g->next = merges;
 			__atomic_store_n(&merges, g, __ATOMIC_RELEASE);
 		}

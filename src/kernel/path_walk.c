@@ -246,9 +246,13 @@ static const char *known_path(struct walk *k, struct file *f)
 	char *none = NULL, *path = __atomic_load_n(&f->path, __ATOMIC_ACQUIRE);
 	long n;
 
-	if (path)
+	bool moved = view_has_moves();
+
+	if (path && !moved)
 		return path;
 	n = file_path(k->t, f, k->tmp, sizeof(k->tmp));
+	if (moved)
+		return n < 0 ? NULL : k->tmp;
 	if (n < 0 || !(path = heap_strndup(k->tmp, (size_t)n)))
 		return NULL;
 	if (__atomic_compare_exchange_n(&f->path, &none, path, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

@@ -49,6 +49,12 @@ static inline bool view_hides(void)
 	return view_has(UM_MOUNT_HIDE);
 }
 
+/* Has a mount ever been moved?  Then what a path was once it may not be any more. */
+static inline bool view_has_moves(void)
+{
+	return __atomic_load_n(&process.views->moves, __ATOMIC_ACQUIRE);
+}
+
 /* Changes with every change of the mount table, and (by guests) of any link or directory name: what
  * was cached under another value is stale. */
 uint64_t view_generation(const struct task *t);

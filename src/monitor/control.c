@@ -295,6 +295,19 @@ static int renew(struct call *c, struct mount_call *mc)
 	return -EINVAL;
 }
 
+static int move(struct call *c, struct mount_call *mc)
+{
+	struct mount_rec *r = mount_at(&c->m->w, c->req.view, mc->rec.target, c->req.epoch);
+
+	if (!r)
+		return -EINVAL;
+	if (r->flags & UM_MNT_PERM)
+		return -EPERM;
+	uint32_t id = r->id;
+	int e = mount_move(&c->m->w, c->req.view, r, mc->rec.path);
+	return e < 0 ? e : (int)id;
+}
+
 static const struct mount_op {
 	const char *name;
 	int (*run)(struct call *c, struct mount_call *mc);
@@ -307,6 +320,7 @@ static const struct mount_op {
 	[UM_CTL_COW - UM_CTL_MOUNT] = { "cow", mount_cow },
 	[UM_CTL_REMOUNT - UM_CTL_MOUNT] = { "remount", remount },
 	[UM_CTL_RENEW - UM_CTL_MOUNT] = { "renew", renew },
+	[UM_CTL_MOVE - UM_CTL_MOUNT] = { "move", move },
 };
 
 static int ctl_mount(struct call *c)
@@ -429,6 +443,7 @@ static int dispatch(struct call *c)
 	case UM_CTL_TMPFS:
 	case UM_CTL_COW:
 	case UM_CTL_REMOUNT:
+	case UM_CTL_MOVE:
 	case UM_CTL_RENEW:	return ctl_mount(c);
 	case UM_CTL_UMOUNT:	return ctl_umount(c);
 	case UM_CTL_BRANCH:	return ctl_branch(c);

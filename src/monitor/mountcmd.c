@@ -382,12 +382,30 @@ static bool is_plain(const char *opts)
 	return plain;
 }
 
+/* Words of the first UMview that are not there: what to do instead. */
+static const char *refused_option(const char *word)
+{
+	if (!strcmp(word, "vstat"))
+		return "owners, modes and devices are kept virtually for a whole view and not for one mount: umview --fakeroot, "
+		       "with --cow for the files themselves";
+	if (!strcmp(word, "wok"))
+		return "access(2) tells what would happen; make it true: -t cow or mincow makes what may not be written writable, "
+		       "umview --fakeroot lets a virtual root see it so";
+	return NULL;
+}
+
 /* bind, hide, renew: words of viewfs, which the agent knows. */
 static int mount_viewfs(const struct mount_options *o)
 {
 	char *unknown = unknown_option(o->opts), *opts;
+	const char *instead = unknown ? refused_option(unknown) : NULL;
 	int r;
 
+	if (instead) {
+		r = fail("-o %s: %s", unknown, instead);
+		free(unknown);
+		return r;
+	}
 	if (unknown) {
 		r = fail("-o %s: not known; there are ro, except=/REL, perm, renew, hide, merge, move", unknown);
 		free(unknown);
@@ -401,6 +419,55 @@ static int mount_viewfs(const struct mount_options *o)
 		r = mount(o->src ? o->src : "none", o->dst, type, 0, opts);
 	free(opts);
 	return r < 0 ? why_not(o) : 0;
+}
+
+/* The newest mount at a path of the view. */
+static bool find_mount(struct client_mount *list, int n, const char *path, struct um_mount_info *info)
+{
+	bool found = false;
+
+	for (int i = 0; path && i < n; i++)
+		if (!strcmp(list[i].path, path)) {
+			*info = list[i].info;
+			found = true;
+		}
+	return found;
+}
+
+/* EINVAL has several reasons. */
+static int why_not_moved(const struct mount_options *o, int error)
+{
+	struct client_mount *list = NULL;
+	struct um_mount_info info = { .kind = UM_MOUNT_NONE };
+	char *old = realpath(o->src, NULL);
+	int n = client_mounts(&list);
+	bool is = find_mount(list, n, old ? old : o->src, &info);
+
+	free(list);
+	free(old);
+	if (error == ENOENT)
+		return fail("%s: does not exist", access(o->src, F_OK) < 0 ? o->src : o->dst);
+	if (error == ELOOP)
+		return fail("%s: lies in %s, which cannot be moved into itself", o->dst, o->src);
+	if (error == EPERM && is && info.flags & UM_MNT_PERM)
+		return fail("%s: is mounted for good (perm), and stays where it is", o->src);
+	if (error == EBUSY)
+		return fail("%s: the view outside has it, too; move it there", o->src);
+	if (error != EINVAL)
+		return fail("%s to %s: %s", o->src, o->dst, strerror(error));
+	if (!is)
+		return fail("%s: is not a mount point of this view; umview ls shows them", o->src);
+	if (info.kind == UM_MOUNT_COW || info.kind == UM_MOUNT_MERGE || info.flags & UM_MNT_MERGE)
+		return fail("%s: shows what lies there itself, too, and cannot be moved; to have it at %s: umview mount -t bind",
+			    o->src, o->dst);
+	if (info.kind == UM_MOUNT_HIDE)
+		return fail("%s: is hidden, and nothing is there to be moved", o->src);
+	return fail("%s to %s: one of them is a directory and the other is not, or something in it is copied on write", o->src, o->dst);
+}
+
+static int move_mount_to(const struct mount_options *o)
+{
+	return mount(o->src, o->dst, NULL, MS_MOVE, NULL) < 0 ? why_not_moved(o, errno) : 0;
 }
 
 /* What mount_cow() finds in its options. */
@@ -516,6 +583,8 @@ int cmd_mount(int argc, char **argv)
 		return fail("%s", o.error);
 	if (!client_inside())
 		return fail("not inside a view; start one with `umview`, or use umview --mount SRC DST -- COMMAND");
+	if (o.move)
+		return move_mount_to(&o);
 	if (is_cow(&o))
 		return mount_cow(&o);
 	if (needs_no_program(&o))

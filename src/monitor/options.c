@@ -17,6 +17,7 @@ const char options_help[] =
 "usage: umview [OPTION...] [--] [COMMAND [ARG...]]	run COMMAND (your shell) in a new view\n"
 "       umview mount [-t TYPE] [-o OPTS] SRC DST	inside a view: mount a file system for it alone\n"
 "       umview mount -t hide|tmpfs [-o OPTS] DST\n"
+"       umview mount --move OLD NEW		inside a view: what is mounted at OLD goes to NEW\n"
 "       umview umount [-l] DST			inside a view: unmount it\n"
 "       umview ls [--json]			inside a view: list what is mounted\n"
 "       umview ls --sessions [--json]		list what --cow has kept aside\n"
@@ -546,6 +547,10 @@ int mount_options_parse(struct mount_options *o, int argc, char **argv)
 			o->read_only = true;
 			continue;
 		}
+		if (!strcmp(argv[i], "--move") || !strcmp(argv[i], "-M")) {
+			o->move = true;
+			continue;
+		}
 		if (c != 't' && c != 'o' && c != 'c')
 			return fail(o->error, "unknown option %s; try umview --help", argv[i]);
 		value = option_value(argc, argv, &i);
@@ -560,6 +565,10 @@ int mount_options_parse(struct mount_options *o, int argc, char **argv)
 	}
 	if (opts_have(o->opts, "ro"))
 		o->read_only = true;
+	if (o->move && (o->type || o->opts || o->read_only))
+		return fail(o->error, "--move takes no type and no options: a mount keeps those it has");
+	if (o->move && argc - i != 2)
+		return fail(o->error, "give OLD and NEW; usage: umview mount --move OLD NEW");
 	return two_paths(o, argc, argv, i);
 }
 

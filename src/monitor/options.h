@@ -59,6 +59,7 @@ struct mount_options {
 	const char *src, *dst;		/* src: NULL where there is none */
 	const char *command;		/* -c, our own: what the view is for */
 	bool lazy, force, read_only;
+	bool move;		/* --move */
 	char error[256];
 };
 int mount_options_parse(struct mount_options *o, int argc, char **argv);

@@ -47,6 +47,14 @@ static bool is_served_by(struct monitor *m, const struct mount_rec *r, pid_t pid
 	       (shm->keeper && proc_descends(pid, (pid_t)shm->keeper));
 }
 
+/* A server knows its mount by where it was made, wherever that has been moved. */
+static bool is_own_name(struct monitor *m, const struct mount_rec *r, const char *path)
+{
+	const char *made = r->kind == UM_MOUNT_REMOTE ? m->servers[r->server].path : NULL;
+
+	return made && !strcmp(made, path);
+}
+
 /*
  * What the caller means by this path.  A server (its epoch is the number of its own mount) sees only what
  * was there before it; it may name its own mount or another one it serves, nothing else: late in its
@@ -57,7 +65,7 @@ static struct mount_rec *find_target(struct monitor *m, const struct um_request 
 	if (req->epoch == UINT32_MAX)
 		return mount_at(&m->w, req->view, path, req->epoch);
 	struct mount_rec *r = mount_by_id(&m->w, req->view, req->epoch);
-	if (r && !strcmp(r->path, path))
+	if (r && (!strcmp(r->path, path) || is_own_name(m, r, path)))
 		return r;
 	r = mount_at(&m->w, req->view, path, req->epoch);
 	return r && is_served_by(m, r, (pid_t)req->pid) ? r : NULL;

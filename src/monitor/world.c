@@ -176,6 +176,7 @@ static int view_open(struct world *w, uint32_t v, uint32_t parent, const char *n
 	w->views[v].slot = slot;
 	slot->parent = parent;
 	slot->depth = v ? w->views[parent].slot->depth + 1 : 0;
+	slot->moves = v ? w->views[parent].slot->moves : 0;
 	snprintf(slot->name, sizeof(slot->name), "%s", name);
 	__atomic_store_n(&slot->used, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -359,11 +360,7 @@ int mount_remove(struct world *w, uint32_t v, uint32_t id)
 	return 0;
 }
 
-/*
- * A copy for this view alone, where others have the mount too, so that it can be changed.  NULL: there can be no
- * copy of what ends with its last holder.
- */
-static struct mount_rec *mount_own(struct view *view, struct mount_rec *m)
+struct mount_rec *mount_own(struct view *view, struct mount_rec *m)
 {
 	if (m->refs == 1)
 		return m;
@@ -438,11 +435,11 @@ bool mount_has_children(struct world *w, uint32_t v, const struct mount_rec *m)
 
 	for (uint32_t i = 0; view && i < view->nmounts; i++) {
 		const struct mount_rec *o = view->mounts[i];
-		if (o->rank <= m->rank || is_or_belongs(o, m->id))
+		if (is_or_belongs(o, m->id))
 			continue;
-		if (path_is_below(o->path, m->path) && strcmp(o->path, m->path))
+		if (o->rank > m->rank && path_is_below(o->path, m->path) && strcmp(o->path, m->path))
 			return true;
-		if ((o->kind == UM_MOUNT_BIND || o->kind == UM_MOUNT_MERGE) && path_is_below(o->target, m->path))
+		if ((o->kind == UM_MOUNT_BIND || o->kind == UM_MOUNT_MERGE) && o->epoch > m->id && path_is_below(o->target, m->path))
 			return true;
 	}
 	return false;

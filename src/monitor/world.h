@@ -59,6 +59,11 @@ int mount_add_with(struct world *w, uint32_t v, const struct mount_rec *like, st
 /* In this view only: other flags; a new number, so that it covers newer ones.  0 or -errno. */
 int mount_set_flags(struct world *w, uint32_t v, struct mount_rec *m, uint32_t flags);
 int mount_renew(struct world *w, uint32_t v, struct mount_rec *m);
+/* To another place, with all that is mounted in it (world_move.c).  0 or -errno. */
+int mount_move(struct world *w, uint32_t v, const struct mount_rec *top, const char *to);
+/* A copy for this view alone, where others have the mount too, so that it can be changed.  NULL: there can be no copy of what ends
+ * with its last holder. */
+struct mount_rec *mount_own(struct view *view, struct mount_rec *m);
 /* Takes it, and what are parts of it, out of this view and publishes.  0, -ENOENT. */
 int mount_remove(struct world *w, uint32_t v, uint32_t id);
 /* Newest mount (no part of one) exactly at path that is visible at `epoch`, or NULL. */

@@ -122,6 +122,7 @@ enum um_op {
 	UM_CTL_SHADOW,		/* handle = server number: um_server.shadow is set */
 	UM_CTL_PREPARE,		/* data = the real path of a dynamic linker: world->prepared has it, and its C library */
 	UM_CTL_MERGE,		/* struct um_ctl_mount */
+	UM_CTL_MOVE,		/* likewise: the mount at `target` goes to `path` */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */

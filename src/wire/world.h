@@ -114,6 +114,7 @@ struct um_view_slot {
 	uint32_t used;		/* 0 = this view does not exist */
 	uint32_t parent;	/* view this one was branched from; itself for view 0 */
 	uint32_t depth;
+	uint32_t moves;		/* how often a mount has been moved: 0 while paths that were true once still are */
 	char	 name[64];
 };
 

@@ -171,3 +171,102 @@ load common
 	next() { umview --tmpfs "$W/mnt" -- true; [ ! -e "$dir" ]; }	# finds it, when the guests are gone
 	until_true next
 }
+
+@test "VFS-08 a mount is moved with what is mounted in it: open files, cwds and its server go on; binds of it follow" {
+	need fuse2fs mke2fs
+	mkdir -p src/d/e mnt new other into; echo f >src/d/f
+	truncate -s 8M img; mke2fs -q -t ext4 img
+	cat >p.py <<-'PY'
+		import os, subprocess
+		top = os.getcwd()
+		link = lambda fd: os.readlink(f"/proc/self/fd/{fd}")
+		fd, d, c = os.open("mnt/dir/f", os.O_RDWR), os.open("mnt/dir", os.O_RDONLY), os.open("mnt/dir/sub/d", os.O_RDONLY)
+		os.chdir("mnt/dir")
+		subprocess.run(["umview", "mount", "--move", top + "/mnt", top + "/new"], check=True)
+		assert os.getcwd() == os.path.realpath("/proc/self/cwd") == top + "/new/dir", os.getcwd()
+		assert [link(n) for n in (fd, d, c)] == [top + "/new/dir" + n for n in ("/f", "", "/sub/d")]
+		os.write(fd, b"HELLO"); assert open(top + "/new/dir/f").read() == "HELLO\n"
+		open("made", "w").close()
+		assert sorted(os.listdir(top + "/new/dir")) == sorted(os.listdir(d)) == ["f", "made", "sub"]
+		assert os.listdir(top + "/mnt") == [] and os.listdir("sub") == ["d"] and sorted(os.listdir(c)) == ["e", "f"]
+		assert os.stat("../../new").st_dev == os.stat(".").st_dev and "dir" in os.listdir("..")
+		assert sorted(os.listdir(top + "/other")) == ["f", "made", "sub"] and os.listdir(top + "/other/sub") == ["d"]
+		said = subprocess.run(["sh", "-c", "/bin/pwd; cd sub/d; /bin/pwd; cd ../..; /bin/pwd; ls"], capture_output=True, text=True).stdout
+		assert said.split("\n")[:3] == [top + "/new/dir", top + "/new/dir/sub/d", top + "/new/dir"], said
+		os.chdir("sub"); os.chdir("../../.."); assert os.getcwd() == top
+	PY
+	cat >e.py <<-'PY'
+		import ctypes, errno, os
+		libc = ctypes.CDLL(None, use_errno=True)
+		MOVE = 8192
+		def move(a, b):
+		    return 0 if libc.mount(a.encode(), b.encode(), None, MOVE, None) == 0 else ctypes.get_errno()
+		def move_mount(fd, a, to, b, flags):
+		    return 0 if libc.syscall(429, fd, a.encode(), to, b.encode(), flags) == 0 else ctypes.get_errno()
+		here = -100
+		assert move("new", "new") == move("new", "new/dir") == errno.ELOOP
+		assert move("mnt", "other") == move("new/dir", "mnt") == move("", "mnt") == errno.EINVAL
+		assert move("none", "mnt") == move("new", "none") == move("new", "none/x") == errno.ENOENT
+		assert move("new", "src/d/f") == errno.EINVAL
+		assert move("new/dir/f/x", "mnt") == errno.ENOTDIR
+		assert move_mount(here, "new", here, "mnt", 0x1000) == move_mount(here, "new", here, "mnt", 0x100) == errno.EINVAL
+		assert move_mount(here, "", here, "mnt", 0) == errno.ENOENT and move_mount(99, "x", here, "mnt", 0) == errno.EBADF
+		assert move_mount(here, "new", here, "mnt", 0) == 0 and os.listdir("new") == []
+		n, m = os.open("new", os.O_PATH), os.open("mnt", os.O_PATH)
+		assert move_mount(m, "", n, "", 0x44) == 0 and os.listdir("mnt") == [] and "dir" in os.listdir("new")
+		os.symlink("into", "to-into"); os.symlink("new", "to-new")
+		assert move_mount(here, "to-new", here, "to-into", 0) == errno.EINVAL
+		assert move_mount(here, "to-new", here, "to-into", 0x11) == 0 and "dir" in os.listdir("into")
+		assert move("into", "new") == 0
+	PY
+	in_view -- <<-'SH'
+		set -e
+		umview mount img mnt; mkdir mnt/dir mnt/dir/sub; echo hello >mnt/dir/f
+		umview mount -t bind src mnt/dir/sub; umview mount -t bind mnt/dir other
+		python3 p.py
+		python3 e.py
+		test "$(umview ls | grep -c "$W/new")" = 3
+		grep -q " $W/new/dir/sub none" /proc/mounts
+		# what it comes to lie on is covered, and what was newer is not in its way
+		mkdir into/below; umview mount -t tmpfs into/below; umview mount --move new into; test "$(ls into/dir/sub)" = d
+		umview mount --move into new; umview umount into/below; rmdir into/below
+		umview umount new/dir/sub; fails umview umount new 2>err; grep -q 'busy' err
+		umview umount other; umview umount new; test -z "$(ls new)"
+		# others
+		umview mount -t tmpfs mnt; echo t >mnt/t; umview mount --move mnt into; cat into/t; umview umount into
+		umview mount -t bind -o ro src mnt; umview mount --move mnt into; fails touch into/x 2>/dev/null; umview umount into
+		touch file file2; umview mount -t bind src/d/f file; umview mount --move file file2; test "$(cat file2)" = f; umview umount file2
+		umview mount -t merge src mnt
+		says() { fails umview mount --move "$1" "$2" 2>err; grep -q "$3" err || { cat err; exit 1; }; }
+		says mnt new 'cannot be moved; to have it at new: umview mount -t bind'
+		says mnt none 'none: does not exist'; says none mnt 'none: does not exist'; says src new 'src: is not a mount point of this view'
+		umview umount mnt
+		mkdir src/a; echo a >src/a/x; umview mount -t bind src mnt; umview mount -t merge mnt/a into; cat into/x
+		umview mount --move mnt new; test "$(cat into/x)" = a; mkdir into/made; test -z "$(ls mnt)"; test "$(ls into)" = "$(printf 'made\nx')"
+		umview umount into; umview umount new
+		umview mount -t bind src mnt; says mnt mnt/d 'lies in mnt'; umview umount mnt
+		# a server that ends unmounts what it mounted, wherever that is now
+		umview mount img mnt; umview mount --move mnt new; kill $(umview ls --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["server"])')
+		for i in $(seq 100); do umview ls | grep -q "$W/new" || break; sleep 0.1; done; fails umview umount new 2>/dev/null
+		umview mount -t bind -o perm src mnt; says mnt new 'is mounted for good'
+		fails umview mount --move mnt 2>err; grep -q 'give OLD and NEW' err
+		fails umview mount --move -o ro mnt new 2>err; grep -q 'takes no type and no options' err
+	SH
+	[ -z "$(find mnt new -mindepth 1)" ]
+}
+
+@test "VFS-09 a mount is moved in a view within a view: there alone; by mount(8); what the first UMview had and we have not is named" {
+	need fuse2fs mke2fs mount
+	mkdir -p src mnt new img.d; echo f >src/f
+	truncate -s 8M img; mke2fs -q -t ext4 img
+	in_view --bind src mnt --mount img img.d -- <<-'SH'
+		set -e
+		umview -- sh -ec 'umview mount --move mnt new; cat new/f; test -z "$(ls mnt)"; ! umview mount --move img.d src 2>err; grep -q "the view outside has it" err'
+		test "$(cat mnt/f)" = f; test -z "$(ls new)"
+		umview mount --move img.d new; umview umount new
+		umview su -c 'mount -n --move mnt new' 2>/dev/null || :	# who may not write its utab is told so
+		test "$(cat new/f)" = f; test -z "$(ls mnt)"; umview mount --move new mnt
+		fails umview mount -t viewfs -o move,vstat src mnt 2>err; grep -q 'vstat: owners, modes and devices .*--fakeroot' err
+		fails umview mount -t viewfs -o move,wok src mnt 2>err; grep -q 'wok: access(2) tells what would happen' err
+	SH
+}

@@ -13,6 +13,7 @@ static int asked;			/* requests it got */
 static int answer;
 static uint32_t exists = S_IFDIR;	/* mode of whatever path is asked for; 0: nothing is there */
 static struct file device = { .refs = 1, .kind = FILE_FUSE_DEVICE, .server = 3, .conn = (void *)1 };
+static uint32_t mounted = UM_MOUNT_REMOTE;	/* kind of what is, wherever it is looked for */
 static struct file other = { .refs = 1, .kind = FILE_REMOTE };
 static struct task task = { .epoch = UINT32_MAX };
 
@@ -92,6 +93,18 @@ bool view_has(enum um_mount_kind kind)
 	return false;
 }
 
+long path_of_fd(struct task *t, int fd, char *buf, size_t size)
+{
+	(void)t, (void)fd;
+	return snprintf(buf, size, "/fd");
+}
+
+long path_of_cwd(struct task *t, char *buf, size_t size)
+{
+	(void)t;
+	return snprintf(buf, size, "/cwd");
+}
+
 long merge_layer(struct task *t, const char *path, uint32_t i, struct where *w)
 {
 	(void)t, (void)path, (void)i, (void)w;
@@ -112,7 +125,8 @@ enum cow_state cow_to_view(char *buf, long *len, size_t size)
 
 enum view_hit view_lookup(const struct task *t, const char *path, size_t len, struct mount *m)
 {
-	(void)t, (void)path, (void)len, (void)m;
+	(void)t, (void)path, (void)len;
+	*m = (struct mount) { .kind = mounted, .is_dir = 1 };
 	return VIEW_MOUNT;
 }
 
@@ -208,7 +222,6 @@ static void test_others(void)
 	is_int(do_mount("fusectl", 0, NULL), -EPERM, "fusectl is not FUSE");
 	is_int(do_mount(NULL, MS_REC | MS_PRIVATE, NULL), 0, "private is what mounts are");
 	is_int(do_mount(NULL, MS_PRIVATE | MS_BIND, NULL), -EINVAL, "but alone");
-	is_int(do_mount(NULL, MS_MOVE, NULL), -EINVAL, "move");
 	is_int(asked, 0, "the monitor is not asked");
 	is_int(do_mount(NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOATIME, NULL), 0, "remount");
 	is_int(slot.req.op, UM_CTL_REMOUNT, "... is the monitor's to do");
@@ -224,6 +237,29 @@ static void test_others(void)
 	is_int(slot.req.op, UM_CTL_BIND, "is shown");
 	is_str(sent_string(4), "/sys", "from where it is");
 	is_int(do_mount("proc", 0, "hidepid=2"), -EINVAL, "there is only one proc");
+}
+
+static void test_move(void)
+{
+	is_int(do_mount(NULL, MS_MOVE, NULL), 0, "move");
+	is_int(slot.req.op, UM_CTL_MOVE, "... is the monitor's to do");
+	is_str(sent_string(0), "/canon/m", "where to");
+	is_str(sent_string(4), "/canon/src", "what is moved");
+	is_int(sys_mount(&task, (gaddr)"", (gaddr)"m", 0, MS_MOVE, 0), -EINVAL, "nothing is moved");
+	exists = S_IFREG;
+	is_int(do_mount(NULL, MS_MOVE, NULL), -EINVAL, "a directory to a file");
+	exists = 0;
+	is_int(do_mount(NULL, MS_MOVE, NULL), -ENOENT, "to where nothing is");
+	exists = S_IFDIR;
+	mounted = UM_MOUNT_HIDE;
+	is_int(do_mount(NULL, MS_MOVE, NULL), -EINVAL, "a hidden name");
+	mounted = UM_MOUNT_REMOTE;
+	is_int(sys_move_mount(&task, AT_FDCWD, (gaddr)"src", 5, (gaddr)"", 0x40), 0, "move_mount to a descriptor's directory");
+	is_str(sent_string(0), "/fd", "is told where that is");
+	is_int(sys_move_mount(&task, 5, (gaddr)"", AT_FDCWD, (gaddr)"m", 0), -ENOENT, "an empty path without its flag");
+	is_int(sys_move_mount(&task, 5, (gaddr)"", AT_FDCWD, (gaddr)"m", 0x4), 0, "and with it");
+	is_str(sent_string(4), "/fd", "what is moved");
+	is_int(sys_move_mount(&task, 5, (gaddr)"", AT_FDCWD, (gaddr)"m", 0x104), -EINVAL, "groups of propagation");
 }
 
 static void test_view(void)
@@ -291,6 +327,7 @@ int main(void)
 	plan(0);
 	test_fuse();
 	test_others();
+	test_move();
 	test_view();
 	test_long();
 	test_umount();

@@ -186,7 +186,7 @@ static long mount(struct task *t, struct mount_args *a)
 	if (a->flags & MS_BIND)
 		return mount_bind(t, a);
 	if (a->flags & MS_MOVE)
-		return -EINVAL;
+		return mount_move(t, a);
 	if (mount_is_view(a->fstype))
 		return mount_view(t, a);
 	return is_fuse(a->fstype, &block) ? mount_fuse(t, a, block) : -EPERM;

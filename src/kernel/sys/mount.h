@@ -35,6 +35,7 @@ long mount_ask(struct task *t, uint32_t op, struct um_ctl_mount *m, const struct
 bool mount_is_view(const char *fstype);
 long mount_view(struct task *t, struct mount_args *a);
 long mount_bind(struct task *t, struct mount_args *a);
+long mount_move(struct task *t, struct mount_args *a);		/* MS_MOVE */
 long mount_again(struct task *t, struct mount_args *a);		/* MS_REMOUNT */
 
 #endif

@@ -129,7 +129,7 @@ static long add_except(struct task *t, struct mount_args *a, const char *rel)
 
 static long refuse(const char *word)
 {
-	agent_log("viewfs: %s is not in this version", word);
+	agent_log("viewfs: %s is not there; `umview mount` tells what to do instead", word);
 	return -EINVAL;
 }
 
