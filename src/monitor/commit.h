@@ -7,6 +7,7 @@
  *	commit_put.c	a file, link or device, made complete beside its place, and put there
  *	commit_links.c	files with several names
  *	commit_attr.c	its attributes
+ *	commit_running.c	what is different while a view works on the session
  *	commit_end.c	what is not needed any more: names below that the session has removed, names of the session
  */
 #ifndef UM_MONITOR_COMMIT_H
@@ -15,6 +16,7 @@
 #include "review.h"
 
 #define CHANGED_MEANWHILE	(-ESTALE)	/* what is below is not what it was a moment ago */
+#define BEING_WRITTEN		(-ETXTBSY)	/* ... what is in the session; or it may not be any more in a moment */
 
 /* A directory that the walk is in. */
 struct frame {
@@ -74,6 +76,18 @@ void linked_drop(struct commit *k);
 int commit_attributes(struct commit *k, const struct change *c, int dir, const char *name, bool all);
 void commit_unkept(struct commit *k, const struct change *c, const char *what);
 
+/* While a view works on the session (commit_running.c).  Why this is not done then; NULL: it is. */
+const char *commit_not_now(struct commit *k, const struct change *c);
+/* Before the file, open as fd, is copied: is it whole?  c becomes what it is now.  0, BEING_WRITTEN, -errno. */
+int commit_copy_begin(struct commit *k, struct change *c, int fd);
+/* Is what was copied (fd; -1: nothing was read) still what the session has? */
+bool commit_is_current(struct commit *k, const struct change *c, int fd);
+bool commit_is_written(int fd);
+/* What is below at c's name is ours now: a later change of the session is one of that. */
+void commit_note_below(struct commit *k, const struct change *c);
+/* A name below is about to come, or has gone: guests that have looked for it look again, under the lock. */
+void commit_comes_or_goes(struct commit *k);
+
 /* Removes what was below at c's name, and is at `name` beside it now.  0, CHANGED_MEANWHILE, -errno. */
 int commit_remove(struct commit *k, struct change *c, const char *name);
 void commit_name_gone(struct commit *k, const struct stat *low);
@@ -87,6 +101,9 @@ void commit_temp_name(const struct session *s, char *buf, size_t size);
 
 /* Takes a name out of the tree for good, with all that is remembered of it. */
 int session_drop(struct session *s, int up_dir, const char *name, const char *path);
+
+/* Has this file of the tree a name in index/, for the names that it has below? */
+bool session_is_indexed(const struct session *s, const struct stat *up);
 
 /* Is c->low still what is there? */
 bool commit_is_still(const struct change *c);

@@ -124,17 +124,32 @@ static int drop_all(struct session *s, int up_dir, const char *name, const char 
 	return n < 0 ? n : r;
 }
 
-/* Other names below do not lead to this copy any more; its names are those that it has. */
-static void forget_index(struct session *s, const struct stat *up)
+/* The name in index/ of this file of the tree, if it has one, which then is st. */
+static bool index_name(const struct session *s, const struct stat *up, char *name, size_t size, struct stat *st)
 {
 	struct vstat v;
+
+	if (!session_vstat(s, up->st_dev, up->st_ino, &v) || !(v.have & UM_VS_ORIGIN))
+		return false;
+	snprintf(name, size, UM_COW_INDEX "/%llx-%llx", (unsigned long long)v.origin_dev, (unsigned long long)v.origin_ino);
+	return fstatat(s->dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0 && st->st_ino == up->st_ino;
+}
+
+bool session_is_indexed(const struct session *s, const struct stat *up)
+{
 	struct stat st;
 	char name[100];
 
-	if (!session_vstat(s, up->st_dev, up->st_ino, &v) || !(v.have & UM_VS_ORIGIN))
-		return;
-	snprintf(name, sizeof(name), UM_COW_INDEX "/%llx-%llx", (unsigned long long)v.origin_dev, (unsigned long long)v.origin_ino);
-	if (fstatat(s->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != up->st_ino)
+	return index_name(s, up, name, sizeof(name), &st);
+}
+
+/* Other names below do not lead to this copy any more; its names are those that it has. */
+static void forget_index(struct session *s, const struct stat *up)
+{
+	struct stat st;
+	char name[100];
+
+	if (!index_name(s, up, name, sizeof(name), &st))
 		return;
 	session_set_nlink(s, up->st_dev, up->st_ino, 0);
 	unlinkat(s->dir_fd, name, 0);
@@ -241,7 +256,7 @@ static void undo_journal(struct session *s, const struct journal *j)
 		remove_tree(dir, temp, false);
 		close(dir);
 	}
-	dir = j->has_attributes ? open_below(s->tree_fd, j->path, O_RDONLY | O_DIRECTORY) : -1;
+	dir = j->has_attributes && !s->running ? open_below(s->tree_fd, j->path, O_RDONLY | O_DIRECTORY) : -1;
 	if (dir >= 0) {
 		fchmod(dir, j->mode & 07777);
 		futimens(dir, j->times);
@@ -262,6 +277,8 @@ void session_clean(struct session *s)
 	if (n > (ssize_t)offsetof(struct journal, path))
 		undo_journal(s, &j);
 	unlinkat(s->dir_fd, UM_COW_COMMITTING, 0);
+	if (s->running)			/* guests make things there */
+		return;
 	int work = openat(s->dir_fd, UM_COW_WORK, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int m = work < 0 ? -1 : names_read(work, &names);
 	for (int i = 0; i < m; i++)

@@ -165,7 +165,7 @@ static void drop_names(struct commit *k, struct linked *l)
 		char *slash = strrchr(l->names[j], '/');
 		if (slash)
 			*slash = 0;
-		int dir = k->lost ? -1 : open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
+		int dir = k->lost || k->s->running ? -1 : open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
 		if (slash)
 			*slash = '/';
 		if (dir >= 0) {

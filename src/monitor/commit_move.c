@@ -76,6 +76,7 @@ static enum visit visit(struct review *r, struct change *c)
 	struct session *s = m->k->s;
 	int e = 0, made = -1;
 
+	review_note_path(r, c);
 	if (!c->has_up || !S_ISDIR(c->up.st_mode))
 		return VISIT_SKIP;
 	if (c->kind != CHANGE_MOVED || !c->selected || (c->conflict && !m->k->o->force) || review_moved_below(r, c->from, false))

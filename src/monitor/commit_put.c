@@ -95,15 +95,15 @@ int commit_write_all(int dir)
 
 /* ---- making it ---------------------------------------------------------------------------------------- */
 
-static int make_file(struct commit *k, struct change *c)
+/* in: the file of the session. */
+static int make_file(struct commit *k, struct change *c, int in)
 {
-	int in = openat(c->up_dir, c->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r;
+	int r = in < 0 ? in : commit_copy_begin(k, c, in);
 
-	if (in < 0)
-		return -errno;
+	if (r)
+		return r;
 	int out = openat(c->low_dir, k->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	r = out < 0 ? -errno : copy_contents(in, out, c->real.st_size);
-	close(in);
 	if (!r)
 		r = commit_attributes(k, c, c->low_dir, k->temp, true);
 	if (!r && !c->has_low)
@@ -155,7 +155,7 @@ static int put_over_directory(struct commit *k, struct change *c)
 	return r;
 }
 
-static int put(struct commit *k, struct change *c)
+static int put_there(struct commit *k, struct change *c)
 {
 	if (!commit_is_still(c))
 		return CHANGED_MEANWHILE;
@@ -176,16 +176,52 @@ static int put(struct commit *k, struct change *c)
 	return 0;
 }
 
+/* A guest sees what it does to the name, or we see what it has done. */
+static int put(struct commit *k, struct change *c, int in)
+{
+	int r;
+
+	if (!k->s->running)
+		return put_there(k, c);
+	session_tree_lock(k->s);
+	if (!commit_is_current(k, c, in)) {
+		session_tree_unlock(k->s);
+		return BEING_WRITTEN;
+	}
+	if (c->has_low && S_ISDIR(c->low.st_mode)) {	/* takes its time */
+		session_tree_unlock(k->s);
+		r = put_there(k, c);
+		if (!r)
+			commit_note_below(k, c);
+		return r;
+	}
+	commit_comes_or_goes(k);
+	r = put_there(k, c);
+	if (!r)
+		commit_note_below(k, c);
+	session_tree_unlock(k->s);
+	return r;
+}
+
 int commit_put(struct commit *k, struct change *c)
 {
-	int r = c->low_dir < 0 ? -ENOENT : commit_journal(k, c);
+	int r = c->low_dir < 0 ? -ENOENT : commit_journal(k, c), in = -1;
 
 	if (r)
 		return r;
 	remove_tree(c->low_dir, k->temp, false);
-	r = S_ISREG(c->up.st_mode) ? make_file(k, c) : make_other(k, c);
+	if (S_ISREG(c->up.st_mode)) {
+		in = openat(c->up_dir, c->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (in < 0)
+			return -errno;
+		r = make_file(k, c, in);
+	} else {
+		r = make_other(k, c);
+	}
 	if (!r)
-		r = put(k, c);
+		r = put(k, c, in);
+	if (in >= 0)
+		close(in);
 	if (r)
 		remove_tree(c->low_dir, k->temp, false);
 	return r;
@@ -206,7 +242,7 @@ int commit_link(struct commit *k, struct change *c, const char *path)
 		r = from;
 	if (!r) {
 		remove_tree(c->low_dir, k->temp, false);
-		r = linkat(from, name, c->low_dir, k->temp, 0) < 0 ? -errno : put(k, c);
+		r = linkat(from, name, c->low_dir, k->temp, 0) < 0 ? -errno : put(k, c, -1);
 		if (r)
 			remove_tree(c->low_dir, k->temp, false);
 	}

@@ -48,11 +48,24 @@ static void tell_conflict(struct commit *k, struct change *c, const char *why)
 	tell(k, c->path, text);
 }
 
+/* A guest has taken it away, or moved it, just now: it is no change any more, or one elsewhere. */
+static bool has_left(const struct commit *k, const struct change *c)
+{
+	struct stat st;
+
+	return k->s->running && c->up_dir >= 0 && fstatat(c->up_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
 /* Returns whether it was done. */
 static bool is_done(struct commit *k, struct change *c, int r)
 {
-	if (r == CHANGED_MEANWHILE) {
+	if (r && has_left(k, c)) {
+		;
+	} else if (r == CHANGED_MEANWHILE) {
 		tell_conflict(k, c, "it has been changed below since");
+	} else if (r == BEING_WRITTEN) {
+		k->failed++;
+		tell(k, c->path, "is open for writing, or changes, in the view: left in the session; commit it later, or with --force");
 	} else if (r) {
 		k->failed++;
 		tell(k, c->path, strerror(-r));
@@ -78,9 +91,10 @@ static void frame_enter(struct commit *k)
 	k->frame = f;
 }
 
-static void drop_later(struct frame *f, const char *name)
+static void drop_later(struct commit *k, const char *name)
 {
-	char **more = realloc(f->drop, (size_t)(f->ndrop + 1) * sizeof(*more));
+	struct frame *f = k->frame;
+	char **more = k->s->running ? NULL : realloc(f->drop, (size_t)(f->ndrop + 1) * sizeof(*more));
 
 	if (!more)
 		return;
@@ -153,27 +167,54 @@ static enum visit put_file(struct commit *k, struct change *c)
 	if ((r || c->kind != CHANGE_NONE) && !is_done(k, c, r))
 		return VISIT_SKIP;
 	if (c->kind == CHANGE_NONE)		/* perhaps by a commit that was killed before it wrote it out */
-		k->frame->unwritten = true;
+		k->frame->unwritten |= !k->s->running;
+	if (c->kind == CHANGE_NONE || c->kind == CHANGE_ATTRIBUTES)
+		commit_note_below(k, c);
 	if (l)
 		linked_note(l, c);
 	else
-		drop_later(k->frame, c->name);
+		drop_later(k, c->name);
 	return VISIT_SKIP;
+}
+
+static int make_there(struct change *c)
+{
+	if (!commit_is_still(c))
+		return CHANGED_MEANWHILE;
+	if (c->has_low && unlinkat(c->low_dir, c->name, 0) < 0)
+		return -errno;
+	if (mkdirat(c->low_dir, c->name, 0700) < 0)
+		return errno == EEXIST ? CHANGED_MEANWHILE : -errno;
+	return 0;
+}
+
+/* It stays in the session, and so it has to go on showing nothing but what is in it there: guests take names away without whiteouts. */
+static int make_beside(struct commit *k, struct change *c)
+{
+	int r = c->opaque ? 0 : session_set_flags(k->s, c->real.st_dev, c->real.st_ino, UM_VSF_OPAQUE);
+
+	if (r)
+		return r;
+	session_tree_lock(k->s);
+	r = commit_is_current(k, c, -1) ? 0 : BEING_WRITTEN;
+	commit_comes_or_goes(k);
+	if (!r)
+		r = make_there(c);
+	if (!r)
+		commit_note_below(k, c);
+	session_tree_unlock(k->s);
+	return r;
 }
 
 static enum visit make_directory(struct commit *k, struct change *c)
 {
 	int r = c->low_dir < 0 ? -ENOENT : 0;
 
-	if (!r && c->opaque)
+	if (!r && c->opaque && !k->s->running)
 		r = session_set_flags(k->s, c->real.st_dev, c->real.st_ino, 0);	/* nothing is below that this could show */
+	if (!r)
+		r = k->s->running ? make_beside(k, c) : make_there(c);
 	c->opaque = false;
-	if (!r && !commit_is_still(c))
-		r = CHANGED_MEANWHILE;
-	if (!r && c->has_low && unlinkat(c->low_dir, c->name, 0) < 0)
-		r = -errno;
-	if (!r && mkdirat(c->low_dir, c->name, 0700) < 0)
-		r = errno == EEXIST ? CHANGED_MEANWHILE : -errno;
 	if (!is_done(k, c, r))
 		return VISIT_SKIP;
 	frame_enter(k);
@@ -186,18 +227,22 @@ static enum visit enter_directory(struct commit *k, struct change *c)
 	bool widened = c->kind == CHANGE_ATTRIBUTES && c->selected && !c->conflict && (c->mode & 0300) == 0300 &&
 		       (c->low.st_mode & 0300) != 0300;
 
-	if (widened && is_done(k, c, commit_attributes(k, c, c->low_dir, *c->name ? c->name : ".", false)))
+	if (widened && is_done(k, c, commit_attributes(k, c, c->low_dir, *c->name ? c->name : ".", false))) {
 		c->kind = CHANGE_NONE;
+		commit_note_below(k, c);
+	}
 	frame_enter(k);
 	return VISIT_ON;
 }
 
 /* commit_move.c has done what could be done. */
-static enum visit not_moved(struct commit *k, struct change *c)
+static enum visit not_moved(struct commit *k, struct change *c, const char *why)
 {
 	k->failed++;
 	k->frame->hidden_kept |= c->implied;
-	if (c->kind != CHANGE_MOVED)
+	if (why)
+		tell(k, c->path, why);
+	else if (c->kind != CHANGE_MOVED)
 		tell(k, c->path, "left alone: the session shows it, or something in it, at another place, and that is not committed");
 	else if (c->conflict)
 		tell_conflict(k, c, c->conflict);
@@ -206,18 +251,34 @@ static enum visit not_moved(struct commit *k, struct change *c)
 	return VISIT_SKIP;
 }
 
+/* Guests that have seen it, and put something in the place of its whiteout, look again. */
+static int remove_it(struct commit *k, struct change *c)
+{
+	int r = commit_remove(k, c, c->name);
+
+	if (r || !k->s->running)
+		return r;
+	session_tree_lock(k->s);
+	commit_comes_or_goes(k);
+	session_forget_origin(k->s, c->path);
+	session_tree_unlock(k->s);
+	return 0;
+}
+
 static enum visit visit(struct review *r, struct change *c)
 {
 	struct commit *k = r->arg;
 	bool dir = c->has_up && S_ISDIR(c->up.st_mode);
+	const char *why = commit_not_now(k, c);
 
 	progress_step(&k->progress);
+	review_note_path(r, c);
 	if (k->o->force)
 		c->conflict = NULL;
 	if (!dir && !c->selected)
 		return VISIT_SKIP;
-	if (c->kind == CHANGE_MOVED || c->moved_away)
-		return not_moved(k, c);
+	if (c->kind == CHANGE_MOVED || c->moved_away || (why && (c->kind != CHANGE_NONE)))
+		return not_moved(k, c, why);
 	if (c->conflict && c->kind != CHANGE_NONE) {
 		tell_conflict(k, c, c->conflict);
 		if (c->implied)
@@ -229,10 +290,10 @@ static enum visit visit(struct review *r, struct change *c)
 		return c->kind == CHANGE_ADDED || c->kind == CHANGE_TYPE ? make_directory(k, c) : enter_directory(k, c);
 	if (c->has_up)
 		return put_file(k, c);
-	if (c->kind == CHANGE_DELETED && !is_done(k, c, commit_remove(k, c, c->name)))
+	if (c->kind == CHANGE_DELETED && !is_done(k, c, remove_it(k, c)))
 		k->frame->hidden_kept |= c->implied;
 	else if (c->whiteout)
-		drop_later(k->frame, c->name);
+		drop_later(k, c->name);
 	return VISIT_SKIP;
 }
 
@@ -244,7 +305,7 @@ static enum visit hidden_done(struct review *r, struct change *c, int low_dir)
 
 	if (!k->frame->hidden_kept && c->selected)
 		e = commit_write_all(low_dir);
-	if (!k->frame->hidden_kept && c->selected && !e)
+	if (!k->frame->hidden_kept && c->selected && !e && !k->s->running)
 		e = session_set_flags(k->s, c->real.st_dev, c->real.st_ino, 0);
 	if (!k->frame->hidden_kept && c->selected && !e)
 		return VISIT_ON;
@@ -308,6 +369,8 @@ static enum visit leave(struct review *r, struct change *c, int up_dir, int low_
 	if (e) {
 		k->failed++;
 		tell(k, c->path, strerror(-e));
+	} else if (low_dir >= 0 && (c->kind == CHANGE_ADDED || c->kind == CHANGE_TYPE || c->kind == CHANGE_ATTRIBUTES)) {
+		commit_note_below(k, c);
 	}
 	if (k->frame->changed || k->frame->ndrop)
 		lost = write_out(k->frame, fd);
@@ -323,7 +386,7 @@ static enum visit leave(struct review *r, struct change *c, int up_dir, int low_
 	if (n >= 0)
 		free(names);
 	if (k->frame && !stays && n == 0)
-		drop_later(k->frame, c->name);
+		drop_later(k, c->name);
 	if (k->frame && c->kind == CHANGE_ATTRIBUTES && c->selected && !e)
 		k->done++;
 	return VISIT_ON;
@@ -333,6 +396,8 @@ static void trouble(struct review *r, const char *path, int error)
 {
 	struct commit *k = r->arg;
 
+	if (k->s->running && error == ENOENT)		/* a guest has taken it away just now */
+		return;
 	k->failed++;
 	tell(k, path, strerror(error));
 }
@@ -368,14 +433,22 @@ int commit_session(struct session *s, const struct review_options *o)
 		say("commit: %s", error);
 		return 2;
 	}
+	k.r.changed = calloc((size_t)o->npaths + 1, sizeof(*k.r.changed));
+	if (!k.r.changed) {
+		say("commit: out of memory");
+		return 2;
+	}
 	commit_temp_name(s, k.temp, sizeof(k.temp));
 	session_clean(s);
 	progress_start(&k.progress, "commit");
-	commit_moves(&k);
+	if (!s->running)
+		commit_moves(&k);
 	review_walk(&k.r);
 	linked_drop(&k);
 	progress_end(&k.progress);
+	k.failed += review_tell_unchanged(&k.r, "commit", false);
 	tell_end(&k);
+	free(k.r.changed);
 	review_paths_free(k.r.only, k.r.nonly);
 	inode_set_free(&k.touched);
 	free(k.journaled);
@@ -393,10 +466,10 @@ int cmd_commit(int argc, char **argv)
 
 	if (r)
 		return r < 0 ? 0 : r;
-	int lock = session_use(&s, &o, "commit");
-	if (lock < 0)
-		return 2;
+	r = session_use(&s, &o, "commit");
+	if (r)
+		return r;
 	r = commit_session(&s, &o);
-	session_end(&s, lock);
+	session_end(&s);
 	return r;
 }

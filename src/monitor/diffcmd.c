@@ -227,6 +227,7 @@ static enum visit visit(struct review *r, struct change *c)
 	const struct review_options *o = d->o;
 
 	progress_step(&d->progress);
+	review_note_path(r, c);
 	if (c->moved_away && review_moved_below(r, c->low_path, true) > review_moved_below(r, c->low_path, false))
 		return VISIT_SKIP;		/* told where it is now */
 	if (c->selected && c->kind != CHANGE_NONE) {
@@ -294,11 +295,18 @@ int diff_show(struct session *s, const struct review_options *o)
 		json_decref(d.array);
 		return 2;
 	}
+	r.changed = calloc((size_t)o->npaths + 1, sizeof(*r.changed));
+	if (!r.changed) {
+		say("diff: out of memory");
+		return 2;
+	}
 	progress_start(&d.progress, "diff");
 	review_walk(&r);
 	while (d.sums)
 		sums_leave(&r);
 	progress_end(&d.progress);
+	d.failed |= review_tell_unchanged(&r, "diff", true) > 0;
+	free(r.changed);
 	review_paths_free(r.only, r.nonly);
 	print_end(s, &d);
 	return ferror(stdout) || fflush(stdout) || d.failed ? 1 : 0;

@@ -183,10 +183,10 @@ int cmd_discard(int argc, char **argv)
 		return r < 0 ? 0 : r;
 	if (!o.npaths)
 		return discard_session(&o);
-	int lock = session_use(&s, &o, "discard");
-	if (lock < 0)
-		return 2;
+	r = session_use(&s, &o, "discard");
+	if (r)
+		return r;
 	r = discard_paths(&s, &o);
-	session_end(&s, lock);
+	session_end(&s);
 	return r;
 }

@@ -5,6 +5,7 @@
  *	review_walk.c		the walk through both, by descriptors
  *	review_compare.c	one place: what kind of change it is, and whether somebody else changed what is below, too
  *	review_path.c		which paths are meant
+ *	review_open.c		which session is meant; options
  *	diffcmd.c, difftext.c, commitcmd.c, commit_*.c, discardcmd.c, trycmd.c	who uses it
  *
  * No path is followed: everything is looked up by its name in a directory that is open, and links are never followed, so
@@ -66,6 +67,7 @@ struct review {
 	int nmoved;
 	char **only;		/* paths from the tree's root; NULL: all */
 	int nonly;
+	bool *changed;		/* for each of them, by review_note_path() */
 	const struct inode_set *touched;	/* below, by ourselves: a later ctime means nothing */
 	void *arg;
 	/* Each name in the tree, and each that is hidden with a directory; directories before what is in them. */
@@ -109,6 +111,11 @@ void inode_set_free(struct inode_set *set);
 char **review_paths(const struct session *s, int n, char **paths, char *error, size_t size);
 void review_paths_free(char **paths, int n);
 
+/* This change is one of what is meant. */
+void review_note_path(struct review *r, const struct change *c);
+/* Says of which paths that are meant there was none (quiet: only where there is nothing at all).  How many of these are nowhere. */
+int review_tell_unchanged(const struct review *r, const char *command, bool quiet);
+
 #define SELECTED_NOT	0
 #define SELECTED_WITHIN	1	/* something in it */
 #define SELECTED	2
@@ -146,10 +153,10 @@ int review_options_parse(struct review_options *o, int argc, char **argv, const 
 /* Opens what is meant.  0, or the exit status after having said why not. */
 int review_open(struct session *s, const struct review_options *o, const char *command, bool writable);
 
-/* The same for those who change it: locked, and what was left half done is finished.  The lock, or < 0 after having said why not.
+/* The same for those who change it: locked, and what was left half done is finished.  s->running: a view works on it.
  * session_end closes it, and removes it if it is one of umview's naming and nothing is left in it. */
 int session_use(struct session *s, const struct review_options *o, const char *command);
-void session_end(struct session *s, int lock);
+void session_end(struct session *s);
 
 /* Numbers of changes, by kind, and bytes that files of the session have. */
 struct review_counts {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the commands that review sessions share: their options, which paths are meant, how paths are shown, how far they are.
+ * What the commands that review sessions share: which paths are meant, how paths are shown, how far they are, how much there is.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client.h"
 #include "log.h"
 #include "review.h"
 
@@ -121,6 +121,56 @@ void review_paths_free(char **paths, int n)
 	free(paths);
 }
 
+/* ---- paths without a change ---------------------------------------------------------------------------- */
+
+void review_note_path(struct review *r, const struct change *c)
+{
+	for (int i = 0; i < r->nonly && c->selected && c->kind != CHANGE_NONE; i++) {
+		size_t k = strlen(r->only[i]);
+		if (!k || (!strncmp(c->path, r->only[i], k) && (!c->path[k] || c->path[k] == '/')))
+			r->changed[i] = true;
+	}
+}
+
+/* What says that something of this name is on one side, or that it may be: in a directory of the session's own. */
+static bool is_somewhere(const struct session *s, const char *path)
+{
+	char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
+	const char *name = slash ? slash + 1 : dir;
+	const int sides[] = { s->tree_fd, s->low_fd };
+	bool found = !*path;
+	struct stat st;
+
+	if (slash)
+		*slash = 0;
+	for (int i = 0; dir && i < 2 && !found; i++) {
+		int fd = sides[i] < 0 ? -1 : open_below(sides[i], slash ? dir : "", O_PATH | O_DIRECTORY);
+		if (fd < 0)
+			continue;
+		found = fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		close(fd);
+	}
+	free(dir);
+	return found;
+}
+
+int review_tell_unchanged(const struct review *r, const char *command, bool quiet)
+{
+	int nowhere = 0;
+
+	for (int i = 0; i < r->nonly; i++) {
+		bool is = r->changed[i] || is_somewhere(r->s, r->only[i]);
+		if (r->changed[i] || (is && quiet))
+			continue;
+		char *shown = path_shown(r->s->lower, r->only[i]);
+		say("%s: %s: %s", command, shown ? shown : r->only[i],
+		    is ? "the session holds no change of it" : "is neither in the session nor below");
+		free(shown);
+		nowhere += !is;
+	}
+	return nowhere;
+}
+
 /* How many bytes of this can be shown as they are: a character that is none of control, neither in ASCII nor behind it (U+0080 to
  * U+009F, which terminals obey as well); 0: what begins here is none. */
 static int shown_as_is(const unsigned char *p)
@@ -187,121 +237,6 @@ void progress_end(struct progress *p)
 	if (p->visible)
 		fputs("\r\033[K", stderr);
 	p->visible = false;
-}
-
-/* ---- options ------------------------------------------------------------------------------------------------- */
-
-static const struct word {
-	const char *name, *letter;
-	char flag;
-	size_t at;
-} words[] = {
-	{ "--json", "-j", 'j', offsetof(struct review_options, json) },
-	{ "--stat", "-s", 's', offsetof(struct review_options, stat) },
-	{ "--text", "-u", 'u', offsetof(struct review_options, text) },
-	{ "--force", "-f", 'f', offsetof(struct review_options, force) },
-	{ "--all", "-a", 'a', offsetof(struct review_options, all) },
-};
-
-static bool take_flag(struct review_options *o, const char *arg, const char *flags)
-{
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if ((!strcmp(words[i].name, arg) || !strcmp(words[i].letter, arg)) && strchr(flags, words[i].flag)) {
-			*(bool *)((char *)o + words[i].at) = true;
-			return true;
-		}
-	return false;
-}
-
-/* "--name VALUE", "--name=VALUE". */
-static const char *take_value(const char *name, int argc, char **argv, int *i)
-{
-	size_t n = strlen(name);
-
-	if (strncmp(argv[*i], name, n))
-		return NULL;
-	if (argv[*i][n] == '=')
-		return argv[*i] + n + 1;
-	return !argv[*i][n] && *i + 1 < argc ? argv[++*i] : NULL;
-}
-
-int review_options_parse(struct review_options *o, int argc, char **argv, const char *flags, const char *usage)
-{
-	const char *value;
-	int i = 1;
-
-	memset(o, 0, sizeof(*o));
-	for (; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
-		if (!strcmp(argv[i], "--")) {
-			i++;
-			break;
-		}
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-			printf("%s", usage);
-			return fflush(stdout) ? 1 : -1;
-		}
-		if (take_flag(o, argv[i], flags))
-			continue;
-		if ((value = take_value("--session", argc, argv, &i))) {
-			o->session = value;
-		} else if ((value = take_value("--upper", argc, argv, &i))) {
-			o->upper = value;
-		} else {
-			say("%s: unknown option %s, or it lacks its value; try umview %s --help", argv[0], argv[i], argv[0]);
-			return 2;
-		}
-	}
-	o->npaths = argc - i;
-	o->paths = argv + i;
-	return 0;
-}
-
-int review_open(struct session *s, const struct review_options *o, const char *command, bool writable)
-{
-	char dir[PATH_MAX], error[SESSION_ERROR];
-
-	if (session_find(dir, sizeof(dir), o->session, o->upper, error, sizeof(error)) == 0 &&
-	    session_open(s, dir, writable, error, sizeof(error)) == 0)
-		return 0;
-	say("%s: %s", command, error);
-	return 2;
-}
-
-int session_use(struct session *s, const struct review_options *o, const char *command)
-{
-	char dir[PATH_MAX], error[SESSION_ERROR], what[64], holder[320];
-
-	*s = (struct session) { .dir_fd = -1, .tree_fd = -1, .low_fd = -1 };
-	snprintf(what, sizeof(what), "umview %s", command);
-	if (session_find(dir, sizeof(dir), o->session, o->upper, error, sizeof(error)) < 0) {
-		say("%s: %s", command, error);
-		return -2;
-	}
-	if (session_open(s, dir, true, error, sizeof(error)) < 0) {
-		say("%s: %s", command, error);
-		return -2;
-	}
-	int lock = session_lock(s->dir, what, holder, sizeof(holder));
-	if (lock < 0) {
-		say("%s: %s: %s%s", command, s->dir, lock == -EAGAIN ? "is in use by " : strerror(-lock),
-		    lock == -EAGAIN ? holder : "");
-		session_close(s);
-		return -2;
-	}
-	session_tree_lock(s);		/* finishes what somebody who was killed had begun */
-	session_tree_unlock(s);
-	return lock;
-}
-
-void session_end(struct session *s, int lock)
-{
-	char *dir = session_is_own(s->dir) ? strdup(s->dir) : NULL, error[SESSION_ERROR];
-
-	session_close(s);
-	close(lock);
-	if (dir && review_any(dir, error, sizeof(error)) == 0)
-		session_remove(dir, error, sizeof(error));
-	free(dir);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */

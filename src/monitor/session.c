@@ -22,17 +22,15 @@
 
 struct making {
 	const char *dir, *lower, *command;
-	char *error;
-	size_t size;
+	struct failure f;
 };
 
-__attribute__((format(printf, 2, 3)))
-static int fail(const struct making *m, const char *fmt, ...)
+int session_fail(const struct failure *f, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(m->error, m->size, fmt, ap);
+	vsnprintf(f->text, f->size, fmt, ap);
 	va_end(ap);
 	return -1;
 }
@@ -40,7 +38,7 @@ static int fail(const struct making *m, const char *fmt, ...)
 static int join(const struct making *m, char path[PATH_MAX], const char *name)
 {
 	if (snprintf(path, PATH_MAX, "%s/%s", m->dir, name) >= PATH_MAX)
-		return fail(m, "%s: the path of the session is too long", m->dir);
+		return session_fail(&m->f, "%s: the path of the session is too long", m->dir);
 	return 0;
 }
 
@@ -72,18 +70,18 @@ int session_home(char *dir, size_t size)
 
 int session_name(char *dir, size_t size, char *error, size_t error_size)
 {
-	struct making m = { .dir = dir, .error = error, .size = error_size };
+	const struct failure f = { error, error_size };
 	char home[PATH_MAX], when[32];
 	time_t now = time(NULL);
 	struct tm tm;
 
 	if (session_home(home, sizeof(home)) < 0)
-		return fail(&m, "neither XDG_STATE_HOME nor HOME names a directory for the session; give -o upper=DIR");
+		return session_fail(&f, "neither XDG_STATE_HOME nor HOME names a directory for the session; give -o upper=DIR");
 	strftime(when, sizeof(when), "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
 	int n = snprintf(dir, size, "%s/%s-%d", home, when, (int)getpid());
 	if (n < 0 || (size_t)n >= size)
-		return fail(&m, "the path of the session would be too long");
-	return make_directories(dir) < 0 ? fail(&m, "%s: %s", dir, strerror(errno)) : 0;
+		return session_fail(&f, "the path of the session would be too long");
+	return make_directories(dir) < 0 ? session_fail(&f, "%s: %s", dir, strerror(errno)) : 0;
 }
 
 /* ---- making ---------------------------------------------------------------------------------------- */
@@ -95,7 +93,7 @@ static int make_directory(const struct making *m, const char *name, mode_t mode)
 	if (join(m, path, name) < 0)
 		return -1;
 	if (mkdir(path, mode) < 0 && errno != EEXIST)
-		return fail(m, "%s: %s", path, strerror(errno));
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -125,13 +123,13 @@ static int dress_tree(const struct making *m)
 	if (join(m, path, UM_COW_TREE) < 0)
 		return -1;
 	if (stat(m->lower, &st) < 0)
-		return fail(m, "%s: %s", m->lower, strerror(errno));
+		return session_fail(&m->f, "%s: %s", m->lower, strerror(errno));
 	if (chown(path, st.st_uid, st.st_gid) < 0 && errno != EPERM)
-		return fail(m, "%s: %s", path, strerror(errno));
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	copy_xattrs(m->lower, path);
 	const struct timespec times[2] = { st.st_atim, st.st_mtim };
 	if (chmod(path, (st.st_mode & 07777) | 0700) < 0 || utimensat(AT_FDCWD, path, times, 0) < 0)
-		return fail(m, "%s: %s", path, strerror(errno));
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -146,7 +144,7 @@ static void *map_new(const struct making *m, const char *name, size_t size)
 	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
-		fail(m, "%s: %s", path, strerror(errno));
+		session_fail(&m->f, "%s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return p == MAP_FAILED ? NULL : p;
@@ -205,7 +203,7 @@ static int make_state(const struct making *m)
 	if (!s || join(m, path, UM_COW_TREE) < 0)
 		return -1;
 	if (stat(path, &st) < 0)
-		return fail(m, "%s: %s", path, strerror(errno));
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	s->version = UM_COW_VERSION;
 	s->links = !whiteouts_possible(m);
 	note_root(m, s, &st);
@@ -224,10 +222,10 @@ static int make_info(const struct making *m)
 		return -1;
 	FILE *f = fopen(path, "wxe");
 	if (!f)
-		return fail(m, "%s: %s", path, strerror(errno));
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	bool bad = fprintf(f, SESSION_FIRST "%s\n%s\n", m->lower, m->command ? m->command : "") < 0;
 	if (fclose(f) || bad)
-		return fail(m, "%s: %s", path, strerror(errno));
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	return 0;
 }
 
@@ -245,19 +243,19 @@ static int check_state(const struct making *m)
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < (off_t)UM_COW_STATE_SIZE) {
 		if (fd >= 0)
 			close(fd);
-		return fail(m, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
+		return session_fail(&m->f, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
 	}
 	s = mmap(NULL, sizeof(*s), PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
 	if (s == MAP_FAILED)
-		return fail(m, "%s: %s", path, strerror(errno));
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	bool ours = s->magic == UM_COW_MAGIC && s->version == UM_COW_VERSION;
 	uint64_t dev = s->tree_dev, ino = s->tree_ino;
 	munmap(s, sizeof(*s));
 	if (!ours)
-		return fail(m, "%s: is a session of another version of umview", m->dir);
+		return session_fail(&m->f, "%s: is a session of another version of umview", m->dir);
 	if (join(m, path, UM_COW_TREE) < 0 || stat(path, &st) < 0 || st.st_ino != ino || st.st_dev != dev)
-		return fail(m, "%s: has been copied or restored from elsewhere; only the session itself can be gone on with",
+		return session_fail(&m->f, "%s: has been copied or restored from elsewhere; only the session itself can be gone on with",
 			    m->dir);
 	return 0;
 }
@@ -273,30 +271,30 @@ static int check_info(const struct making *m)
 	if (f)
 		fclose(f);
 	if (!ok)
-		return fail(m, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
+		return session_fail(&m->f, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
 	line[strcspn(line, "\n")] = 0;
 	if (strcmp(line, m->lower))
-		return fail(m, "%s: holds changes of %s, not of %s", m->dir, line, m->lower);
+		return session_fail(&m->f, "%s: holds changes of %s, not of %s", m->dir, line, m->lower);
 	return 0;
 }
 
 int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size)
 {
-	struct making m = { dir, lower, command, error, size };
+	struct making m = { dir, lower, command, { error, size } };
 	char info[PATH_MAX];
 
 	if (strchr(lower, '\n'))		/* `info` has lines */
-		return fail(&m, "a directory with a line break in its path cannot be worked on copy-on-write");
+		return session_fail(&m.f, "a directory with a line break in its path cannot be worked on copy-on-write");
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return fail(&m, "%s: %s", dir, strerror(errno));
+		return session_fail(&m.f, "%s: %s", dir, strerror(errno));
 	if (join(&m, info, UM_COW_INFO) < 0)
 		return -1;
 	if (access(info, F_OK) == 0)
 		return check_info(&m) < 0 ? -1 : check_state(&m);
 	if (rmdir(dir) < 0 && errno == ENOTEMPTY)
-		return fail(&m, "%s: is neither empty nor a session of umview", dir);
+		return session_fail(&m.f, "%s: is neither empty nor a session of umview", dir);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return fail(&m, "%s: %s", dir, strerror(errno));
+		return session_fail(&m.f, "%s: %s", dir, strerror(errno));
 	removexattr(dir, "system.posix_acl_default");	/* nothing that is copied into it shall inherit from it */
 	if (make_directory(&m, UM_COW_TREE, 0755) < 0 || dress_tree(&m) < 0 ||
 	    make_directory(&m, UM_COW_WORK, 0700) < 0 || make_directory(&m, UM_COW_INDEX, 0700) < 0 ||

@@ -16,6 +16,14 @@
 #define SESSION_FIRST	"umview copy-on-write session, version 2\n"	/* line of `info` */
 #define SESSION_ERROR	1024		/* bytes that are enough for a reason */
 
+/* Where a reason goes.  session_fail() writes one, and returns -1. */
+struct failure {
+	char *text;
+	size_t size;
+};
+__attribute__((format(printf, 2, 3)))
+int session_fail(const struct failure *f, const char *fmt, ...);
+
 /* Makes the session `dir` for changes of the directory `lower`, or takes the one that is there.  command: what for, or
  * NULL.  0, or -1 with the reason in error. */
 int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size);
@@ -28,8 +36,9 @@ int session_home(char *dir, size_t size);
 
 /* ---- who works on it ---------------------------------------------------------------------------------- */
 
-/* The lock of a session, for `what`.  A descriptor; -EAGAIN: somebody has it, whom `holder` names; -errno. */
-int session_lock(const char *dir, const char *what, char *holder, size_t size);
+/* A lock of a session, UM_COW_LOCK or UM_COW_REVIEWING, for `what`.  A descriptor; -EAGAIN: somebody has it, whom `holder` names;
+ * -errno. */
+int session_lock(const char *dir, const char *lock, const char *what, char *holder, size_t size);
 /* Has somebody it?  Then holder says who. */
 bool session_is_used(const char *dir, char *holder, size_t size);
 
@@ -40,22 +49,30 @@ struct session {
 	char *command;		/* what it was made for; "" */
 	int dir_fd, tree_fd, low_fd;	/* low_fd: O_PATH; -1 if the directory below is not there any more */
 	bool writable;
+	bool running;		/* a view works on it: nothing leaves it (docs/design.md) */
+	int lock_fd, review_fd;	/* locks of session_use(), or -1 */
 	struct um_cow_state *state;
 	struct vtable *inodes;	/* session_table.c */
-	uint32_t norigins;
-	uint32_t *index, slots;	/* hash table of records: numbers from 1 on, the first one of each place */
-	uint32_t *same;		/* for each record another one of the same place, or 0 */
+	struct origins *origins;	/* session_origin.c */
 };
+
+#define SESSION_NONE	(struct session) { .dir_fd = -1, .tree_fd = -1, .low_fd = -1, .lock_fd = -1, .review_fd = -1 }
 
 /* Opens a session that is whole, of this version and in its first place.  The directory below may be missing.  0, or -1 with the
  * reason in error. */
 int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size);
 void session_close(struct session *s);
 
-/* What lay below at this path of the tree when it was hidden, or NULL if nobody wrote that down. */
+/* What lay below at each path of the tree when it was hidden (session_origin.c).  0 or -ENOMEM. */
+int session_origins_open(struct session *s);
+void session_origins_close(struct session *s);
+/* At this one, or NULL if nobody wrote that down. */
 const struct um_cow_origin *session_origin(const struct session *s, const char *path);
 /* It is not hidden any more. */
 void session_forget_origin(struct session *s, const char *path);
+/* It is this now. */
+struct stat;
+void session_renew_origin(struct session *s, const char *path, const struct stat *low);
 
 /* The table of virtual attributes (session_table.c).  Attached to a mapping, which it keeps: 0 or -EINVAL. */
 int session_table_attach(struct session *s, void *base, uint64_t size);

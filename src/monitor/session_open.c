@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,20 +21,8 @@
 
 struct opening {
 	struct session *s;
-	char *error;
-	size_t size;
+	struct failure f;
 };
-
-__attribute__((format(printf, 2, 3)))
-static int fail(const struct opening *o, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(o->error, o->size, fmt, ap);
-	va_end(ap);
-	return -1;
-}
 
 int open_below(int fd, const char *rel, int flags)
 {
@@ -74,13 +61,13 @@ static void *map_file(const struct opening *o, const char *name, uint64_t size)
 	int fd = openat(s->dir_fd, name, (s->writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0) {
-		fail(o, "%s/%s: %s", s->dir, name, strerror(errno));
+		session_fail(&o->f, "%s/%s: %s", s->dir, name, strerror(errno));
 		return NULL;
 	}
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < size)
-		fail(o, "%s: the session is damaged: %s is too short", s->dir, name);
+		session_fail(&o->f, "%s: the session is damaged: %s is too short", s->dir, name);
 	else if ((p = mmap(NULL, size, PROT_READ | (s->writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0)) == MAP_FAILED)
-		fail(o, "%s/%s: %s", s->dir, name, strerror(errno));
+		session_fail(&o->f, "%s/%s: %s", s->dir, name, strerror(errno));
 	close(fd);
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -94,10 +81,10 @@ static int read_info(const struct opening *o)
 	int fd = openat(s->dir_fd, UM_COW_INFO, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT && faccessat(s->dir_fd, UM_COW_DISCARDING, F_OK, 0) == 0)
-		return fail(o, "%s: was being discarded; `umview discard` finishes that", s->dir);
+		return session_fail(&o->f, "%s: was being discarded; `umview discard` finishes that", s->dir);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
-		return fail(o, "%s: is no copy-on-write session of umview", s->dir);
+		return session_fail(&o->f, "%s: is no copy-on-write session of umview", s->dir);
 	ssize_t n = getline(&line, &room, f);
 	bool ours = n > 0 && !strcmp(line, SESSION_FIRST), some = n > 0 && !strncmp(line, SESSION_FIRST, 30);
 	if (ours && (n = getline(&line, &room, f)) > 1 && line[0] == '/') {
@@ -114,8 +101,8 @@ static int read_info(const struct opening *o)
 	fclose(f);
 	if (s->lower && s->command)
 		return 0;
-	return ours || !some ? fail(o, "%s: the session is damaged: nobody knows of what it holds changes", s->dir)
-			     : fail(o, "%s: is a session of another version of umview", s->dir);
+	return ours || !some ? session_fail(&o->f, "%s: the session is damaged: nobody knows of what it holds changes", s->dir)
+			     : session_fail(&o->f, "%s: is a session of another version of umview", s->dir);
 }
 
 static int map_state(const struct opening *o)
@@ -127,80 +114,23 @@ static int map_state(const struct opening *o)
 	if (!s->state)
 		return -1;
 	if (s->state->magic != UM_COW_MAGIC)
-		return fail(o, "%s: the session is damaged: state is something else", s->dir);
+		return session_fail(&o->f, "%s: the session is damaged: state is something else", s->dir);
 	if (s->state->version != UM_COW_VERSION)
-		return fail(o, "%s: is a session of another version of umview", s->dir);
+		return session_fail(&o->f, "%s: is a session of another version of umview", s->dir);
 	s->tree_fd = openat(s->dir_fd, UM_COW_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (s->tree_fd < 0 || fstat(s->tree_fd, &st) < 0)
-		return fail(o, "%s/" UM_COW_TREE ": %s", s->dir, strerror(errno));
+		return session_fail(&o->f, "%s/" UM_COW_TREE ": %s", s->dir, strerror(errno));
 	if (st.st_dev != s->state->tree_dev || st.st_ino != s->state->tree_ino)
-		return fail(o, "%s: has been copied or restored from elsewhere; only the session itself can be reviewed: "
+		return session_fail(&o->f, "%s: has been copied or restored from elsewhere; only the session itself can be reviewed: "
 			    "what it remembers of its files is about others now", s->dir);
 	void *table = map_file(o, UM_COW_INODES, um_vtable_size(UM_VSTAT_RECORDS));
 	if (!table)
 		return -1;
 	if (session_table_attach(s, table, um_vtable_size(UM_VSTAT_RECORDS)) < 0) {
 		munmap(table, um_vtable_size(UM_VSTAT_RECORDS));
-		return fail(o, "%s: the session is damaged: inodes is no table", s->dir);
+		return session_fail(&o->f, "%s: the session is damaged: inodes is no table", s->dir);
 	}
 	return 0;
-}
-
-/* ---- what was below ----------------------------------------------------------------------------------- */
-
-static struct um_cow_origin *record(const struct session *s, uint32_t n)
-{
-	return (struct um_cow_origin *)((char *)s->state + UM_COW_ORIGINS_AT) + (n - 1);
-}
-
-static uint32_t *slot_of(const struct session *s, uint64_t place)
-{
-	uint32_t i = (uint32_t)(place ^ place >> 32) & (s->slots - 1);
-
-	while (s->index[i] && record(s, s->index[i])->place != place)
-		i = (i + 1) & (s->slots - 1);
-	return &s->index[i];
-}
-
-static int index_origins(const struct opening *o)
-{
-	struct session *s = o->s;
-	uint32_t n = __atomic_load_n(&s->state->norigins, __ATOMIC_ACQUIRE);
-
-	s->norigins = n < UM_COW_ORIGINS ? n : UM_COW_ORIGINS;
-	for (s->slots = 16; s->slots < 2 * s->norigins; s->slots *= 2)
-		;
-	s->index = calloc(s->slots, sizeof(*s->index));
-	s->same = calloc(s->norigins + 1ul, sizeof(*s->same));
-	if (!s->index || !s->same)
-		return fail(o, "out of memory");
-	for (n = 1; n <= s->norigins; n++) {
-		if (!__atomic_load_n(&record(s, n)->nlink, __ATOMIC_ACQUIRE))
-			continue;
-		uint32_t *slot = slot_of(s, record(s, n)->place);
-		if (!*slot) {
-			*slot = n;
-		} else {
-			s->same[n] = s->same[*slot];
-			s->same[*slot] = n;
-		}
-	}
-	return 0;
-}
-
-const struct um_cow_origin *session_origin(const struct session *s, const char *path)
-{
-	uint32_t n = *slot_of(s, um_cow_place(path));
-
-	return n && record(s, n)->nlink ? record(s, n) : NULL;
-}
-
-void session_forget_origin(struct session *s, const char *path)
-{
-	if (!session_origin(s, path))
-		return;
-	for (uint32_t n = *slot_of(s, um_cow_place(path)); n; n = s->same[n])
-		__atomic_store_n(&record(s, n)->nlink, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- the journal --------------------------------------------------------------------------------------- */
@@ -265,8 +195,8 @@ static int open_lower(const struct opening *o)
 		return 0;
 	s->low_fd = -1;
 	if (r == -ELOOP || r == -ENOTDIR)
-		return fail(o, "%s: is no directory any more, or lies behind a symbolic link now", s->lower);
-	return r == -ENOENT ? 0 : fail(o, "%s: %s", s->lower, strerror(-r));
+		return session_fail(&o->f, "%s: is no directory any more, or lies behind a symbolic link now", s->lower);
+	return r == -ENOENT ? 0 : session_fail(&o->f, "%s: %s", s->lower, strerror(-r));
 }
 
 static void raise_limit(void)
@@ -304,20 +234,23 @@ static int open_all(const struct opening *o, const char *dir)
 	if (s->dir)
 		s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0)
-		return fail(o, "%s: %s", dir, strerror(errno));
+		return session_fail(&o->f, "%s: %s", dir, strerror(errno));
 	if (is_of_this_view(s))
-		return fail(o, "%s: is what this view works on; it can be reviewed from outside of it", s->dir);
+		return session_fail(&o->f, "%s: is what this view works on; it can be reviewed from outside of it", s->dir);
 	raise_limit();		/* two descriptors for each directory on the way down */
-	if (read_info(o) < 0 || map_state(o) < 0 || index_origins(o) < 0)
+	if (read_info(o) < 0 || map_state(o) < 0)
 		return -1;
+	if (session_origins_open(s) < 0)
+		return session_fail(&o->f, "out of memory");
 	return open_lower(o);
 }
 
 int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size)
 {
-	struct opening o = { s, error, size };
+	struct opening o = { s, { error, size } };
 
-	*s = (struct session) { .dir_fd = -1, .tree_fd = -1, .low_fd = -1, .writable = writable };
+	*s = SESSION_NONE;
+	s->writable = writable;
 	if (open_all(&o, dir) == 0)
 		return 0;
 	session_close(s);
@@ -326,18 +259,17 @@ int session_open(struct session *s, const char *dir, bool writable, char *error,
 
 void session_close(struct session *s)
 {
-	const int fds[] = { s->dir_fd, s->tree_fd, s->low_fd };
+	const int fds[] = { s->dir_fd, s->tree_fd, s->low_fd, s->lock_fd, s->review_fd };
 
-	for (int i = 0; i < 3; i++)
+	session_origins_close(s);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	if (s->state)
 		munmap(s->state, UM_COW_STATE_SIZE);
 	session_table_detach(s);
-	free(s->index);
-	free(s->same);
 	free(s->dir);
 	free(s->lower);
 	free(s->command);
-	*s = (struct session) { .dir_fd = -1, .tree_fd = -1, .low_fd = -1 };
+	*s = SESSION_NONE;
 }

@@ -16,12 +16,6 @@
 #include "remove.h"
 #include "session.h"
 
-static int fail(char *error, size_t size, const char *dir, int r)
-{
-	snprintf(error, size, "%s: %s", dir, strerror(-r));
-	return -1;
-}
-
 /* Is it a session, or what is left of one? */
 static bool is_session(int fd)
 {
@@ -41,7 +35,7 @@ static int remove_parts(int fd)
 {
 	static const char *const parts[] = {
 		UM_COW_TREE, UM_COW_WORK, UM_COW_INDEX, UM_COW_REDIRECT, UM_COW_WHITE, UM_COW_STATE, UM_COW_INODES, UM_COW_COMMITTING, UM_COW_LOCK,
-		UM_COW_DISCARDING,
+		UM_COW_REVIEWING, UM_COW_DISCARDING,
 	};
 	int r = 0;
 
@@ -52,32 +46,45 @@ static int remove_parts(int fd)
 	return r;
 }
 
+/* Both locks.  0 or -errno. */
+static int lock_both(const char *dir, int fds[2], char *holder, size_t size)
+{
+	fds[1] = -1;
+	fds[0] = session_lock(dir, UM_COW_REVIEWING, "umview discard", holder, size);
+	if (fds[0] >= 0)
+		fds[1] = session_lock(dir, UM_COW_LOCK, "umview discard", holder, size);
+	return fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : 0;
+}
+
+static int remove_locked(int fd)
+{
+	if (renameat(fd, UM_COW_INFO, fd, UM_COW_DISCARDING) < 0 && errno != ENOENT)
+		return -errno;
+	return remove_parts(fd);
+}
+
 int session_remove(const char *dir, char *error, size_t size)
 {
+	const struct failure f = { error, size };
 	char holder[320];
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), locks[2];
 
 	if (fd < 0)
-		return fail(error, size, dir, -errno);
+		return session_fail(&f, "%s: %s", dir, strerror(errno));
 	if (!is_session(fd)) {
 		close(fd);
-		snprintf(error, size, "%s: is no copy-on-write session of umview", dir);
-		return -1;
+		return session_fail(&f, "%s: is no copy-on-write session of umview", dir);
 	}
-	int lock = session_lock(dir, "umview discard", holder, sizeof(holder));
-	int r = lock < 0 ? lock : 0;
-	if (!r && renameat(fd, UM_COW_INFO, fd, UM_COW_DISCARDING) < 0 && errno != ENOENT)
-		r = -errno;
+	int r = lock_both(dir, locks, holder, sizeof(holder));
 	if (!r)
-		r = remove_parts(fd);
-	if (lock >= 0)
-		close(lock);
+		r = remove_locked(fd);
+	for (int i = 0; i < 2; i++)
+		if (locks[i] >= 0)
+			close(locks[i]);
 	close(fd);
 	if (!r && rmdir(dir) < 0 && errno != ENOTEMPTY && errno != EBUSY)
 		r = -errno;
-	if (r == -EAGAIN) {
-		snprintf(error, size, "%s: is in use by %s", dir, holder);
-		return -1;
-	}
-	return r ? fail(error, size, dir, r) : 0;
+	if (r == -EAGAIN)
+		return session_fail(&f, "%s: is in use by %s", dir, holder);
+	return r ? session_fail(&f, "%s: %s", dir, strerror(-r)) : 0;
 }

@@ -3,13 +3,13 @@
  * Which copy-on-write sessions there are, and who works on them.
  *
  * Whoever works on a session, the monitor of a view or a command that commits or discards, holds a lock on SESSION/lock, whose text
- * says who that is.  The lock goes with its holder, however that ends.
+ * says who that is.  A command holds one on SESSION/reviewing as well, and before: so who has that, and not the other one, knows that
+ * a view is running.  A lock goes with its holder, however that ends.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +21,11 @@
 
 /* ---- the lock --------------------------------------------------------------------------------------- */
 
-static int lock_open(const char *dir, int flags)
+static int lock_open(const char *dir, const char *lock, int flags)
 {
 	char path[PATH_MAX];
 
-	if (snprintf(path, sizeof(path), "%s/" UM_COW_LOCK, dir) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/%s", dir, lock) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	int fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	return fd < 0 ? -errno : fd;
@@ -48,10 +48,10 @@ static void read_holder(int fd, char *holder, size_t size)
 		snprintf(holder, size, "%s%s", *text ? "process " : "somebody", text);
 }
 
-int session_lock(const char *dir, const char *what, char *holder, size_t size)
+int session_lock(const char *dir, const char *lock, const char *what, char *holder, size_t size)
 {
 	char text[256];
-	int fd = lock_open(dir, O_RDWR | O_CREAT);
+	int fd = lock_open(dir, lock, O_RDWR | O_CREAT);
 
 	*holder = 0;
 	if (fd < 0)
@@ -78,7 +78,7 @@ int session_lock(const char *dir, const char *what, char *holder, size_t size)
 
 bool session_is_used(const char *dir, char *holder, size_t size)
 {
-	int fd = lock_open(dir, O_RDONLY);
+	int fd = lock_open(dir, UM_COW_LOCK, O_RDONLY);
 	bool used = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 
 	*holder = 0;
@@ -145,28 +145,17 @@ bool session_is_own(const char *dir)
 	return is;
 }
 
-__attribute__((format(printf, 3, 4)))
-static int fail(char *error, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(error, size, fmt, ap);
-	va_end(ap);
-	return -1;
-}
-
-static int find_only(char *dir, size_t size, const char *home, char *error, size_t error_size)
+static int find_only(char *dir, size_t size, const char *home, const struct failure *f)
 {
 	char **names;
 	int n = session_list(&names), r = -1;
 
 	if (n < 1)
-		fail(error, error_size, "there is no session in %s; give --upper DIR for one elsewhere", home);
+		session_fail(f, "there is no session in %s; give --upper DIR for one elsewhere", home);
 	else if (n > 1)
-		fail(error, error_size, "there are %d sessions; give --session ID (umview ls --sessions names them)", n);
+		session_fail(f, "there are %d sessions; give --session ID (umview ls --sessions names them)", n);
 	else
-		r = snprintf(dir, size, "%s/%s", home, names[0]) < (int)size ? 0 : fail(error, error_size, "the path is too long");
+		r = snprintf(dir, size, "%s/%s", home, names[0]) < (int)size ? 0 : session_fail(f, "the path is too long");
 	for (int i = 0; i < n; i++)
 		free(names[i]);
 	free(names);
@@ -175,22 +164,23 @@ static int find_only(char *dir, size_t size, const char *home, char *error, size
 
 int session_find(char *dir, size_t size, const char *id, const char *upper, char *error, size_t error_size)
 {
+	const struct failure f = { error, error_size };
 	char home[PATH_MAX];
 
 	if (id && upper)
-		return fail(error, error_size, "--session and --upper: give one of them");
+		return session_fail(&f, "--session and --upper: give one of them");
 	if (upper) {
 		if (snprintf(dir, size, "%s", upper) >= (int)size)
-			return fail(error, error_size, "%s: %s", upper, strerror(ENAMETOOLONG));
+			return session_fail(&f, "%s: %s", upper, strerror(ENAMETOOLONG));
 		return 0;
 	}
 	if (session_home(home, sizeof(home)) < 0)
-		return fail(error, error_size, "neither XDG_STATE_HOME nor HOME says where sessions are; give --upper DIR");
+		return session_fail(&f, "neither XDG_STATE_HOME nor HOME says where sessions are; give --upper DIR");
 	if (!id)
-		return find_only(dir, size, home, error, error_size);
+		return find_only(dir, size, home, &f);
 	if (!*id || strchr(id, '/') || id[0] == '.')
-		return fail(error, error_size, "--session %s: is no name of a session; for a directory there is --upper DIR", id);
+		return session_fail(&f, "--session %s: is no name of a session; for a directory there is --upper DIR", id);
 	if (snprintf(dir, size, "%s/%s", home, id) >= (int)size)
-		return fail(error, error_size, "%s: %s", id, strerror(ENAMETOOLONG));
-	return access(dir, F_OK) == 0 ? 0 : fail(error, error_size, "%s: there is no such session", id);
+		return session_fail(&f, "%s: %s", id, strerror(ENAMETOOLONG));
+	return access(dir, F_OK) == 0 ? 0 : session_fail(&f, "%s: there is no such session", id);
 }

@@ -40,7 +40,7 @@ int sessions_take(struct monitor *m, const char *tree, const char *lower)
 		return -EINVAL;
 	}
 	snprintf(what, sizeof(what), "a view: %.200s", m->command ? m->command : "umview");
-	int fd = session_lock(dir, what, holder, sizeof(holder));
+	int fd = session_lock(dir, UM_COW_LOCK, what, holder, sizeof(holder));
 	if (fd < 0) {
 		free(dir);
 		return fd == -EAGAIN ? -EALREADY : fd;

@@ -170,16 +170,15 @@ static void decide_all(struct trial *t)
 	const struct review_options o = { .upper = t->dir }, sums = { .stat = true };
 	char error[SESSION_ERROR];
 	bool discard = false, over = false;
-	int lock = session_use(&t->s, &o, "try");
 
-	if (lock < 0)
+	if (session_use(&t->s, &o, "try"))
 		return tell_session(t);
 	while (!over && review_any(t->dir, error, sizeof(error)) > 0) {
 		diff_show(&t->s, &sums);
 		over = decide(t, ask("Keep what it changed? [a]ll, [n]othing, [c]hoose, look at the [d]ifference, decide [l]ater:", "ancdl"),
 			      &discard);
 	}
-	session_end(&t->s, lock);
+	session_end(&t->s);
 	if (discard && session_remove(t->dir, error, sizeof(error)) < 0)
 		say("try: %s", error);
 	else if (access(t->dir, F_OK) == 0)

@@ -5,6 +5,7 @@
  *	SESSION/info		text: which version, which directory below, since when, for which command
  *	SESSION/lock		locked (flock) by the monitor of the view that works on it, or by a command that does; its text
  *				tells who that is: "PID what"
+ *	SESSION/reviewing	the same for commands alone, which take it first: one that has it may work while a view does
  *	SESSION/tree/		the upper layer: every file and directory that was made or changed, under its own path
  *	SESSION/work/		things that are being made; what nobody works on any more is rubbish
  *	SESSION/index/		DEV-INO (both hexadecimal, without leading zeros, of a file below that has several names):
@@ -42,7 +43,8 @@
  *
  * Committing has to find out whether what lies below has changed since the session put something in its place.  So each
  * copy, and each thing or whiteout that hides something, is preceded by a struct um_cow_origin: they are only ever
- * added, without a lock, and the first one of a path counts.  Who commits or discards a path takes its records away.
+ * added, without a lock, and the first one of a path counts.  Who commits or discards a path takes its records away; or, while a
+ * view works on the session and the path stays in tree/, makes the first one tell of what he has put below.
  */
 #ifndef UM_WIRE_COW_H
 #define UM_WIRE_COW_H
@@ -58,6 +60,7 @@
 #define UM_COW_INODES	"inodes"
 #define UM_COW_INFO	"info"
 #define UM_COW_LOCK	"lock"
+#define UM_COW_REVIEWING "reviewing"
 #define UM_COW_COMMITTING "committing"
 #define UM_COW_DISCARDING "discarding"
 
@@ -93,7 +96,8 @@ struct um_cow_state {
 	int64_t started;	/* ns since 1970 */
 	uint32_t norigins;	/* records behind this, ever; grows before one is filled.  More than there is room for is possible:
 				   those were not kept */
-	uint32_t reserved;
+	uint32_t commits;	/* names below that have come or gone, ever, by a commit while a view works on this: who has looked
+				   for one before he took the lock looks again if this has grown */
 };
 
 #define UM_COW_ORIGINS_AT	12288u

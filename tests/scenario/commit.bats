@@ -124,6 +124,14 @@ state() {
 	run -2 umview commit --upper upper low/../elsewhere
 	run -1 umview discard --upper upper low/nothing
 	[[ $output = *"the session holds no change of it"* ]]
+	for what in commit diff; do
+		run -1 umview $what --upper upper low/nothing
+		[[ $output = *"$what: $W/low/nothing: is neither in the session nor below"* ]]
+	done
+	run -0 umview commit --upper upper low/todir low/tofile/q low/l
+	[[ $output = *"commit: $W/low/l: the session holds no change of it"* ]] || false
+	run -0 --separate-stderr umview diff --upper upper low/m
+	[ -z "$output$stderr" ]
 }
 
 @test "CM-05 discard: paths, and all; what is below shows again" {
@@ -145,13 +153,11 @@ state() {
 	[ -e other/info ]
 }
 
-@test "CM-06 a session in use: no commit, no discard, and who has it is said; sessions by name" {
+@test "CM-06 a session in use: what takes all of it away is refused, and who has it is said; sessions by name" {
 	below
 	background_view 'echo more >>low/f; hold; echo last >>low/f' --cow low
-	run -2 umview commit
-	[[ $output = *"is in use by process "*" (a view: sh -e "* ]]
 	run -2 umview discard
-	[[ $output = *"is in use by process "* ]]
+	[[ $output = *"is in use by process "*" (a view: sh -e "* ]]
 	run -0 umview diff
 	release
 	run -0 umview commit

@@ -112,6 +112,7 @@ static long remove_locked(struct spot *s, int flags)
 {
 	long r = 0;
 
+	spot_look_below(s);
 	if (s->has_up && S_ISDIR(s->up_st.st_mode) && cow_dir_flags(s->c, &s->up_st) & UM_VSF_REDIRECT)
 		r = cow_seal(s->t, s->c, &s->up_st);
 	if (r)
@@ -401,6 +402,7 @@ static long move_locked(struct spot *from, struct spot *to)
 {
 	bool dir = S_ISDIR(from->up_st.st_mode);
 
+	spot_look_below(from);
 	if (dir && to->has_up) {
 		long r = cow_seal(to->t, to->c, &to->up_st);
 
