@@ -90,28 +90,33 @@ static long copy_contents(int in, int out, long size)
 
 /* ---- attributes ------------------------------------------------------------------------------------------ */
 
-static void copy_xattr(const struct copy *k, const char *name, char *value)
+/* What the session's file system cannot keep is left out; that there is no room for it is an error. */
+static long copy_xattr(const struct copy *k, const char *name, char *value)
 {
 	long n = raw_syscall(__NR_lgetxattr, k->low, name, value, VALUE_MAX);
 
 	if (n >= 0)
-		raw_syscall(__NR_lsetxattr, k->work, name, value, n, 0);
+		n = raw_syscall(__NR_lsetxattr, k->work, name, value, n, 0);
+	return n == -ENOSPC || n == -EDQUOT || n == -EIO ? n : 0;
 }
 
-static void copy_xattrs(const struct copy *k)
+static long copy_xattrs(const struct copy *k)
 {
 	char *names, *value;
-	long n = raw_syscall(__NR_llistxattr, k->low, 0, 0);
+	long n = raw_syscall(__NR_llistxattr, k->low, 0, 0), r = 0;
 
 	if (n <= 0 || n > (long)LIST_MAX)
-		return;
+		return 0;
 	names = heap_alloc(LIST_MAX);
 	value = heap_alloc(VALUE_MAX);
-	n = names && value ? raw_syscall(__NR_llistxattr, k->low, names, LIST_MAX) : 0;
-	for (long at = 0; at < n; at += (long)strlen(names + at) + 1)
-		copy_xattr(k, names + at, value);
+	if (!names || !value)
+		r = -ENOMEM;
+	n = r ? 0 : raw_syscall(__NR_llistxattr, k->low, names, LIST_MAX);
+	for (long at = 0; at < n && !r; at += (long)strlen(names + at) + 1)
+		r = copy_xattr(k, names + at, value);
 	heap_free(names);
 	heap_free(value);
+	return r;
 }
 
 static void copy_times(const char *path, const struct stat *st)
@@ -160,9 +165,9 @@ static int copy_attributes(const struct copy *k)
 	}
 	if (!S_ISLNK(want->st_mode) && (st.st_mode & 07777) != (want->st_mode & 07777))
 		raw_syscall(__NR_fchmodat, AT_FDCWD, k->work, want->st_mode & 07777);
-	copy_xattrs(k);
+	r = (int)copy_xattrs(k);
 	copy_times(k->work, want);
-	return note_attributes(k, &st);
+	return r ? r : note_attributes(k, &st);
 }
 
 /* ---- putting it in its place ----------------------------------------------------------------------------- */

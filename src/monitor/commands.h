@@ -16,6 +16,7 @@ int ls_sessions(bool json);
 int cmd_diff(int argc, char **argv);
 int cmd_commit(int argc, char **argv);
 int cmd_discard(int argc, char **argv);
+int cmd_reviewer(int argc, char **argv);	/* review_inside.c */
 int cmd_try(int argc, char **argv);
 int cmd_su(int argc, char **argv);
 int cmd_sudo(int argc, char **argv);

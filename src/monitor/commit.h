@@ -61,6 +61,9 @@ int commit_write_all(int dir);
 /* Moves what can be moved. */
 void commit_moves(struct commit *k);
 
+/* The contents of a file of this size, with its holes, to an empty one.  0 or -errno. */
+int commit_copy(int in, int out, off_t size);
+
 /* What is at c's name becomes what the session has (c->up).  0, CHANGED_MEANWHILE, -errno. */
 int commit_put(struct commit *k, struct change *c);
 /* The same by one more name for what is below at `path` already. */
@@ -74,6 +77,7 @@ void linked_drop(struct commit *k);
 
 /* To dir/name; all: not only those that c says have changed.  Says what cannot be kept. */
 int commit_attributes(struct commit *k, const struct change *c, int dir, const char *name, bool all);
+int commit_set_mode(int dir, const char *name, mode_t mode);
 void commit_unkept(struct commit *k, const struct change *c, const char *what);
 
 /* While a view works on the session (commit_running.c).  Why this is not done then; NULL: it is. */
@@ -93,7 +97,7 @@ int commit_remove(struct commit *k, struct change *c, const char *name);
 void commit_name_gone(struct commit *k, const struct stat *low);
 /* Before something half made is below in the directory of this change: so that it is found if we are killed. */
 int commit_journal(struct commit *k, const struct change *c);
-/* Before names leave c, a directory of the tree: which changes its times. */
+/* Before names leave c, a directory of the tree, which changes its times; or its mode is another one for a moment. */
 int commit_journal_attributes(struct commit *k, const struct change *c);
 /* What somebody left who was killed. */
 void session_clean(struct session *s);
@@ -107,5 +111,10 @@ bool session_is_indexed(const struct session *s, const struct stat *up);
 
 /* Is c->low still what is there? */
 bool commit_is_still(const struct change *c);
+
+/* ---- discarding while a view works on the session (discard_running.c) ----------------------------------------- */
+
+/* Makes c, which is selected, what it is below.  NULL: done; "" : there is more in it, which is to be visited; or why not. */
+const char *discard_running(struct session *s, struct change *c);
 
 #endif

@@ -78,28 +78,42 @@ static bool is_in(const char *name, const char *names, ssize_t len)
 	return false;
 }
 
-static void set_xattrs(struct commit *k, const struct change *c, int dir, const char *name)
+/* No room, or no luck: not that it cannot be kept there. */
+static bool is_failure(int error)
 {
+	return error == ENOSPC || error == EDQUOT || error == EIO || error == ENOMEM;
+}
+
+static int set_xattrs(struct commit *k, const struct change *c, int dir, const char *name)
+{
+	int r = 0;
 	char from[64 + NAME_MAX], to[64 + NAME_MAX], *value = malloc(VALUE_MAX);
 	ssize_t n, had;
 
 	snprintf(from, sizeof(from), "/proc/self/fd/%d/%s", c->up_dir, *c->name ? c->name : ".");
 	snprintf(to, sizeof(to), "/proc/self/fd/%d/%s", dir, name);
 	char *names = list_names(from, &n), *old = list_names(to, &had);
-	for (ssize_t at = 0; names && value && at < n; at += (ssize_t)strlen(names + at) + 1) {
+	for (ssize_t at = 0; names && value && !r && at < n; at += (ssize_t)strlen(names + at) + 1) {
 		ssize_t size = is_kept(names + at) ? lgetxattr(from, names + at, value, VALUE_MAX) : -1;
-		if (size >= 0 && lsetxattr(to, names + at, value, (size_t)size, 0) < 0)
+		if (size < 0 || lsetxattr(to, names + at, value, (size_t)size, 0) == 0)
+			continue;
+		if (is_failure(errno))
+			r = -errno;
+		else
 			commit_unkept(k, c, "an extended attribute cannot be kept");
 	}
+	if (!value || (n > 0 && !names))
+		r = -ENOMEM;
 	for (ssize_t at = 0; old && at < had; at += (ssize_t)strlen(old + at) + 1)
 		if (is_kept(old + at) && !is_in(old + at, names, names ? n : 0))
 			lremovexattr(to, old + at);
 	free(names);
 	free(old);
 	free(value);
+	return r;
 }
 
-static int set_mode(int dir, const char *name, mode_t mode)
+int commit_set_mode(int dir, const char *name, mode_t mode)
 {
 	char path[64 + NAME_MAX];
 	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), r = 0;
@@ -125,9 +139,9 @@ int commit_attributes(struct commit *k, const struct change *c, int dir, const c
 	if (all || c->attributes & (CHANGE_OWNER | CHANGE_GROUP))
 		r = set_owner(k, c, dir, name, &mode);
 	if (!r && (all || c->attributes & CHANGE_XATTRS))
-		set_xattrs(k, c, dir, name);
+		r = set_xattrs(k, c, dir, name);
 	if (!r && (all || c->attributes & (CHANGE_MODE | CHANGE_OWNER | CHANGE_GROUP)))
-		r = set_mode(dir, name, mode);
+		r = commit_set_mode(dir, name, mode);
 	if (!r && (all || c->attributes & CHANGE_TIMES) && utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	return r;

@@ -245,6 +245,22 @@ int commit_journal_attributes(struct commit *k, const struct change *c)
 	return write_journal(k, c->path, strlen(c->path), &c->real);
 }
 
+static void undo_attributes(struct session *s, const struct journal *j)
+{
+	char path[64];
+	struct stat st;
+	int fd = open_below(s->tree_fd, j->path, O_PATH);
+
+	if (fd < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) == 0 && !S_ISLNK(st.st_mode)) {
+		chmod(path, j->mode & 07777);
+		utimensat(AT_FDCWD, path, j->times, 0);
+	}
+	close(fd);
+}
+
 /* What the journal says is not believed: it names directories, which are reached name by name. */
 static void undo_journal(struct session *s, const struct journal *j)
 {
@@ -256,12 +272,8 @@ static void undo_journal(struct session *s, const struct journal *j)
 		remove_tree(dir, temp, false);
 		close(dir);
 	}
-	dir = j->has_attributes && !s->running ? open_below(s->tree_fd, j->path, O_RDONLY | O_DIRECTORY) : -1;
-	if (dir >= 0) {
-		fchmod(dir, j->mode & 07777);
-		futimens(dir, j->times);
-		close(dir);
-	}
+	if (j->has_attributes && !s->running)
+		undo_attributes(s, j);
 }
 
 void session_clean(struct session *s)
@@ -287,4 +299,37 @@ void session_clean(struct session *s)
 		free(names);
 	if (work >= 0)
 		close(work);
+}
+
+static bool is_tidy(int dir)
+{
+	char **names = NULL;
+	int work = openat(dir, UM_COW_WORK, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), n = work < 0 ? 0 : names_read(work, &names);
+
+	if (work >= 0)
+		close(work);
+	if (n >= 0)
+		free(names);
+	return n <= 0 && faccessat(dir, UM_COW_COMMITTING, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+}
+
+void session_tidy(const char *dir)
+{
+	char error[SESSION_ERROR], holder[320];
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool tidy = fd < 0 || is_tidy(fd);
+	struct session s;
+
+	if (fd >= 0)
+		close(fd);
+	if (tidy || session_open(&s, dir, true, error, sizeof(error)) < 0)
+		return;
+	s.review_fd = session_lock(s.dir, UM_COW_REVIEWING, "umview", holder, sizeof(holder));
+	s.lock_fd = s.review_fd < 0 ? -1 : session_lock(s.dir, UM_COW_LOCK, "umview", holder, sizeof(holder));
+	if (s.lock_fd >= 0) {
+		session_tree_lock(&s);
+		session_tree_unlock(&s);
+		session_clean(&s);
+	}
+	session_close(&s);
 }

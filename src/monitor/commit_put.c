@@ -57,7 +57,7 @@ static int copy_range(int in, int out, off_t from, off_t to)
 }
 
 /* Holes stay holes. */
-static int copy_contents(int in, int out, off_t size)
+int commit_copy(int in, int out, off_t size)
 {
 	off_t at = 0;
 
@@ -98,12 +98,12 @@ int commit_write_all(int dir)
 /* in: the file of the session. */
 static int make_file(struct commit *k, struct change *c, int in)
 {
-	int r = in < 0 ? in : commit_copy_begin(k, c, in);
+	int r = commit_copy_begin(k, c, in);
 
 	if (r)
 		return r;
 	int out = openat(c->low_dir, k->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	r = out < 0 ? -errno : copy_contents(in, out, c->real.st_size);
+	r = out < 0 ? -errno : commit_copy(in, out, c->real.st_size);
 	if (!r)
 		r = commit_attributes(k, c, c->low_dir, k->temp, true);
 	if (!r && !c->has_low)
@@ -203,27 +203,40 @@ static int put(struct commit *k, struct change *c, int in)
 	return r;
 }
 
-int commit_put(struct commit *k, struct change *c)
+/* A file of the session.  One that its owner may not read, for the time that takes may: which is written down before. */
+static int open_up(struct commit *k, const struct change *c)
 {
-	int r = c->low_dir < 0 ? -ENOENT : commit_journal(k, c), in = -1;
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = openat(c->up_dir, c->name, flags), r = -errno;
 
+	if (fd >= 0 || r != -EACCES || k->s->running || c->real.st_uid != geteuid())
+		return fd >= 0 ? fd : r;
+	r = commit_journal_attributes(k, c);
+	if (!r)
+		r = commit_set_mode(c->up_dir, c->name, (c->real.st_mode & 07777) | 0400);
 	if (r)
 		return r;
-	remove_tree(c->low_dir, k->temp, false);
-	if (S_ISREG(c->up.st_mode)) {
-		in = openat(c->up_dir, c->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (in < 0)
-			return -errno;
-		r = make_file(k, c, in);
-	} else {
-		r = make_other(k, c);
+	fd = openat(c->up_dir, c->name, flags);
+	r = fd < 0 ? -errno : fd;
+	commit_set_mode(c->up_dir, c->name, c->real.st_mode & 07777);
+	return r;
+}
+
+int commit_put(struct commit *k, struct change *c)
+{
+	int in = S_ISREG(c->up.st_mode) ? open_up(k, c) : -1;
+	int r = in < 0 && S_ISREG(c->up.st_mode) ? in : c->low_dir < 0 ? -ENOENT : commit_journal(k, c);
+
+	if (!r) {
+		remove_tree(c->low_dir, k->temp, false);
+		r = S_ISREG(c->up.st_mode) ? make_file(k, c, in) : make_other(k, c);
+		if (!r)
+			r = put(k, c, in);
+		if (r)
+			remove_tree(c->low_dir, k->temp, false);
 	}
-	if (!r)
-		r = put(k, c, in);
 	if (in >= 0)
 		close(in);
-	if (r)
-		remove_tree(c->low_dir, k->temp, false);
 	return r;
 }
 

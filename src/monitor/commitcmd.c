@@ -446,7 +446,7 @@ int commit_session(struct session *s, const struct review_options *o)
 	review_walk(&k.r);
 	linked_drop(&k);
 	progress_end(&k.progress);
-	k.failed += review_tell_unchanged(&k.r, "commit", false);
+	const int nowhere = review_tell_unchanged(&k.r, "commit", false);
 	tell_end(&k);
 	free(k.r.changed);
 	review_paths_free(k.r.only, k.r.nonly);
@@ -455,7 +455,7 @@ int commit_session(struct session *s, const struct review_options *o)
 	if (k.journal_fd >= 0)
 		close(k.journal_fd);
 	unlinkat(s->dir_fd, UM_COW_COMMITTING, 0);
-	return k.conflicts || k.failed ? 1 : 0;
+	return k.conflicts || k.failed || nowhere ? 1 : 0;
 }
 
 int cmd_commit(int argc, char **argv)
@@ -466,6 +466,9 @@ int cmd_commit(int argc, char **argv)
 
 	if (r)
 		return r < 0 ? 0 : r;
+	r = review_outside(&o, "commit");
+	if (r >= 0)
+		return r;
 	r = session_use(&s, &o, "commit");
 	if (r)
 		return r;

@@ -320,6 +320,9 @@ int cmd_diff(int argc, char **argv)
 
 	if (r)
 		return r < 0 ? 0 : r;
+	r = review_outside(&o, "diff");
+	if (r >= 0)
+		return r;
 	r = review_open(&s, &o, "diff", false);
 	if (r)
 		return r;

@@ -125,6 +125,13 @@ static enum visit visit(struct review *r, struct change *c)
 		tell(d, c->path, "is shown by the session at another place, where it was moved; discard that");
 		return VISIT_SKIP;
 	}
+	const char *why = d->s->running ? discard_running(d->s, c) : NULL;
+	if (why && !*why)
+		return VISIT_ON;
+	if (why)
+		tell(d, c->path, why);
+	if (d->s->running)
+		return VISIT_SKIP;
 	int e = take_out(d, c);
 	if (e)
 		tell(d, c->path, strerror(-e));
@@ -133,7 +140,10 @@ static enum visit visit(struct review *r, struct change *c)
 
 static void trouble(struct review *r, const char *path, int error)
 {
-	tell(r->arg, path, strerror(error));
+	struct discard *d = r->arg;
+
+	if (!d->s->running || error != ENOENT)		/* a guest has taken it away just now */
+		tell(r->arg, path, strerror(error));
 }
 
 static int discard_paths(struct session *s, const struct review_options *o)
@@ -148,7 +158,8 @@ static int discard_paths(struct session *s, const struct review_options *o)
 		return 2;
 	}
 	session_clean(s);
-	show_old_places(&d, only, o->npaths);
+	if (!s->running)
+		show_old_places(&d, only, o->npaths);
 	progress_start(&d.progress, "discard");
 	for (int i = 0; i < o->npaths; i++) {
 		r.only = &only[i];
@@ -173,6 +184,15 @@ static int discard_session(const struct review_options *o)
 	return 2;
 }
 
+/* Without paths: the session; or, if a view works on it, all that it holds. */
+static bool is_whole(const struct review_options *o)
+{
+	char dir[PATH_MAX], error[SESSION_ERROR], holder[320];
+
+	return !o->npaths && (session_find(dir, sizeof(dir), o->session, o->upper, error, sizeof(error)) < 0 ||
+			      !session_is_used(dir, holder, sizeof(holder)));
+}
+
 int cmd_discard(int argc, char **argv)
 {
 	struct review_options o;
@@ -181,11 +201,18 @@ int cmd_discard(int argc, char **argv)
 
 	if (r)
 		return r < 0 ? 0 : r;
-	if (!o.npaths)
+	r = review_outside(&o, "discard");
+	if (r >= 0)
+		return r;
+	if (is_whole(&o))
 		return discard_session(&o);
 	r = session_use(&s, &o, "discard");
 	if (r)
 		return r;
+	if (!o.npaths) {
+		o.npaths = 1;
+		o.paths = &s.lower;
+	}
 	r = discard_paths(&s, &o);
 	session_end(&s);
 	return r;

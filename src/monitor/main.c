@@ -101,6 +101,7 @@ static const struct command links[] = {
 	{ "fusermount3", cmd_fusermount },
 	{ "viewsu", cmd_su },
 	{ "viewsudo", cmd_sudo },
+	{ "umview-reviewer", cmd_reviewer },
 };
 
 static const struct command *find_link(const char *name)

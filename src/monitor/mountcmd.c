@@ -537,6 +537,8 @@ static int mount_session(const struct mount_options *o, const struct cow_options
 	if (choose_session(o->src ? o->src : c->upper, session, sizeof(session), error, sizeof(error)) < 0 ||
 	    session_prepare(session, lower, o->command, error, sizeof(error)) < 0)
 		r = fail("%s", error);
+	else
+		session_tidy(session);
 	snprintf(tree, sizeof(tree), "%s/tree", session);
 	if (!r && mount(tree, lower, c->type, 0, c->words) < 0)
 		r = errno == EALREADY ? fail("%s: the session is in use by %s", session,

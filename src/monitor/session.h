@@ -44,6 +44,8 @@ bool session_is_used(const char *dir, char *holder, size_t size);
 
 /* ---- reviewing ------------------------------------------------------------------------------------------ */
 
+struct stat;
+
 struct session {
 	char *dir, *lower;	/* absolute */
 	char *command;		/* what it was made for; "" */
@@ -71,7 +73,6 @@ const struct um_cow_origin *session_origin(const struct session *s, const char *
 /* It is not hidden any more. */
 void session_forget_origin(struct session *s, const char *path);
 /* It is this now. */
-struct stat;
 void session_renew_origin(struct session *s, const char *path, const struct stat *low);
 
 /* The table of virtual attributes (session_table.c).  Attached to a mapping, which it keeps: 0 or -EINVAL. */
@@ -79,6 +80,8 @@ int session_table_attach(struct session *s, void *base, uint64_t size);
 void session_table_detach(struct session *s);
 bool session_vstat(const struct session *s, uint64_t dev, uint64_t ino, struct vstat *out);
 int session_set_flags(struct session *s, uint64_t dev, uint64_t ino, uint32_t flags);	/* 0 or -errno */
+/* This file of the session is a copy, of which this is all that is to be remembered.  0 or -errno. */
+int session_note_copy(struct session *s, uint64_t dev, uint64_t ino, const struct vstat *v);
 /* UM_VS_NLINK of an inode: what is added to its number of names. */
 void session_set_nlink(struct session *s, uint64_t dev, uint64_t ino, int32_t n);
 /* A file below has really lost a name that did not count any more, or has got one back. */
@@ -107,6 +110,9 @@ int session_list(char ***names);
 
 /* Is it one in session_home()? */
 bool session_is_own(const char *dir);
+
+/* Removes what killed guests and commands have left in it, unless somebody works on it (commit_end.c). */
+void session_tidy(const char *dir);
 
 /* Removes a session, whole or not, if nobody works on it.  0, or -1 with the reason. */
 int session_remove(const char *dir, char *error, size_t size);

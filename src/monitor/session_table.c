@@ -41,6 +41,12 @@ int session_set_flags(struct session *s, uint64_t dev, uint64_t ino, uint32_t fl
 	return vtable_set(s->inodes, NULL, dev, ino, &v, UM_VS_FLAGS);
 }
 
+int session_note_copy(struct session *s, uint64_t dev, uint64_t ino, const struct vstat *v)
+{
+	__atomic_add_fetch(&s->state->ncopies, 1, __ATOMIC_RELAXED);
+	return vtable_set(s->inodes, NULL, dev, ino, v, ~0u);
+}
+
 void session_set_nlink(struct session *s, uint64_t dev, uint64_t ino, int32_t n)
 {
 	const struct vstat v = { .have = UM_VS_NLINK, .nlink = n };

@@ -123,6 +123,7 @@ enum um_op {
 	UM_CTL_PREPARE,		/* data = the real path of a dynamic linker: world->prepared has it, and its C library */
 	UM_CTL_MERGE,		/* struct um_ctl_mount */
 	UM_CTL_MOVE,		/* likewise: the mount at `target` goes to `path` */
+	UM_CTL_REVIEW,		/* data = "PID FD FD FD FD": umview-reviewer is started with that (monitor/review_inside.c) -> handle = its PID */
 };
 
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
@@ -250,6 +251,7 @@ enum um_call {
 	UM_CALL_SERVANT,	/* (UM_SERVANT_*): this process and its children are not guests whose end is awaited */
 	UM_CALL_MOUNTS,		/* (buf, size) -> bytes: struct um_mount_info records, oldest first; ERANGE: too small */
 	UM_CALL_IDENTITY,	/* ("[s]UID:GID:GROUP,GROUP...", numbers; s: strict): who this thread is from now on, and its children */
+	UM_CALL_REVIEW,		/* ("PID FD FD FD FD"): UM_CTL_REVIEW -> PID; not in secure mode: EPERM */
 };
 #define UM_SERVANT_ROOT	1u	/* what is mounted below is served as uid 0 (umview mount without -o human) */
 #define UM_SERVANT_RO	4u	/* ... and is read-only, whatever the program says */

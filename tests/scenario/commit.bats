@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-or-later
 # umview commit and umview discard: what copy-on-write has kept aside is done below, or dropped.
-BATS_TEST_TIMEOUT=240
+BATS_TEST_TIMEOUT=480
 load common
 KILLAT=${BUILD:-$BATS_TEST_DIRNAME/../../build}/tests/lib/killat
 
@@ -128,8 +128,8 @@ state() {
 		run -1 umview $what --upper upper low/nothing
 		[[ $output = *"$what: $W/low/nothing: is neither in the session nor below"* ]]
 	done
-	run -0 umview commit --upper upper low/todir low/tofile/q low/l
-	[[ $output = *"commit: $W/low/l: the session holds no change of it"* ]] || false
+	run -0 umview commit --upper upper low/m low/todir
+	[ "$output" = "umview: commit: $W/low/m: the session holds no change of it" ]
 	run -0 --separate-stderr umview diff --upper upper low/m
 	[ -z "$output$stderr" ]
 }
@@ -153,12 +153,15 @@ state() {
 	[ -e other/info ]
 }
 
-@test "CM-06 a session in use: what takes all of it away is refused, and who has it is said; sessions by name" {
+@test "CM-06 a session in use by another command: refused, and who has it is said; sessions by name" {
 	below
 	background_view 'echo more >>low/f; hold; echo last >>low/f' --cow low
-	run -2 umview discard
-	[[ $output = *"is in use by process "*" (a view: sh -e "* ]]
 	run -0 umview diff
+	exec 7>"$(echo "$HOME"/.local/state/umview/*)/reviewing"
+	flock 7
+	run -2 umview discard
+	[[ $output = *"is in use by "* ]]
+	exec 7>&-
 	release
 	run -0 umview commit
 	[ "$(tail -n 1 low/f)" = last ]
@@ -310,4 +313,59 @@ state() {
 	[ ! -e upper/tree/d/f ]
 	[ ! -e upper/tree/d/t ]
 	[ "$(cat low/d/f)" = x ]
+}
+
+@test "CM-15 files that their owner may not read are committed, killed at any moment or not" {
+	[ -x "$KILLAT" ]
+	new() {
+		rm -rf low upper
+		mkdir low
+		echo old >low/b
+		umview --cow low --upper upper -- sh -ec 'cd low; echo new >a; echo new >b; touch -d 2001-02-03 a; chmod 0 a; chmod 200 b'
+	}
+	new
+	calls=$("$KILLAT" 0 umview commit --upper upper) || true
+	for i in $(seq 20); do
+		new
+		"$KILLAT" $((calls / 3 + i * calls / 40)) umview commit --upper upper >log 2>&1 || true
+		umview commit --upper upper
+		[ "$(stat -c '%a %s %Y' low/a)" = "0 4 $(date -d 2001-02-03 +%s)" ]
+		[ "$(stat -c '%a %s' low/b)" = '200 4' ]
+		chmod 600 low/a low/b
+		[ "$(cat low/a low/b)" = "$(printf 'new\nnew')" ]
+		[ -z "$(ls upper/tree)" ]
+	done
+}
+
+@test "CM-16 no room for an extended attribute: a commit leaves the file, and nothing is lost" {
+	need strace python3
+	mkdir low
+	echo low >low/f
+	xattr() { python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.k", b"v")' "$1"; }
+	xattr low/f || skip "no extended attributes here"
+	strace -f -o /dev/null -e inject=lsetxattr:error=ENOSPC true || skip "strace cannot do that here"
+	umview --cow low --upper upper -- sh -c 'echo up >>low/f'
+	run -1 strace -f -o /dev/null -e inject=lsetxattr:error=ENOSPC umview commit --upper upper
+	[[ $output = *"low/f: No space left on device"* ]]
+	[ "$(cat low/f)" = low ]
+	run -0 umview commit --upper upper
+	[ "$(cat low/f)" = "$(printf 'low\nup')" ]
+	python3 -c 'import os; assert os.getxattr("low/f", "user.k") == b"v"'
+}
+
+@test "CM-17 no room for an extended attribute: a change of the file fails" {
+	need python3
+	shm=$(mktemp -d /dev/shm/umview-test.XXXXXX) || skip "no /dev/shm here"
+	echo low >"$shm/f"
+	python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.k", b"v" * 30000)' "$shm/f" || { rm -r "$shm"; skip "no such attributes in /dev/shm"; }
+	: >probe
+	room=$(python3 -c 'import os
+try: os.setxattr("probe", "user.k", b"v" * 30000)
+except OSError as e: print(os.strerror(e.errno))')
+	run umview --cow "$shm" --upper upper -- sh -c "echo up >>$shm/f"
+	rm -r "$shm"
+	[ "$room" = "No space left on device" ] || skip "such attributes, or none at all, here"
+	[ "$status" = 2 ]
+	[[ $output = *"No space left on device"* ]]
+	[ -z "$(ls upper/tree upper/work | grep -v :)" ]
 }

@@ -81,10 +81,10 @@ clean() {	# clean IMAGE: e2fsck finds nothing to do
 	e2fsck -fn "$1" >fsck.log 2>&1 || { cat fsck.log; return 1; }
 }
 
-# Waits until a condition is true, ten seconds at most.
+# Waits until a condition is true, ten seconds at most, or $PATIENCE twentieths of one.
 until_true() {
 	local i
-	for i in $(seq 200); do
+	for i in $(seq "${PATIENCE:-200}"); do
 		"$@" && return 0
 		sleep 0.05
 	done

@@ -269,3 +269,20 @@ A  $W/low/other" ]
 	umview --cow low -- true
 	[ -z "$(sessions)" ]
 }
+
+@test "RV-13 what killed guests left goes when the session is used again, unless somebody works on it" {
+	below
+	umview --cow low --upper upper -- sh -c 'echo more >>low/f'
+	mkdir -p upper/work/1.2/x
+	echo rubbish >upper/work/3.4
+	background_view 'cat low/f; hold' --cow low --upper upper
+	[ -z "$(ls upper/work)" ]
+	echo made >upper/work/5.6
+	run -125 umview --cow low --upper upper -- true
+	umview commit --upper upper
+	[ "$(cat upper/work/5.6)" = made ]
+	release
+	umview --cow low --upper upper -- true
+	[ -z "$(ls upper/work)" ]
+	[ "$(tail -n 1 low/f)" = more ]
+}

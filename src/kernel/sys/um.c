@@ -233,6 +233,15 @@ static long call_log(struct task *t, gaddr line)
 	return call_with_text(t, UM_CTL_LOG, line, &s);
 }
 
+/* What is done then is done outside, to what is real. */
+static long call_review(struct task *t, gaddr text)
+{
+	struct um_slot *s;
+	long r = t->cred && t->cred->strict ? -EPERM : call_with_text(t, UM_CTL_REVIEW, text, &s);
+
+	return r < 0 ? r : (long)s->rep.handle;
+}
+
 /* A request whose answer is bytes in the data window. */
 static long call_for_data(struct task *t, uint32_t op, uint32_t mode, gaddr buf, unsigned long size)
 {
@@ -298,6 +307,7 @@ long sys_um_call(struct task *t, unsigned long op, unsigned long a, unsigned lon
 	case UM_CALL_SERVER_LOG:	return call_for_data(t, UM_CTL_LOG_READ, 0, a, b);
 	case UM_CALL_SERVANT:		return call_servant(t, a, b, c);
 	case UM_CALL_MOUNTS:		return call_mounts(t, a, b);
+	case UM_CALL_REVIEW:		return call_review(t, a);
 	case UM_CALL_IDENTITY:		return call_identity(t, a);
 	default:			return -ENOSYS;
 	}
