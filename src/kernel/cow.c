@@ -55,6 +55,7 @@ static long map_session(struct cow *c)
 	if (at < 0)
 		return at;
 	at = vtable_attach(&c->inodes, (void *)at, um_vtable_size(UM_VSTAT_RECORDS));
+	c->inodes.grow = cow_grow_inodes;
 	if (!at)
 		at = raw_syscall(__NR_newfstatat, AT_FDCWD, c->tree, &st, 0);
 	c->dev = st.st_dev;

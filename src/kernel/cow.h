@@ -8,6 +8,7 @@
  *	cow_moved.c	directories that show what is below another name
  *	cow_list.c	listings of merged directories
  *	cow_where.c	where a directory is, by its path
+ *	cow_room.c	room on the disk
  *	cow_origin.c	what lay below, for whoever commits the session
  *	fs/cow.c	the operations at a place that change it
  *	fs/cow_name.c	those that remove and move names
@@ -68,6 +69,16 @@ int cow_set_opaque(struct task *t, struct cow *c, const char *up);
 
 /* Something of the tree is going to be at REL, where this lies below (cow_origin.c). */
 void cow_note_origin(const struct cow *c, const char *rel, const struct stat *low);
+
+/* Is there room for what a call may have to note?  0 or -errno (cow_room.c). */
+long cow_reserve(struct cow *c);
+static inline long cow_has_room(struct cow *c)
+{
+	uint32_t room = __atomic_load_n(&c->state->origins_room, __ATOMIC_RELAXED);
+
+	return __atomic_load_n(&c->state->norigins, __ATOMIC_RELAXED) + UM_COW_SLACK <= room ? 0 : cow_reserve(c);
+}
+int cow_grow_inodes(struct vtable *vt);
 
 /* For whoever changes more than one thing of the session at a time.  Locking finishes what a killed one left. */
 void cow_lock(struct task *t, struct cow *c);

@@ -15,7 +15,7 @@ void cow_note_origin(const struct cow *c, const char *rel, const struct stat *lo
 	uint32_t n = __atomic_fetch_add(&c->state->norigins, 1, __ATOMIC_RELAXED);
 	struct um_cow_origin *o = (struct um_cow_origin *)((char *)c->state + UM_COW_ORIGINS_AT) + n;
 
-	if (n >= UM_COW_ORIGINS) {
+	if (n >= UM_COW_ORIGINS || n >= __atomic_load_n(&c->state->origins_room, __ATOMIC_ACQUIRE)) {
 		__atomic_fetch_sub(&c->state->norigins, 1, __ATOMIC_RELAXED);
 		return;
 	}

@@ -409,9 +409,11 @@ static long copy_named(struct copy *k, const char *rel, bool empty)
 /* It was not in the tree just now. */
 static long copy_one(struct copy *k, const char *rel, bool empty)
 {
-	long r = cow_low_path(k->c, k->low, rel);
+	long r = cow_has_room(k->c);
 
 	k->rel = rel;
+	if (!r)
+		r = cow_low_path(k->c, k->low, rel);
 	if (!r)
 		r = cow_up_path(k->c, k->up, rel);
 	if (!r)

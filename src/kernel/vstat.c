@@ -218,6 +218,8 @@ static uint32_t take(struct vtable *vt)
 	if (h->used >= vt->capacity)
 		return 0;
 	n = h->used + 1;
+	if (vt->grow && n > h->room && vt->grow(vt) < 0)
+		return 0;
 	__atomic_store_n(&h->taken, n, __ATOMIC_RELEASE);
 	__atomic_store_n(&h->used, n, __ATOMIC_RELEASE);
 	return n;

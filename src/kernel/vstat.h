@@ -14,6 +14,7 @@
 struct vtable {
 	struct um_vtable *head;		/* where it is mapped; read-only will do for reading */
 	uint32_t capacity, buckets;	/* checked once: the table itself is not believed afterwards */
+	int (*grow)(struct vtable *vt);	/* more room for records, on the disk: 0 or -errno; NULL: it is in memory */
 };
 
 /* Uses the table (um_vtable_format() has made it) that is mapped at base, size bytes of it.  0, or -EINVAL if it is none. */
@@ -29,8 +30,8 @@ static inline bool vtable_any(const struct vtable *vt)
 bool vtable_get(const struct vtable *vt, uint64_t dev, uint64_t ino, struct vstat *out);
 
 /*
- * The attributes in mask become those of v; the ones that v has not become real again.  0, or -ENOSPC: the table is
- * full.  t is NULL where there is none (the monitor).
+ * The attributes in mask become those of v; the ones that v has not become real again.  0, or -ENOSPC: the table, or the
+ * disk, is full.  t is NULL where there is none (the monitor).
  */
 int vtable_set(struct vtable *vt, struct task *t, uint64_t dev, uint64_t ino, const struct vstat *v,
 	       uint32_t mask);

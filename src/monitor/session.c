@@ -133,7 +133,8 @@ static int dress_tree(const struct making *m)
 	return 0;
 }
 
-static void *map_new(const struct making *m, const char *name, size_t size)
+/* `room`: so much of it is not sparse. */
+static void *map_new(const struct making *m, const char *name, size_t size, size_t room)
 {
 	char path[PATH_MAX];
 
@@ -141,7 +142,7 @@ static void *map_new(const struct making *m, const char *name, size_t size)
 		return NULL;
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	void *p = MAP_FAILED;
-	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
+	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0 && (errno = posix_fallocate(fd, 0, (off_t)room)) == 0)
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		session_fail(&m->f, "%s: %s", path, strerror(errno));
@@ -153,11 +154,13 @@ static void *map_new(const struct making *m, const char *name, size_t size)
 static int make_inodes(const struct making *m)
 {
 	size_t size = um_vtable_size(UM_VSTAT_RECORDS);
-	struct um_vtable *t = map_new(m, UM_COW_INODES, size);
+	struct um_vtable *t = map_new(m, UM_COW_INODES, size, um_vtable_records_at(UM_VSTAT_RECORDS) +
+				    UM_VSTAT_RECORDS_FIRST * sizeof(struct um_vstat_record));
 
 	if (!t)
 		return -1;
 	um_vtable_format(t, UM_VSTAT_RECORDS);
+	t->room = UM_VSTAT_RECORDS_FIRST;
 	munmap(t, size);
 	return 0;
 }
@@ -198,13 +201,15 @@ static int make_state(const struct making *m)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	struct um_cow_state *s = map_new(m, UM_COW_STATE, UM_COW_STATE_SIZE);
+	struct um_cow_state *s = map_new(m, UM_COW_STATE, UM_COW_STATE_SIZE,
+					  UM_COW_ORIGINS_AT + UM_COW_ORIGINS_FIRST * sizeof(struct um_cow_origin));
 
 	if (!s || join(m, path, UM_COW_TREE) < 0)
 		return -1;
 	if (stat(path, &st) < 0)
 		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	s->version = UM_COW_VERSION;
+	s->origins_room = UM_COW_ORIGINS_FIRST;
 	s->links = !whiteouts_possible(m);
 	note_root(m, s, &st);
 	s->tree_dev = st.st_dev;

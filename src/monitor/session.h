@@ -94,6 +94,9 @@ int session_unredirect(struct session *s, uint64_t ino);
 /* All there are, sorted; their number. */
 int session_redirects(const struct session *s, char ***texts);
 
+/* Room on the disk for these bytes of a file of the session that is mapped.  0 or -errno. */
+int session_reserve(const struct session *s, const char *name, uint64_t at, uint64_t size);
+
 /* The session's lock for changes of its tree; what a process that was killed has left is set right. */
 void session_tree_lock(struct session *s);
 void session_tree_unlock(struct session *s);

@@ -180,6 +180,17 @@ void session_finish_journal(struct session *s)
 	__atomic_store_n(&st->op, UM_COW_NOTHING, __ATOMIC_SEQ_CST);
 }
 
+int session_reserve(const struct session *s, const char *name, uint64_t at, uint64_t size)
+{
+	int fd = openat(s->dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC), r = fd < 0 ? -errno : 0;
+
+	if (!r && fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)size) < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+		r = -errno;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 /* ---- all of it ----------------------------------------------------------------------------------------- */
 
 static int open_lower(const struct opening *o)

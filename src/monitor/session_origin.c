@@ -164,6 +164,17 @@ void session_forget_origin(struct session *s, const char *path)
 /* As kernel/cow_origin.c takes one.  0: there is no room. */
 static uint32_t take(struct session *s)
 {
+	uint32_t room = __atomic_load_n(&s->state->origins_room, __ATOMIC_ACQUIRE);
+	uint32_t want = __atomic_load_n(&s->state->norigins, __ATOMIC_RELAXED) + UM_COW_SLACK;
+
+	if (want > room && want <= UM_COW_ORIGINS) {
+		if (session_reserve(s, UM_COW_STATE, UM_COW_ORIGINS_AT + room * sizeof(struct um_cow_origin),
+				    (want - room) * sizeof(struct um_cow_origin)) < 0)
+			return 0;
+		while (room < want && !__atomic_compare_exchange_n(&s->state->origins_room, &room, want, false, __ATOMIC_RELEASE,
+								   __ATOMIC_RELAXED))
+			;
+	}
 	uint32_t n = __atomic_fetch_add(&s->state->norigins, 1, __ATOMIC_RELAXED);
 
 	if (n < UM_COW_ORIGINS)

@@ -10,15 +10,37 @@
 #include "../kernel/vstat.h"
 #include "session.h"
 
+struct table {
+	struct vtable vt;		/* first */
+	const struct session *s;
+};
+
+/* As kernel/cow_room.c does it. */
+static int grow(struct vtable *vt)
+{
+	uint32_t room = vt->head->room, n = (room > vt->head->used ? room : vt->head->used) + UM_VSTAT_RECORDS_FIRST;
+
+	n = n < vt->capacity ? n : vt->capacity;
+	int r = session_reserve(((struct table *)vt)->s, UM_COW_INODES,
+				um_vtable_records_at(vt->buckets) + room * sizeof(struct um_vstat_record),
+				(n - room) * sizeof(struct um_vstat_record));
+	if (!r)
+		vt->head->room = n;
+	return r;
+}
+
 int session_table_attach(struct session *s, void *base, uint64_t size)
 {
-	struct vtable *vt = calloc(1, sizeof(*vt));
-	int r = vt ? vtable_attach(vt, base, size) : -ENOMEM;
+	struct table *t = calloc(1, sizeof(*t));
+	int r = t ? vtable_attach(&t->vt, base, size) : -ENOMEM;
 
-	if (r < 0)
-		free(vt);
-	else
-		s->inodes = vt;
+	if (r < 0) {
+		free(t);
+		return r;
+	}
+	t->s = s;
+	t->vt.grow = grow;
+	s->inodes = &t->vt;
 	return r;
 }
 

@@ -98,10 +98,14 @@ struct um_cow_state {
 				   those were not kept */
 	uint32_t commits;	/* names below that have come or gone, ever, by a commit while a view works on this: who has looked
 				   for one before he took the lock looks again if this has grown */
+	uint32_t origins_room;	/* records behind this that there is room for on the disk: none is filled beyond that */
+	uint32_t reserved;
 };
 
 #define UM_COW_ORIGINS_AT	12288u
 #define UM_COW_ORIGINS		(1u << 20)
+#define UM_COW_ORIGINS_FIRST	1024u		/* that there is room for from the beginning */
+#define UM_COW_SLACK		256u		/* for so many there is room before a call begins that may need one or two */
 
 /* What lay below at a path when the session put something of its own there.  Times are ns since 1970. */
 struct um_cow_origin {

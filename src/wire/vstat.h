@@ -62,7 +62,11 @@ struct um_vtable {
 	uint32_t bucket;	/* what the writer works on, */
 	uint32_t taken;		/* the record that it fills, */
 	uint32_t dropped;	/* the record that it takes out */
+	uint32_t room;		/* in a file: records that there is room for on the disk */
+	uint32_t reserved;
 };
+
+#define UM_VSTAT_RECORDS_FIRST	1024u		/* in a file: that there is room for from the beginning */
 
 #define UM_VTABLE_BUCKETS_AT	4096u
 
@@ -90,6 +94,6 @@ static inline void um_vtable_format(void *base, uint32_t records)
 
 _Static_assert(sizeof(struct vstat) == 48, "wire");
 _Static_assert(sizeof(struct um_vstat_record) == 72, "wire");
-_Static_assert(sizeof(struct um_vtable) == 56, "wire");
+_Static_assert(sizeof(struct um_vtable) == 64, "wire");
 
 #endif

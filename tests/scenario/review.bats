@@ -286,3 +286,45 @@ A  $W/low/other" ]
 	[ -z "$(ls upper/work)" ]
 	[ "$(tail -n 1 low/f)" = more ]
 }
+
+@test "RV-14 a session on a disk that is full: calls and commands get ENOSPC, and nobody dies" {
+	need python3 unshare
+	unshare -Urm mount -t tmpfs none mnt || skip "no file system of a few megabytes to be had here"
+	mkdir -p low/d
+	(cd low/d && seq 6000 | xargs touch)
+	cat >fill.py <<-'END'
+		import errno, os
+		full = 0
+		try:
+		    with open("low/fill", "wb", buffering=0) as f:
+		        while True: f.write(bytes(4096))
+		except OSError as e:
+		    assert e.errno == errno.ENOSPC, e
+		for i in range(1, 6001):
+		    try:
+		        os.unlink("low/d/%d" % i)
+		    except OSError as e:
+		        assert e.errno == errno.ENOSPC, e
+		        full += 1
+		        if full == 1:
+		            print("full after", i); assert os.path.exists("low/d/%d" % i)
+		for i in range(2000):
+		    try:
+		        os.mkdir("low/new%d" % i)
+		    except OSError as e:
+		        assert e.errno == errno.ENOSPC, e
+		assert full, "it was never full"
+		os.unlink("low/fill")
+		os.unlink("low/d/6000")
+	END
+	unshare -Urm sh -ec 'mount -t tmpfs -o size=6m none mnt; umview --cow low --upper mnt/s -- python3 fill.py
+		umview diff --stat --upper mnt/s | tail -n 1; umview commit --upper mnt/s
+		umview --cow low --upper mnt/s -- sh -c "dd if=/dev/zero of=low/fill bs=4k 2>/dev/null || ls low >/dev/null"
+		umview diff --upper mnt/s >/dev/null; umview discard --upper mnt/s low/fill'
+	[ ! -e low/d/1 ]
+	[ ! -e low/d/6000 ]
+	[ -e low/d/5999 ]
+	run unshare -Urm sh -ec 'mount -t tmpfs -o size=3m none mnt; exec umview --cow low --upper mnt/s -- true'
+	[ "$status" = 125 ]
+	[[ $output = *"No space left on device"* ]]
+}

@@ -143,6 +143,8 @@ long spot_look(struct where *w, struct spot **out)
 	s->w = w;
 	s->c = c;
 	error = spot_fill(w, s);
+	if (!error && s->has_low)
+		error = cow_has_room(c);	/* whoever makes room on a full disk needs none */
 	if (!error && w->trailing && !makes_entry(w) && spot_exists(s) && !S_ISDIR(spot_stat(s)->st_mode))
 		error = -ENOTDIR;
 	if (error) {
@@ -335,8 +337,8 @@ static long make_new(struct spot *s, const struct making *m)
 		cow_unlock(s->c);
 	} else {
 		r = make_at(s, m, s->up);
-		if (r >= 0 && m->type == S_IFDIR)
-			cow_set_opaque(s->t, s->c, s->up);
+		if (r >= 0 && m->type == S_IFDIR && (r = cow_set_opaque(s->t, s->c, s->up)) < 0)
+			raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, AT_REMOVEDIR);
 	}
 	if (r >= 0 && (m->type == S_IFDIR || m->type == S_IFLNK))
 		view_links_changed(s->t);
