@@ -90,6 +90,7 @@ struct where {
 	bool fast;		/* unverified last component: use NOFOLLOW and report links (-UM_EAGAIN) */
 	bool read_only;		/* behind a bind mount that is: fs/readonly.h */
 	bool kept;		/* ... because a merge mount shows this name */
+	bool nested;		/* behind a bind mount that was met behind another: `bind` does not tell which */
 	bool below_plain;	/* a name, no link, in a directory with nothing virtual below it: see where_opened() */
 	bool moved;		/* path is the kernel's own of something in a copy-on-write mount: cow_to_view() */
 	bool strict;		/* a virtual user who may not do everything: perm.h; then `fast` is never set, and this is */

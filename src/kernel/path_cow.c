@@ -333,6 +333,7 @@ int walk_finish_cow(struct walk *k)
 	if (p->cow_bound) {
 		w->cow_at = (uint32_t)(moved ? p->cow_cut : p->tree_len);
 		w->moved = !moved;
+		w->nested = p->nested;
 		w->bind = p->nested ? 0 : p->bind;
 		w->via = p->nested ? p->cow : p->bind;
 	}

@@ -15,7 +15,7 @@ void where_native(struct where *w)
 	w->dir_mode = 0;		/* the walk ended somewhere before */
 	w->proc.what = PROC_NONE;
 	w->cow = 0;
-	w->moved = false;
+	w->moved = w->nested = false;
 	w->last = LAST_NAME;
 	w->read_only = w->kept = false;
 	w->state = STATE_RAW;
@@ -52,6 +52,7 @@ static void copy_bind(struct walk *k)
 
 	const struct place *p = &k->place;
 
+	w->nested = p->nested;
 	w->moved = place_is_moved(p) || p->cow_bound;
 	w->bind = p->nested || (w->moved && !p->cow_bound) ? 0 : p->bind;
 	w->bound = w->bind && !p->cow_bound ? (uint32_t)p->back_len : 0;

@@ -207,6 +207,40 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 	clean img
 }
 
+@test "MNT-11b rename and link over the edge of a bind mount: EXDEV; within one, by whatever path, they work" {
+	mkdir -p a/sub b low/sub c
+	echo 1 >a/f; echo 2 >low/sub/f
+	cat >p.py <<-'PY'
+		import errno, os, sys
+		src, dst = sys.argv[1:]
+		def says(want, f, *a, **k):
+		    try:
+		        f(*a, **k)
+		    except OSError as e:
+		        assert e.errno == want, (f, a, e)
+		    else:
+		        assert not want, (f, a, "succeeded")
+		for x, y in (src, dst), (dst, src):
+		    says(errno.EXDEV, os.rename, x + "/f", y + "/g"); says(errno.EXDEV, os.link, x + "/f", y + "/g")
+		    says(errno.EXDEV, os.rename, x + "/f", y + "/f")		# one file, by two mounts
+		    says(errno.EEXIST, os.link, x + "/f", y + "/f")
+		    says(errno.EXDEV, os.rename, x + "/none", y + "/g"); says(errno.ENOENT, os.link, x + "/none", y + "/g"); says(errno.ENOENT, os.rename, x + "/f", y + "/none/g")
+		here = os.getcwd()
+		for x in src, dst:
+		    os.rename(x + "/f", x + "/g"); os.link(x + "/g", x + "/h"); os.unlink(x + "/h")
+		    d = os.open(x, os.O_RDONLY); os.rename("g", here + "/" + x + "/h", src_dir_fd=d); os.chdir(x); os.rename("h", here + "/" + x + "/f"); os.chdir(here)
+		    fd = os.open(x, os.O_TMPFILE | os.O_WRONLY)
+		    os.link(f"/proc/self/fd/{fd}", x + "/named", src_dir_fd=os.open(".", os.O_RDONLY), follow_symlinks=True); os.unlink(x + "/named"); os.close(fd); os.close(d)
+	PY
+	in_view --bind a b --cow low --bind low/sub c -- <<-'SH'
+		set -e
+		python3 p.py a b
+		python3 p.py low/sub c
+		fails python3 -c 'import os; os.rename("b/f", "f")' 2>/dev/null
+		mv b/f c/moved; test "$(cat low/sub/moved)" = 1; test ! -e a/f
+	SH
+}
+
 @test "MNT-12 the mount point itself cannot be removed or renamed" {
 	need fuse2fs
 	ext4 img

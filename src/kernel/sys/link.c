@@ -4,6 +4,7 @@
  * server when both lie in its mount, nobody else can: EXDEV.
  */
 #include "calls.h"
+#include "../cow.h"
 #include "../fs/proc.h"
 #include <linux/fs.h>
 
@@ -82,13 +83,31 @@ static bool has_name(const struct where *w)
 	return raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, is_fd ? AT_EMPTY_PATH : 0) || st.st_nlink;
 }
 
-/* Both the kernel's, or both in one mount of a server: 0.  Else EXDEV, or what comes before it. */
+/* The bind mount by which the place is reached; what is copied on write is no other mount than what is below it. */
+static uint32_t bind_of(const struct where *w)
+{
+	return w->bind && !(w->cow && w->bind == w->cow) && !cow_is_mount(w->t, w->bind) ? w->bind : 0;
+}
+
+/* A descriptor, by itself or by its link in /proc: it does not tell by which mount it was reached. */
+static bool is_descriptor(const struct where *w)
+{
+	return w->file || !w->path[0] || !strncmp(w->path, "/proc/", 6);
+}
+
+/* Is the edge of a bind mount between them?  Not known where one was met behind another. */
+static bool over_an_edge(const struct where *a, const struct where *b)
+{
+	return a->bind != b->bind && !a->nested && !b->nested && !is_descriptor(a) && bind_of(a) != bind_of(b);
+}
+
+/* Both the kernel's, on one side of bind mounts, or both in one mount of a server: 0.  Else EXDEV, or what comes before it. */
 static long same_world(const struct where *a, const struct where *b)
 {
 	long r;
 
 	bool same = (a->fs == &remote_fs) == (b->fs == &remote_fs) &&
-		    (a->fs != &remote_fs || a->mount.id == b->mount.id) && a->cow == b->cow;
+		    (a->fs != &remote_fs || a->mount.id == b->mount.id) && a->cow == b->cow && !over_an_edge(a, b);
 
 	if (!a->cow && b->cow && a->fs != &remote_fs && !has_name(a))
 		return 0;	/* O_TMPFILE */
