@@ -297,6 +297,26 @@ static enum visit visit(struct review *r, struct change *c)
 	return VISIT_SKIP;
 }
 
+/* The directories in one that is going to show what is below again: they hide that themselves from now on. */
+static int keep_hidden(struct session *s, const struct change *c)
+{
+	int fd = openat(c->up_dir, *c->name ? c->name : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char **names = NULL;
+	struct vstat v = { 0 };
+	struct stat st;
+	int n = fd < 0 ? -errno : names_read(fd, &names), r = n < 0 ? n : 0;
+
+	for (int i = 0; i < n && !r; i++)
+		if (fstatat(fd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+		    !(session_vstat(s, st.st_dev, st.st_ino, &v) && v.have & (UM_VS_FLAGS | UM_VS_ORIGIN)))
+			r = session_set_flags(s, st.st_dev, st.st_ino, UM_VSF_OPAQUE);
+	if (n >= 0)
+		free(names);
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 /* Now the directory can show what is below again: nothing is, and that is on the disk. */
 static enum visit hidden_done(struct review *r, struct change *c, int low_dir)
 {
@@ -305,6 +325,8 @@ static enum visit hidden_done(struct review *r, struct change *c, int low_dir)
 
 	if (!k->frame->hidden_kept && c->selected)
 		e = commit_write_all(low_dir);
+	if (!k->frame->hidden_kept && c->selected && !e && !k->s->running)
+		e = keep_hidden(k->s, c);
 	if (!k->frame->hidden_kept && c->selected && !e && !k->s->running)
 		e = session_set_flags(k->s, c->real.st_dev, c->real.st_ino, 0);
 	if (!k->frame->hidden_kept && c->selected && !e)

@@ -44,7 +44,8 @@ struct change {
 	bool has_up, has_low;
 	bool whiteout;		/* of the name, in up_dir */
 	bool implied;		/* not in up_dir at all: the directory was replaced */
-	bool opaque;		/* a directory that hides what is below */
+	bool inside;		/* in a directory that hides what is below */
+	bool opaque;		/* one itself: marked so, or in one and not moved there */
 	bool moved_away;	/* hidden, but a directory of the session that was moved shows it, or something in it */
 	char *from;		/* CHANGE_MOVED: the path below of what it shows; allocated by the walk */
 	const char *low_path;	/* of what is below: another than path in directories that were moved */

@@ -109,6 +109,15 @@ static bool is_opaque(const struct session *s, const struct stat *st)
 	return session_vstat(s, st->st_dev, st->st_ino, &v) && v.have & UM_VS_FLAGS && v.flags & UM_VSF_OPAQUE;
 }
 
+/* Is what lies below at this name what the directory is a copy of?  So it is when it has been moved there below, too. */
+static bool is_original(const struct session *s, const struct change *c)
+{
+	struct vstat v;
+
+	return c->has_low && S_ISDIR(c->low.st_mode) && session_vstat(s, c->real.st_dev, c->real.st_ino, &v) &&
+	       v.have & UM_VS_ORIGIN && v.origin_ino == c->low.st_ino && v.origin_dev == c->low.st_dev;
+}
+
 static bool is_below(const char *path, const char *dir, bool itself)
 {
 	size_t n = strlen(dir);
@@ -157,6 +166,7 @@ static int place_look(struct review *r, struct change *c)
 	if (c->has_up && S_ISDIR(c->up.st_mode)) {
 		c->opaque = is_opaque(r->s, &c->real);
 		c->from = c->opaque || !*c->name ? NULL : session_redirect(r->s, c->real.st_ino);
+		c->opaque |= c->inside && !c->from && !is_original(r->s, c);
 	}
 	if (c->from && !strcmp(c->from, c->low_path)) {		/* it was to be moved, and has not been */
 		free(c->from);
@@ -180,6 +190,7 @@ void review_again(struct review *r, struct change *c)
 
 struct place {
 	int up, low;		/* the directory, on both sides */
+	bool opaque;		/* its names hide what is below */
 	const char *path, *low_path;
 };
 
@@ -201,7 +212,7 @@ static int walk_down(struct review *r, struct change *c, int depth)
 			close(up);
 		return leave(r, c, -1, -1);
 	}
-	struct place p = { up, -1, c->path, c->from ? c->from : c->low_path };
+	struct place p = { up, -1, c->opaque, c->path, c->from ? c->from : c->low_path };
 	if (c->from)
 		low = open_below(r->s->low_fd, c->from, O_PATH | O_DIRECTORY);
 	else if (c->low_dir >= 0)
@@ -228,7 +239,7 @@ static char *join(const char *dir, const char *name)
 
 static int walk_name(struct review *r, const struct place *p, const char *name, bool implied, int depth)
 {
-	struct change c = { .name = name, .up_dir = p->up, .low_dir = p->low, .implied = implied };
+	struct change c = { .name = name, .up_dir = p->up, .low_dir = p->low, .implied = implied, .inside = p->opaque };
 	char *path = join(p->path, name), *low_path = join(p->low_path, name);
 	int selected = path && low_path ? review_selected(r, path) : SELECTED_NOT, stop = 0;
 
@@ -289,7 +300,7 @@ static int walk_directory(struct review *r, struct change *c, const struct place
 
 static int walk_root(struct review *r)
 {
-	const struct place p = { r->s->tree_fd, r->s->low_fd, "", "" };
+	const struct place p = { r->s->tree_fd, r->s->low_fd, false, "", "" };
 	struct change c = { .path = "", .low_path = "", .name = "", .up_dir = p.up, .low_dir = p.low };
 
 	c.selected = review_selected(r, "") == SELECTED;

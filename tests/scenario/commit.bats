@@ -8,7 +8,9 @@ KILLAT=${BUILD:-$BATS_TEST_DIRNAME/../../build}/tests/lib/killat
 below() {
 	chmod -R u+rwx low upper 2>/dev/null || true
 	rm -rf low upper
-	mkdir -p low/a/b low/gone/x low/tofile low/keep/sub
+	mkdir -p low/a/b low/gone/x low/tofile low/keep/sub low/again/sub/sub
+	echo a >low/again/sub/z
+	echo a >low/again/sub/sub/z
 	echo one >low/f
 	echo two >low/a/b/g
 	ln -s f low/l
@@ -22,7 +24,7 @@ below() {
 }
 
 CHANGE='cd low
-	echo more >>f; rm -r gone; mkdir gone; echo n >gone/n; chmod 600 m; ln -sfn a l; echo r >rep.t; mv rep.t rep
+	echo more >>f; rm -r gone; mkdir gone; echo n >gone/n; rm -r again; mkdir -p again/sub/sub; echo n >again/sub/sub/n; chmod 600 m; ln -sfn a l; echo r >rep.t; mv rep.t rep
 	rm a/b/g; mkdir -p new/er; echo x >new/er/x; rm -r tofile; echo f >tofile; rm todir; mkdir todir; mkfifo fifo
 	printf end >>sparse; echo L >one; ln one two; ln one a/three; mv keep kept; mv kept/sub moved; echo in >moved/in
 	touch -d 2001-02-03 new/er/x moved/in; chmod 700 a; chmod 555 new/er; touch -d 2002-02-02 new/er gone a; cd ..'
