@@ -276,24 +276,30 @@ long cow_make_whiteout(struct cow *c, const char *path)
 	return !r || r == -EEXIST ? r : make_white(c, path);
 }
 
-int cow_set_opaque(struct task *t, struct cow *c, const char *up)
+/* Whatever the table says of an inode that had the number of a new one does not count. */
+int cow_set_opaque(struct task *t, struct cow *c, const char *up, bool made)
 {
 	const struct vstat v = { .have = UM_VS_FLAGS, .flags = UM_VSF_OPAQUE };
 	struct stat st;
 	int r = (int)raw_syscall(__NR_newfstatat, AT_FDCWD, up, &st, AT_SYMLINK_NOFOLLOW);
 
-	return r ? r : vtable_set(&c->inodes, t, st.st_dev, st.st_ino, &v, UM_VS_FLAGS);
+	return r ? r : vtable_set(&c->inodes, t, st.st_dev, st.st_ino, &v, made ? ~0u : UM_VS_FLAGS);
 }
 
 /* ---- the lock and the journal ---------------------------------------------------------------------------- */
 
-/* Has what was to come to b come? */
+/* Has what was to come to b come, or gone what was to go from there? */
 static bool has_come(const struct cow *c, char *path)
 {
 	const struct um_cow_state *s = c->state;
 	struct stat st;
+	int r = cow_up_path(c, path, s->b);
 
-	if (cow_up_path(c, path, s->b) || cow_look(path, &st))
+	if (!r)
+		r = cow_look(path, &st);
+	if (s->op == UM_COW_GONE)
+		return r ? r == -ENOENT : st.st_ino != s->ino;
+	if (r)
 		return false;
 	return s->ino ? st.st_ino == s->ino : cow_is_whiteout(AT_FDCWD, path, &st);
 }
@@ -340,6 +346,8 @@ void cow_lock(struct task *t, struct cow *c)
 {
 	if (!shared_lock(&c->state->lock, t))
 		return;
+	if (c->state->changes & 1)
+		cow_change_end(t, c, true);
 	if (c->state->op != UM_COW_NOTHING)
 		finish(t, c);
 	c->state->op = UM_COW_NOTHING;

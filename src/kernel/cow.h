@@ -3,6 +3,7 @@
  * Copy-on-write: the session of such a mount (wire/cow.h), as a process of the view uses it.
  *
  *	cow.c		which session; its lock and its journal; names in its tree
+ *	cow_change.c	what was found out of a path: does it still hold?
  *	cow_up.c	copying from below into the tree
  *	cow_index.c	files below that have several names
  *	cow_moved.c	directories that show what is below another name
@@ -11,11 +12,15 @@
  *	cow_room.c	room on the disk
  *	cow_origin.c	what lay below, for whoever commits the session
  *	fs/cow.c	the operations at a place that change it
- *	fs/cow_name.c	those that remove and move names
+ *	fs/cow_new.c	those that make something
+ *	fs/cow_name.c	those that remove names, and give further ones
+ *	fs/cow_rename.c	those that move names
  *	path_cow.c	the resolver
  *
  * Nothing here is kept but what the session's files say: another process may change them at any time.  Looking takes no
- * lock.  What takes more than one step is made in work/ or under the lock.
+ * lock.  What takes more than one step is made in work/ or under the lock.  What a walk has found holds as long as no name
+ * of the session has come to mean something else (`changes`): who changes something sees to that under the lock, who only
+ * looks afterwards, and begins anew if it did not.
  */
 #ifndef UM_KERNEL_COW_H
 #define UM_KERNEL_COW_H
@@ -65,7 +70,8 @@ bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
 /* The same of what getdents says of a name in the directory fd. */
 bool cow_entry_is_whiteout(const struct cow *c, int fd, const struct linux_dirent64 *d);
 
-int cow_set_opaque(struct task *t, struct cow *c, const char *up);
+/* A directory of the tree shows nothing of what is below.  made: just now, by us. */
+int cow_set_opaque(struct task *t, struct cow *c, const char *up, bool made);
 
 /* Something of the tree is going to be at REL, where this lies below (cow_origin.c). */
 void cow_note_origin(const struct cow *c, const char *rel, const struct stat *low);
@@ -97,6 +103,42 @@ struct cow_count {
 void cow_journal(struct cow *c, enum um_cow_op op, const char *a, const char *b, uint64_t ino, const struct cow_count *n);
 void cow_journal_end(struct cow *c);
 
+/* ---- does it still hold? (cow_change.c) ------------------------------------------------------------------ */
+
+/* How often what names mean has changed, in all sessions that this process uses.  If that is just being done, it is waited for. */
+uint32_t cow_changes(struct task *t);
+bool cow_changed_since(uint32_t changes);
+
+/* Around steps that make a name go, or mean something else.  The lock is held by cow_lock_place(), for these. */
+void cow_change_begin(struct cow *c, struct where *w, struct where *other);
+void cow_change_end(struct task *t, struct cow *c, bool paths);		/* paths: of a directory or a symbolic link */
+
+/* Something has come to the tree that was below: w, which did that, knows, if it held until then. */
+void cow_change_copied(struct cow *c, struct where *w, bool held);
+
+/*
+ * Takes the lock for a change at a place: 0, or -UM_ERETRY and it is not held, for what was found of w (and of the other place
+ * of the call, or NULL) does not hold any more.
+ */
+long cow_lock_place(struct cow *c, const struct where *w, const struct where *other);
+
+/* Is low what shows at the name rel, and nothing of the tree? */
+bool cow_shows_below(const struct cow *c, const char *rel, const char *low);
+
+/* Is what has just been opened (O_PATH) at w's place a whiteout? */
+bool cow_opened_white(const struct where *w, long fd, int flags);
+
+/*
+ * An inode of the tree is about to lose a name.  As long as it is pinned no other one gets its number, so that what `inodes` says of
+ * it can be taken away when it is gone.
+ */
+int cow_pin(const struct cow *c, const char *path, const struct stat *st);
+bool cow_is_gone(int pin, const struct stat *st);	/* st is of before */
+void cow_unpin(int pin);
+
+/* For the journal: what is to be done about the record of st, which goes unless it has more names. */
+struct cow_count cow_count_forget(const struct cow *c, const struct stat *st);
+
 /* DIR/REL, SESSION/tree/REL.  0 or -ENAMETOOLONG. */
 int cow_join(char *buf, const char *dir, const char *rel);
 int cow_up_path(const struct cow *c, char *buf, const char *rel);
@@ -122,14 +164,15 @@ long cow_make_whiteout(struct cow *c, const char *path);
 
 /* ---- copying up (cow_up.c) ------------------------------------------------------------------------------ */
 
-/* The directories that REL lies in are in the tree when this returns 0. */
-long cow_copy_parents(struct task *t, struct cow *c, const char *rel);
+/* The directories that REL lies in are in the tree when this returns 0.  w: the place for which that is done; -UM_ERETRY: it is
+ * another one meanwhile. */
+long cow_copy_parents(struct where *w, struct cow *c, const char *rel);
 
 /*
  * Copies the file, directory or link DIR/REL into the tree, and the directories it lies in; a directory becomes a merged one.
- * empty: a regular file without its contents.  0 if it is there then, by us or by somebody else meanwhile.
+ * empty: a regular file without its contents.  0 if it is there then; -UM_ERETRY: somebody else has put something there meanwhile.
  */
-long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty);
+long cow_copy_up(struct where *w, struct cow *c, const char *rel, bool empty);
 
 /* ---- files with several names (cow_index.c) ------------------------------------------------------------- */
 
@@ -151,6 +194,9 @@ int cow_index_path(const struct cow *c, char *buf, const struct stat *low);
 
 /* Has it one?  Then that is *st. */
 bool cow_index_find(const struct cow *c, const struct stat *low, struct stat *st);
+
+/* Has any session one of this file? */
+bool cow_has_copy(struct task *t, const struct stat *st);
 
 /* Is the place, below as far as is known, a name of a file that has a copy?  follow: it may be a link to one. */
 bool cow_is_other_name(struct where *w, int follow);

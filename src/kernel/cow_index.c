@@ -42,17 +42,24 @@ bool cow_index_find(const struct cow *c, const struct stat *low, struct stat *st
 	return found;
 }
 
-bool cow_is_other_name(struct where *w, int follow)
+bool cow_has_copy(struct task *t, const struct stat *st)
 {
-	struct stat st, there;
+	struct stat there;
 
-	if (!cow_has_links(w->t) || w->bind ||
-	    raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) || !cow_has_names(&st))
+	if (!cow_has_names(st) || !cow_has_links(t))
 		return false;
 	for (const struct cow *c = cow_first(); c; c = c->next)
-		if (cow_index_find(c, &st, &there))
+		if (cow_index_find(c, st, &there))
 			return true;
 	return false;
+}
+
+bool cow_is_other_name(struct where *w, int follow)
+{
+	struct stat st;
+
+	return !(w->flags & WHERE_STAT) && cow_has_links(w->t) && !w->bind &&
+	       !raw_syscall(__NR_newfstatat, w->dfd, w->upath, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) && cow_has_copy(w->t, &st);
 }
 
 /* ---- counts ---------------------------------------------------------------------------------------------- */
@@ -80,7 +87,9 @@ void cow_count_set(struct task *t, struct cow *c, const struct cow_count *n)
 {
 	const struct vstat v = { .have = UM_VS_NLINK, .nlink = n->to };
 
-	if (n->ino)
+	if (n->ino && n->to == UM_COW_FORGET)
+		vtable_remove(&c->inodes, t, n->dev, n->ino);
+	else if (n->ino)
 		vtable_set(&c->inodes, t, n->dev, n->ino, &v, UM_VS_NLINK);
 }
 
@@ -88,6 +97,7 @@ void cow_index_drop(struct task *t, struct cow *c, const struct stat *up)
 {
 	struct stat low = { 0 }, st;
 	struct vstat v;
+	bool gone;
 	char *path;
 
 	if (!cow_knows_links(c) || S_ISDIR(up->st_mode) || !vtable_get(&c->inodes, up->st_dev, up->st_ino, &v) ||
@@ -96,9 +106,11 @@ void cow_index_drop(struct task *t, struct cow *c, const struct stat *up)
 	low.st_dev = v.origin_dev;
 	low.st_ino = v.origin_ino;
 	path = heap_alloc(UM_PATH_MAX);
-	if (path && !cow_index_path(c, path, &low) && !cow_look(path, &st) && st.st_ino == up->st_ino &&
-	    (int64_t)st.st_nlink + (v.have & UM_VS_NLINK ? v.nlink : 0) <= 0 &&
-	    !raw_syscall(__NR_unlinkat, AT_FDCWD, path, 0) && st.st_nlink <= 1)
+	gone = path && !cow_index_path(c, path, &low) && !cow_look(path, &st) && st.st_ino == up->st_ino &&
+	       (int64_t)st.st_nlink + (v.have & UM_VS_NLINK ? v.nlink : 0) <= 0;
+	if (gone && st.st_nlink <= 1)		/* before another inode can get the number */
 		vtable_remove(&c->inodes, t, up->st_dev, up->st_ino);
+	if (gone)
+		raw_syscall(__NR_unlinkat, AT_FDCWD, path, 0);
 	heap_free(path);
 }

@@ -13,6 +13,7 @@
 #include "fs/dirents.h"
 
 #define CHUNK		(32u << 10)
+#define LIST_TRIES	20u
 
 /* What is being put together. */
 struct builder {
@@ -104,20 +105,35 @@ long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up
 
 /* ---- reading it ------------------------------------------------------------------------------------------ */
 
-/* A list for fd, if it is a merged directory. */
+/* What is in fd now, if it is a merged directory of which nothing has been read. */
+static struct dir_list *list_now(struct task *t, int fd, int atime, char *path, long *error)
+{
+	long n = base_path(t, fd, view_generation(t), path, UM_PATH_MAX);
+	const char *rel;
+	struct cow *c = n > 0 ? cow_merged_at(t, path, (size_t)n, &rel) : NULL;
+
+	if (!c || raw_syscall(__NR_lseek, fd, 0, 1 /* SEEK_CUR */) > 0)		/* the kernel goes on with what it has begun */
+		return NULL;
+	return cow_list_make(c, rel, true, true, atime, error);
+}
+
+/* A list for fd, if it is a merged directory.  Where that is, and what it hides, is to be the same before and after. */
 static struct dir_list *make_list(struct task *t, int fd, long *error)
 {
 	long flags = raw_syscall(__NR_fcntl, fd, F_GETFL);
 	struct dir_list *fresh = NULL, *l = NULL;
-	char *path = heap_alloc(UM_PATH_MAX);
-	const char *rel;
-	struct cow *c;
-	long n = flags < 0 || flags & O_PATH ? 0 : path ? base_path(t, fd, view_generation(t), path, UM_PATH_MAX) : -ENOMEM;
+	char *path = flags < 0 || flags & O_PATH ? NULL : heap_alloc(UM_PATH_MAX);
+	uint32_t changes;
 
 	*error = 0;
-	c = n > 0 ? cow_merged_at(t, path, (size_t)n, &rel) : NULL;
-	if (c && raw_syscall(__NR_lseek, fd, 0, 1 /* SEEK_CUR */) <= 0)		/* else the kernel goes on with what it has begun */
-		fresh = cow_list_make(c, rel, true, true, (int)flags & O_NOATIME, error);
+	for (unsigned tries = 0; path && tries < LIST_TRIES; tries++) {
+		dir_list_put(fresh);
+		*error = 0;
+		changes = cow_changes(t);
+		fresh = list_now(t, fd, (int)flags & O_NOATIME, path, error);
+		if (!cow_changed_since(changes))
+			break;
+	}
 	if (fresh)
 		l = dir_list_of(t, fd, fresh);
 	if (fresh && !l)

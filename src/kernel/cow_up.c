@@ -3,7 +3,8 @@
  * Copying up: what is changed for the first time gets a copy in the session's tree.
  *
  * A copy is made in work/, complete with contents, holes, times, attributes and what the table of inodes has to say of it,
- * without a lock; then it is put in its place by one rename.  If somebody else was faster, his is as good.
+ * without a lock; then it is put in its place by one rename.  If somebody else was faster, or what is below does not show there
+ * any more, it is dropped, and whoever wanted it looks again (-UM_ERETRY).
  * What cannot be kept (an owner that we may not give files to, an attribute of a kind that needs rights) is left
  * out, but the owner, which the table remembers.
  */
@@ -19,6 +20,7 @@
 struct copy {
 	struct task *t;
 	struct cow *c;
+	struct where *w;		/* the place for which it is made */
 	const char *rel;		/* the path of both */
 	struct stat st;			/* of what is below */
 	char low[UM_PATH_MAX], up[UM_PATH_MAX], work[UM_PATH_MAX];
@@ -198,8 +200,13 @@ long cow_put(const char *from, const char *to, unsigned flags)
 	return r;
 }
 
+/* The table first: as soon as the inode is free another one may get its number, and would be shown as this one's original. */
 static void discard(const struct copy *k)
 {
+	struct stat st;
+
+	if (!cow_look(k->work, &st))
+		vtable_remove(&k->c->inodes, k->t, st.st_dev, st.st_ino);
 	raw_syscall(__NR_unlinkat, AT_FDCWD, k->work, S_ISDIR(k->st.st_mode) ? AT_REMOVEDIR : 0);
 }
 
@@ -242,6 +249,7 @@ static long publish(struct copy *k)
 {
 	struct stat parent;
 	char *dir = heap_alloc(UM_PATH_MAX);
+	bool held;
 	long r;
 
 	if (!dir) {
@@ -250,18 +258,21 @@ static long publish(struct copy *k)
 	}
 	parent_of(k->up, dir);
 	cow_lock(k->t, k->c);
-	r = cow_look(dir, &parent);
+	held = !where_is_stale(k->w);
+	r = held || cow_shows_below(k->c, k->rel, k->low) ? cow_look(dir, &parent) : -UM_ERETRY;
 	if (!r) {
 		cow_note_origin(k->c, k->rel, &k->st);
 		r = put_in(k, NULL, dir, &parent);
 	}
-	if (!r)
+	if (!r) {
 		copy_times(dir, &parent);
+		cow_change_copied(k->c, k->w, held);
+	}
 	cow_unlock(k->c);
 	if (r)
 		discard(k);
 	heap_free(dir);
-	return r == -EEXIST ? 0 : r;
+	return r == -EEXIST ? -UM_ERETRY : r;
 }
 
 /* ---- one thing ------------------------------------------------------------------------------------------- */
@@ -374,8 +385,10 @@ static long index_link(struct copy *k, const char *rel, const char *index, const
 	r = put_in(k, index, dir, &parent);
 	if (!r)
 		cow_count_set(k->t, k->c, &n);
-	else if (st.st_nlink == 1 && !raw_syscall(__NR_unlinkat, AT_FDCWD, index, 0))
+	if (r && st.st_nlink == 1) {
 		vtable_remove(&k->c->inodes, k->t, st.st_dev, st.st_ino);
+		raw_syscall(__NR_unlinkat, AT_FDCWD, index, 0);
+	}
 	cow_journal_end(k->c);
 	if (!r)
 		copy_times(dir, &parent);
@@ -387,6 +400,7 @@ static long copy_named(struct copy *k, const char *rel, bool empty)
 {
 	char *index = heap_alloc(2 * UM_PATH_MAX), *dir = index + UM_PATH_MAX;
 	struct stat st;
+	bool held;
 	long r = index ? cow_index_path(k->c, index, &k->st) : -ENOMEM;
 
 	if (!r && cow_look(index, &st))
@@ -394,10 +408,15 @@ static long copy_named(struct copy *k, const char *rel, bool empty)
 	if (!r) {
 		parent_of(k->up, dir);
 		cow_lock(k->t, k->c);
-		if (cow_look(k->up, &st)) {
+		held = !where_is_stale(k->w);
+		if (!held && !cow_shows_below(k->c, rel, k->low))
+			r = -UM_ERETRY;
+		if (!r) {
 			cow_note_origin(k->c, rel, &k->st);
 			r = index_link(k, rel, index, dir);
 		}
+		if (!r)
+			cow_change_copied(k->c, k->w, held);
 		cow_unlock(k->c);
 	}
 	heap_free(index);
@@ -469,25 +488,26 @@ static long copy_parents(struct copy *k, const char *rel)
 	return r;
 }
 
-static struct copy *copy_new(struct task *t, struct cow *c)
+static struct copy *copy_new(struct where *w, struct cow *c)
 {
 	struct copy *k = heap_alloc(sizeof *k);
 
 	if (k) {
-		k->t = t;
+		k->w = w;
+		k->t = w->t;
 		k->c = c;
 	}
 	return k;
 }
 
-long cow_copy_parents(struct task *t, struct cow *c, const char *rel)
+long cow_copy_parents(struct where *w, struct cow *c, const char *rel)
 {
 	struct copy *k;
 	long r;
 
 	if (!strchr(rel, '/'))
 		return 0;
-	k = copy_new(t, c);
+	k = copy_new(w, c);
 	if (!k)
 		return -ENOMEM;
 	r = copy_parents(k, rel);
@@ -495,9 +515,9 @@ long cow_copy_parents(struct task *t, struct cow *c, const char *rel)
 	return r;
 }
 
-long cow_copy_up(struct task *t, struct cow *c, const char *rel, bool empty)
+long cow_copy_up(struct where *w, struct cow *c, const char *rel, bool empty)
 {
-	struct copy *k = copy_new(t, c);
+	struct copy *k = copy_new(w, c);
 	long r;
 
 	if (!k)

@@ -390,6 +390,7 @@ void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned 
 	w->last = LAST_NAME;
 	w->state = STATE_RAW | STATE_NEW;
 	w->bind = w->bound = w->cow = w->via = 0;
+	w->cow_copied = false;
 	w->name[0] = 0;
 }
 
@@ -491,33 +492,79 @@ __attribute__((noinline)) static long begin_below_root(struct where *w)
 	return begin(w);
 }
 
-long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags)
+static long fetch_text(struct where *w)
 {
-	long n = 0;
+	size_t n;
 
-	where_init(w, t, dfd, upath, flags);
 	w->path[0] = 0;
-	if (upath || !(flags & WHERE_EMPTY))
-		n = string_from_guest(t, w->path, upath, sizeof(w->path));
+	if (!w->asked_text)
+		return w->asked || !(w->flags & WHERE_EMPTY) ? string_from_guest(w->t, w->path, w->asked, sizeof(w->path)) : 0;
+	n = strlen(w->asked_text);
+	if (n >= sizeof(w->path))
+		return -ENAMETOOLONG;
+	memcpy(w->path, w->asked_text, n + 1);
+	return (long)n;
+}
+
+static inline long begin_once(struct where *w, struct task *t)
+{
+	long n;
+
+	where_init(w, t, w->asked_dfd, w->asked_text ? (gaddr)w->path : w->asked, w->asked_flags);
+	n = fetch_text(w);
 	if (n < 0)
 		return n;
 	w->len = (size_t)n;
-	if (w->path[0] == '/' && __builtin_expect(t->fs->root != NULL, 0) && !(flags & WHERE_VIEW))
+	if (w->path[0] == '/' && __builtin_expect(t->fs->root != NULL, 0) && !(w->flags & WHERE_VIEW))
 		return begin_below_root(w);
 	return begin(w);
 }
 
+/* Until what is found holds at the end. */
+__attribute__((noinline)) static long begin_settled(struct where *w, struct task *t)
+{
+	long r;
+
+	for (;; w->tries++) {
+		w->changes = cow_changes(t);
+		r = begin_once(w, t);
+		if (w->tries >= WHERE_TRIES || (r != -UM_ERETRY && !where_is_stale(w)))
+			return r == -UM_ERETRY ? -ENOENT : r;
+		file_put(w->file);
+	}
+}
+
+static inline long begin_asked(struct where *w, struct task *t)
+{
+	w->tries = 0;
+	return __builtin_expect(view_has(UM_MOUNT_COW), 0) ? begin_settled(w, t) : begin_once(w, t);
+}
+
+long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags)
+{
+	w->asked_text = NULL;
+	w->asked = upath;
+	w->asked_dfd = dfd;
+	w->asked_flags = flags;
+	return begin_asked(w, t);
+}
+
 long where_begin_path(struct where *w, struct task *t, int dfd, const char *path, unsigned flags)
 {
-	size_t n = strlen(path);
+	w->asked_text = path;
+	w->asked_dfd = dfd;
+	w->asked_flags = flags;
+	return begin_asked(w, t);
+}
 
-	where_init(w, t, dfd, (gaddr)w->path, flags);
-	w->path[0] = 0;
-	if (n >= sizeof(w->path))
-		return -ENAMETOOLONG;
-	memcpy(w->path, path, n + 1);
-	w->len = n;
-	return path[0] == '/' && t->fs->root && !(flags & WHERE_VIEW) ? begin_below_root(w) : begin(w);
+/* The operation has been made, with this result: was it about what it should have been? */
+static bool has_held(const struct where *w, long r)
+{
+	if (!view_has(UM_MOUNT_COW) || w->tries >= WHERE_TRIES || r == -EINTR || r == -UM_ERESTART)
+		return true;
+	if (r == -UM_ERETRY && !(w->asked_flags & WHERE_SECOND))
+		return false;
+	return (r >= 0 && !(w->asked_flags & WHERE_LOOKS)) || !where_is_stale(w);
 }
 
 bool where_next(struct where *w, long *r)
@@ -526,9 +573,17 @@ bool where_next(struct where *w, long *r)
 		w->state &= (uint8_t)~STATE_NEW;
 		return *r >= 0;
 	}
-	if (*r != -UM_EAGAIN)
+	if (*r == -UM_EAGAIN) {
+		*r = again(w);
+		if (has_held(w, *r < 0 ? *r : -UM_EAGAIN))
+			return *r >= 0;
+	} else if (has_held(w, *r)) {
 		return false;
-	*r = again(w);
+	}
+	w->tries++;
+	file_put(w->file);
+	*r = begin_settled(w, w->t);
+	w->state &= (uint8_t)~STATE_NEW;
 	return *r >= 0;
 }
 
@@ -536,5 +591,7 @@ long where_end(struct where *w, long r)
 {
 	file_put(w->file);
 	w->file = NULL;
+	if (r == -UM_ERETRY && !(w->asked_flags & WHERE_SECOND))
+		return -ENOENT;
 	return r == -UM_EAGAIN ? -ELOOP : r;
 }

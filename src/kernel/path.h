@@ -14,7 +14,8 @@
  *
  * The loop turns more than once only if a server met a symbolic link on its way (it gives the rest of
  * the path back and the walk goes on from there, wherever that is), or if the fast way turned out to be
- * wrong (a link where none was expected).
+ * wrong (a link where none was expected), or if what was found of a place in a copy-on-write mount did not hold until
+ * the operation had been made (cow_change.c): then the whole walk begins anew.
  *
  * The fast way: a path whose directory part is known to be plain (real directories only, no link, no
  * mount at or below what the last name could be) goes to the kernel as it is, as one call.  What is known
@@ -53,6 +54,10 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_CHANGE	128u	/* the operation changes what is there: in a copy-on-write mount `fs` copies it first */
 #define WHERE_VIEW	64u	/* the path is one of the view, not of the guest, whose root may be another */
 #define WHERE_REALLY	256u	/* by the real ids, in secure mode: access(2) */
+#define WHERE_LOOKS	512u	/* the operation changes nothing and may be made again though it succeeded */
+#define WHERE_SECOND	1024u	/* the other place of a call on two, inside the loop of the first */
+#define WHERE_STAT	2048u	/* the operation sees whether the file has several names (ident_stat()), or it may have none: the
+				   walk need not look */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
 
@@ -123,9 +128,15 @@ struct where {
 	bool cow_placed;	/* the directory that it lies in is in the tree */
 	uint32_t via;		/* what `bind` is for a descriptor of something in the tree */
 	bool cow_unseen;	/* COW_LOWER, but nobody has looked for it in the tree */
+	bool cow_copied;	/* it was COW_LOWER, and we have copied it since */
 	uint32_t cow_at;
 	char *made_for;		/* what is made at path is for another place, this one, and gets what its directory gives */
 	const void *how;	/* openat2: what it is asked besides flags and mode */
+	const char *asked_text;	/* what where_begin_path() was given, which is there until where_end(); or where_begin(): */
+	gaddr asked;
+	int asked_dfd;
+	unsigned asked_flags, tries;
+	uint32_t changes;	/* cow_changes() when it was begun */
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
 	char name[256];		/* WHERE_PARENT: the last name */
 };
@@ -135,6 +146,11 @@ bool where_next(struct where *w, long *r);
 long where_end(struct where *w, long r);
 
 #define UM_EAGAIN	513	/* an operation found a link: the resolver goes on (never seen by guests) */
+#define UM_ERETRY	514	/* what was found does not hold any more: it begins anew (likewise) */
+#define WHERE_TRIES	500u	/* so often; then it is as if nothing had changed */
+
+/* Has a name come to mean something else since w was begun?  (cow_change.c) */
+bool where_is_stale(const struct where *w);
 
 /* The canonical path, in the view, of where w leads.  Length or -errno. */
 long where_path(const struct where *w, char *buf, size_t size);

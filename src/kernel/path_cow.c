@@ -283,14 +283,14 @@ int walk_other_name(struct walk *k)
 	const char *path;
 	int dfd, r;
 
-	if (!c || !cow_knows_links(c))
+	if (!c || !cow_knows_links(c) || k->flags & WHERE_STAT)
 		return 0;
 	path = walk_kernel_path(k, &dfd);
 	if (raw_syscall(__NR_newfstatat, dfd, path, &st, AT_SYMLINK_NOFOLLOW) || !cow_index_find(c, &st, &there))
 		return 0;
 	path = walk_there(k, &len);
 	at += path[at] == '/';
-	r = (int)cow_copy_up(k->t, c, path + at, false);
+	r = (int)cow_copy_up(k->w, c, path + at, false);
 	if (!r)
 		r = walk_locate(k);
 	k->pure = k->cacheable = false;

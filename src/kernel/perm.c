@@ -208,7 +208,7 @@ static long look(struct where *w, bool follow, struct thing *f, struct target *a
 		return ELSEWHERE;
 	if (w->cow && w->cow_state == COW_ABSENT)
 		return -ENOENT;
-	*at = (struct target){ w->t, w->dfd, w->upath, (int)flags };
+	*at = (struct target){ w->t, w->dfd, w->upath, (int)flags, NULL };
 	if (flags & AT_EMPTY_PATH && w->path[0])
 		at->at &= ~AT_EMPTY_PATH;
 	r = raw_syscall(__NR_newfstatat, at->dfd, at->path, &f->st, at->at);
@@ -235,7 +235,7 @@ long perm_search(struct walk *k)
 	struct where *w = k->w;
 	int dfd;
 	const char *path = walk_kernel_path(k, &dfd);
-	struct target at = { w->t, dfd, (gaddr)path, 0 };
+	struct target at = { w->t, dfd, (gaddr)path, 0, NULL };
 	struct who who = who_asks(w);
 	struct thing f = { .at = &at };
 

@@ -154,18 +154,27 @@ static int open_parent(int fd, char *rel, const char **name)
 	return r;
 }
 
+/* Has what was to come to b come, or gone what was to go from there? */
+static bool has_come(const struct um_cow_state *st, int dir, const char *name)
+{
+	struct stat is;
+	bool there = fstatat(dir, name, &is, AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (st->op == UM_COW_GONE)
+		return there ? is.st_ino != st->ino : errno == ENOENT;
+	return there && (st->ino ? is.st_ino == st->ino : review_is_whiteout(dir, name, &is));
+}
+
 /* What kernel/cow.c would do: if what was to come to b has come, a becomes a whiteout if it was moved from there, and the
  * number of names becomes what it is to be. */
 void session_finish_journal(struct session *s)
 {
 	struct um_cow_state *st = s->state;
 	const char *name_a, *name_b, *work = UM_COW_WORK "/review";
-	struct stat is;
 
 	st->a[sizeof(st->a) - 1] = st->b[sizeof(st->b) - 1] = 0;
 	int b = st->op == UM_COW_NOTHING ? -1 : open_parent(s->tree_fd, st->b, &name_b);
-	bool come = b >= 0 && fstatat(b, name_b, &is, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    (st->ino ? is.st_ino == st->ino : review_is_whiteout(b, name_b, &is));
+	bool come = b >= 0 && has_come(st, b, name_b);
 	int a = come && st->op == UM_COW_MOVED ? open_parent(s->tree_fd, st->a, &name_a) : -1;
 	if (a >= 0) {
 		unlinkat(s->dir_fd, work, 0);
@@ -173,7 +182,9 @@ void session_finish_journal(struct session *s)
 			unlinkat(s->dir_fd, work, 0);
 		close(a);
 	}
-	if (come && st->count_ino)
+	if (come && st->count_ino && st->count == UM_COW_FORGET)
+		session_forget_inode(s, st->count_dev, st->count_ino);
+	else if (come && st->count_ino)
 		session_set_nlink(s, st->count_dev, st->count_ino, st->count);
 	if (b >= 0)
 		close(b);

@@ -93,6 +93,7 @@ void session_tree_lock(struct session *s)
 {
 	if (shared_lock(&s->state->lock, NULL) || s->state->op != UM_COW_NOTHING)
 		session_finish_journal(s);
+	s->state->changes += s->state->changes & 1;	/* nobody is at it any more */
 }
 
 void session_tree_unlock(struct session *s)

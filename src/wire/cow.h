@@ -75,7 +75,11 @@ enum um_cow_op {
 	UM_COW_NOTHING,
 	UM_COW_MOVED,		/* a has been moved to b: a becomes a whiteout */
 	UM_COW_COUNTED,		/* something has come to b; nothing but the count is left to do */
+	UM_COW_GONE,		/* the same when this inode is not at b any more */
 };
+
+/* As a count: the inode was to go, and what `inodes` says of it with it; another one may get its number. */
+#define UM_COW_FORGET	INT32_MIN
 
 struct um_cow_state {
 	uint64_t magic;
@@ -99,7 +103,7 @@ struct um_cow_state {
 	uint32_t commits;	/* names below that have come or gone, ever, by a commit while a view works on this: who has looked
 				   for one before he took the lock looks again if this has grown */
 	uint32_t origins_room;	/* records behind this that there is room for on the disk: none is filled beyond that */
-	uint32_t reserved;
+	uint32_t changes;	/* how often what names mean has changed; odd while that is being done.  Of who holds the lock */
 };
 
 #define UM_COW_ORIGINS_AT	12288u

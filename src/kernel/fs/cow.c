@@ -2,8 +2,8 @@
 /*
  * cow_fs: places in copy-on-write mounts that a call is about to change.
  *
- * Each operation copies up what it needs, then is the kernel's own on the path in the session's tree.  Where there is a
- * whiteout, what replaces it is made in work/ and takes its place by one rename.
+ * Each operation copies up what it needs, then is the kernel's own on the path in the session's tree.  If what was found does not
+ * hold any more at that moment, it begins anew (cow_change.c).
  *
  * Whether the call would have been permitted below is not asked: the copy is the user's own.  What
  * counts are the copy's permissions, and those are what the original's were; and nobody gets to see what he may
@@ -36,7 +36,7 @@ void spot_done(struct spot *s)
 
 long spot_place(struct spot *s)
 {
-	long r = s->placed ? 0 : cow_copy_parents(s->t, s->c, s->rel);
+	long r = s->placed ? 0 : cow_copy_parents(s->w, s->c, s->rel);
 
 	s->placed = !r;
 	return r;
@@ -58,7 +58,7 @@ static long look_up(struct where *w, struct spot *s, bool anew)
 /* What is below has a copy, made by another of its names. */
 static long take_copy(struct spot *s)
 {
-	long r = cow_copy_up(s->t, s->c, s->rel, false);
+	long r = cow_copy_up(s->w, s->c, s->rel, false);
 
 	if (!r)
 		r = cow_look(s->up, &s->up_st);
@@ -88,7 +88,7 @@ static long spot_fill(struct where *w, struct spot *s)
 	if (!r)
 		r = cow_low_path(s->c, s->low, rel);
 	if (!r)
-		r = look_up(w, s, false);
+		r = look_up(w, s, w->cow_copied);
 	if (r)
 		return r;
 	s->placed = w->cow_placed;
@@ -155,10 +155,10 @@ long spot_look(struct where *w, struct spot **out)
 	return 0;
 }
 
-void spot_forget(struct spot *s, const struct stat *st)
+void spot_forget(struct spot *s, const struct stat *st, int pin)
 {
 	cow_index_drop(s->t, s->c, st);
-	if (vtable_any(&s->c->inodes) && (S_ISDIR(st->st_mode) || st->st_nlink <= 1))
+	if (cow_is_gone(pin, st) && vtable_any(&s->c->inodes))
 		vtable_remove(&s->c->inodes, s->t, st->st_dev, st->st_ino);
 	if (S_ISDIR(st->st_mode))
 		cow_redirect_gone(s->c, st);
@@ -176,16 +176,6 @@ static long writable(const struct spot *s)
 	return r;
 }
 
-/* ---- new things ------------------------------------------------------------------------------------------- */
-
-/* What is to be made, by the kernel, at a path. */
-struct making {
-	unsigned type;		/* S_IFDIR, ... or 0: open a new file */
-	int flags;
-	unsigned mode, dev;
-	const char *text;
-};
-
 void spot_at(struct spot *s, const char *path)
 {
 	struct where *w = s->w;
@@ -197,217 +187,12 @@ void spot_at(struct spot *s, const char *path)
 	w->fast = false;
 }
 
-/* The kernel knows what is opened by another path than the view. */
-static void goes_to_tree(struct spot *s)
+void spot_goes_to_tree(struct spot *s)
 {
 	struct where *w = s->w;
 
 	w->bind = w->via;
 	w->bound = w->via == w->cow ? (uint32_t)strlen(s->c->tree) : 0;
-}
-
-static long make_at(struct spot *s, const struct making *m, const char *path)
-{
-	struct where *w = s->w;
-
-	spot_at(s, path);
-	switch (m->type) {
-	case 0:
-		goes_to_tree(s);
-		return real_fs.open(w, m->flags | O_CREAT, m->mode);
-	case S_IFDIR:
-		return real_fs.mkdir(w, m->mode);
-	case S_IFLNK:
-		return real_fs.symlink(w, m->text);
-	default:
-		return real_fs.mknod(w, m->mode, m->dev);
-	}
-}
-
-/* The default list of a directory goes to another. */
-static long give_list(const char *from, const char *to, size_t size)
-{
-	char *list = heap_alloc(size);
-	long n = list ? raw_syscall(__NR_lgetxattr, from, ACL_DEFAULT, list, size) : -ENOMEM;
-
-	if (n > 0)
-		n = raw_syscall(__NR_lsetxattr, to, ACL_DEFAULT, list, n, 0);
-	heap_free(list);
-	return n;
-}
-
-/* A directory from which new things get what they get from `dir`. */
-static long make_like(const char *like, const char *dir, const struct stat *st, long list)
-{
-	long r = raw_syscall(__NR_mkdirat, AT_FDCWD, like, 0700);
-
-	if (r)
-		return r;
-	if (st->st_mode & S_ISGID) {
-		raw_syscall(__NR_fchownat, AT_FDCWD, like, -1u, st->st_gid, AT_SYMLINK_NOFOLLOW);
-		r = raw_syscall(__NR_fchmodat, AT_FDCWD, like, 0700 | S_ISGID);
-	}
-	if (!r && list > 0)
-		r = give_list(dir, like, (size_t)list);
-	if (r)
-		raw_syscall(__NR_unlinkat, AT_FDCWD, like, AT_REMOVEDIR);
-	return r;
-}
-
-/*
- * The name in work/ of what is being made for s.  From its directory it gets the default access list and, if that has the bit for
- * it, the group: if there is any of these, the name is in a directory like that one, `like`, which is "" otherwise.
- */
-static long name_in_work(struct spot *s, char *work, char *like)
-{
-	char *last = strrchr(s->up, '/');
-	struct stat st;
-	long list, r = cow_work_path(s->t, s->c, work);
-
-	like[0] = *last = 0;
-	if (!r)
-		r = cow_look(s->up, &st);
-	list = r ? 0 : raw_syscall(__NR_lgetxattr, s->up, ACL_DEFAULT, 0, 0);
-	if (!r && (list > 0 || st.st_mode & S_ISGID)) {
-		r = make_like(work, s->up, &st, list);
-		if (!r) {
-			memcpy(like, work, strlen(work) + 1);
-			r = cow_join(work, like, "new");
-		}
-	}
-	*last = '/';
-	return r;
-}
-
-static long make_for(struct spot *s, const struct making *m, const char *path)
-{
-	long r;
-
-	s->w->made_for = s->up;
-	r = make_at(s, m, path);
-	s->w->made_for = NULL;
-	return r;
-}
-
-/* Makes it in work/ and puts it in the place of the whiteout.  The lock is held. */
-static long make_instead(struct spot *s, const struct making *m)
-{
-	bool dir = m->type == S_IFDIR;
-	char *work = heap_alloc(2 * UM_PATH_MAX), *like = work + UM_PATH_MAX;
-	long r = work ? name_in_work(s, work, like) : -ENOMEM, e = 0;
-
-	if (!r)
-		r = make_for(s, m, work);
-	if (r < 0) {
-		if (work && like[0])
-			raw_syscall(__NR_unlinkat, AT_FDCWD, like, AT_REMOVEDIR);
-		heap_free(work);
-		return r;
-	}
-	spot_look_below(s);
-	if (s->has_low)
-		cow_note_origin(s->c, s->rel, &s->low_st);
-	if (dir)
-		e = cow_set_opaque(s->t, s->c, work);
-	if (!e)
-		e = cow_put(work, s->up, dir ? RENAME_EXCHANGE : 0);
-	if (e || dir)
-		raw_syscall(__NR_unlinkat, AT_FDCWD, work, e && dir ? AT_REMOVEDIR : 0);
-	if (like[0])
-		raw_syscall(__NR_unlinkat, AT_FDCWD, like, AT_REMOVEDIR);
-	if (e && !m->type)
-		raw_syscall(__NR_close, r);
-	heap_free(work);
-	return e ? e : r;
-}
-
-static long make_new(struct spot *s, const struct making *m)
-{
-	long r = spot_place(s);
-	struct stat st;
-
-	if (r)
-		return r;
-	if (s->white) {
-		cow_lock(s->t, s->c);
-		if (!cow_look(s->up, &st) && cow_is_whiteout(AT_FDCWD, s->up, &st))
-			r = make_instead(s, m);
-		else
-			r = make_at(s, m, s->up);
-		cow_unlock(s->c);
-	} else {
-		r = make_at(s, m, s->up);
-		if (r >= 0 && m->type == S_IFDIR && (r = cow_set_opaque(s->t, s->c, s->up)) < 0)
-			raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, AT_REMOVEDIR);
-	}
-	if (r >= 0 && (m->type == S_IFDIR || m->type == S_IFLNK))
-		view_links_changed(s->t);
-	return r;
-}
-
-/* The tree may have something there after all. */
-static long make_or_look(struct spot *s, const struct making *m)
-{
-	long r = make_new(s, m);
-
-	if (r != -EEXIST || s->seen || (r = spot_look_again(s)))
-		return r;
-	return s->white ? make_new(s, m) : -EEXIST;
-}
-
-static long make(struct where *w, const struct making *m)
-{
-	struct spot *s;
-	long r = spot_look(w, &s);
-
-	if (r)
-		return r;
-	if (spot_exists(s))
-		r = -EEXIST;
-	else if (w->trailing && m->type != S_IFDIR)
-		r = -ENOENT;
-	else
-		r = make_or_look(s, m);
-	spot_done(s);
-	return r;
-}
-
-static long cow_mkdir(struct where *w, unsigned mode)
-{
-	const struct making m = { .type = S_IFDIR, .mode = mode };
-
-	return place_is_own(w) ? real_fs.mkdir(w, mode) : make(w, &m);
-}
-
-static long cow_mknod(struct where *w, unsigned mode, unsigned dev)
-{
-	const struct making m = { .type = mode & S_IFMT, .mode = mode, .dev = dev };
-
-	return place_is_own(w) && !w->trailing ? real_fs.mknod(w, mode, dev) : make(w, &m);
-}
-
-static long cow_symlink(struct where *w, const char *text)
-{
-	const struct making m = { .type = S_IFLNK, .text = text };
-
-	return place_is_own(w) && !w->trailing ? real_fs.symlink(w, text) : make(w, &m);
-}
-
-/* A whiteout has to go first: for that moment what is below shows. */
-long cow_prepare(struct where *w)
-{
-	struct spot *s;
-	long r = spot_look(w, &s);
-
-	if (r)
-		return r;
-	r = spot_exists(s) ? -EADDRINUSE : w->trailing ? -ENOENT : spot_place(s);
-	if (!r && s->white)
-		r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, 0);
-	if (!r)
-		memcpy(w->path, s->up, strlen(s->up) + 1);
-	spot_done(s);
-	return r;
 }
 
 /* ---- open ------------------------------------------------------------------------------------------------- */
@@ -416,10 +201,13 @@ long cow_prepare(struct where *w)
 static long open_copied(struct spot *s, int flags, unsigned mode)
 {
 	struct where *w = s->w;
+	long r;
 
 	spot_at(s, s->up);
-	goes_to_tree(s);
-	return real_fs.open(w, flags, mode);
+	spot_goes_to_tree(s);
+	w->fast = !(w->flags & WHERE_NOFOLLOW);		/* it is no link; but a whiteout may be one */
+	r = real_fs.open(w, flags, mode);
+	return r == -UM_EAGAIN ? -UM_ERETRY : r;
 }
 
 /* It is there, and only below. */
@@ -434,13 +222,12 @@ static long open_below(struct spot *s, int flags, unsigned mode)
 		return kernel_call(s->t, __NR_openat, AT_FDCWD, s->low, flags, mode);
 	r = type == S_IFDIR ? 0 : writable(s);
 	if (!r)
-		r = cow_copy_up(s->t, s->c, s->rel, flags & O_TRUNC);
+		r = cow_copy_up(s->w, s->c, s->rel, flags & O_TRUNC);
 	return r ? r : open_copied(s, flags, mode);
 }
 
 static long cow_open(struct where *w, int flags, unsigned mode)
 {
-	const struct making m = { .flags = flags, .mode = mode };
 	struct spot *s;
 	long r;
 
@@ -456,7 +243,7 @@ static long cow_open(struct where *w, int flags, unsigned mode)
 	else if (spot_exists(s))
 		r = open_below(s, flags, mode);
 	else if (flags & O_CREAT && (flags & O_TMPFILE) != O_TMPFILE)
-		r = w->trailing ? -EISDIR : make_or_look(s, &m);
+		r = w->trailing ? -EISDIR : cow_open_new(s, flags, mode);
 	else
 		r = -ENOENT;
 	spot_done(s);
@@ -483,18 +270,40 @@ static long to_tree(struct where *w, enum need need, bool empty)
 	else if (!s->has_up && need == NEED_WRITABLE)
 		r = S_ISDIR(s->low_st.st_mode) ? -EISDIR : !S_ISREG(s->low_st.st_mode) ? -EINVAL : writable(s);
 	if (!r && !s->has_up)
-		r = cow_copy_up(w->t, s->c, s->rel, empty);
+		r = cow_copy_up(w, s->c, s->rel, empty);
 	if (!r)
 		spot_at(s, s->up);
 	spot_done(s);
 	return r;
 }
 
+/* The operation of real_fs at a place, in the tree.  What shows there cannot go meanwhile. */
+#define in_tree(w, need, empty, verb, ...) ({ \
+	struct where *w_ = (w); \
+	struct cow *c_ = NULL; \
+	long r_ = to_tree(w_, (need), (empty)); \
+	if (!r_ && !place_is_own(w_)) \
+		r_ = hold_place(w_, &c_); \
+	if (!r_) \
+		r_ = real_fs.verb(w_, ##__VA_ARGS__); \
+	if (c_) \
+		cow_unlock(c_); \
+	r_; })
+
+static long hold_place(const struct where *w, struct cow **held)
+{
+	long r = 0;
+	struct cow *c = cow_get(w->t, w->cow, &r);
+
+	if (c)
+		r = cow_lock_place(c, w, NULL);
+	*held = r ? NULL : c;
+	return r;
+}
+
 static long cow_chmod(struct where *w, unsigned mode, int flags)
 {
-	long r = to_tree(w, NEED_NOTHING, false);
-
-	return r ? r : real_fs.chmod(w, mode, flags);
+	return in_tree(w, NEED_NOTHING, false, chmod, mode, flags);
 }
 
 /* A copy has been given an owner: it is not shown with the original's any more. */
@@ -512,10 +321,8 @@ static void note_owner(struct where *w, unsigned uid, unsigned gid)
 
 static long cow_chown(struct where *w, unsigned uid, unsigned gid)
 {
-	long r = to_tree(w, NEED_NOTHING, false);
+	long r = in_tree(w, NEED_NOTHING, false, chown, uid, gid);
 
-	if (!r)
-		r = real_fs.chown(w, uid, gid);
 	if (!r && !has_identity(w->t))
 		note_owner(w, uid, gid);
 	return r;
@@ -523,30 +330,22 @@ static long cow_chown(struct where *w, unsigned uid, unsigned gid)
 
 static long cow_utimens(struct where *w, const struct timespec64 *ts)
 {
-	long r = to_tree(w, NEED_NOTHING, false);
-
-	return r ? r : real_fs.utimens(w, ts);
+	return in_tree(w, NEED_NOTHING, false, utimens, ts);
 }
 
 static long cow_truncate(struct where *w, uint64_t size)
 {
-	long r = to_tree(w, NEED_WRITABLE, !size);
-
-	return r ? r : real_fs.truncate(w, size);
+	return in_tree(w, NEED_WRITABLE, !size, truncate, size);
 }
 
 static long cow_setxattr(struct where *w, const char *name, gaddr buf, size_t size, int flags)
 {
-	long r = to_tree(w, NEED_NOTHING, false);
-
-	return r ? r : real_fs.setxattr(w, name, buf, size, flags);
+	return in_tree(w, NEED_NOTHING, false, setxattr, name, buf, size, flags);
 }
 
 static long cow_removexattr(struct where *w, const char *name)
 {
-	long r = to_tree(w, NEED_NOTHING, false);
-
-	return r ? r : real_fs.removexattr(w, name);
+	return in_tree(w, NEED_NOTHING, false, removexattr, name);
 }
 
 static long access_below(struct spot *s, int mode, int flags)

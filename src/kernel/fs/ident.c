@@ -143,6 +143,15 @@ long ident_settle_mode(const struct target *g, unsigned mode)
 	return settle(g->t, &st, &shown);
 }
 
+/* The place leads to what is below, and should lead to a copy of that: the walk has to see to it. */
+static bool is_other_name(const struct target *g, const struct stat *st)
+{
+	if (!g->w || !cow_has_copy(g->t, st))
+		return false;
+	g->w->asked_flags &= ~WHERE_STAT;
+	return true;
+}
+
 long ident_stat(const struct target *g, bool must_follow, gaddr buf)
 {
 	struct stat st;
@@ -152,6 +161,8 @@ long ident_stat(const struct target *g, bool must_follow, gaddr buf)
 		return r;
 	if (must_follow && S_ISLNK(st.st_mode))
 		return -UM_EAGAIN;
+	if (is_other_name(g, &st))
+		return -UM_ERETRY;
 	ident_show(g->t, &st);
 	return copy_to_guest(g->t, buf, &st, sizeof st);
 }
@@ -185,6 +196,8 @@ long ident_statx(const struct target *g, bool must_follow, int flags, unsigned m
 		.st_dev = device(x.stx_dev_major, x.stx_dev_minor), .st_ino = x.stx_ino, .st_mode = x.stx_mode,
 		.st_nlink = x.stx_nlink, .st_uid = x.stx_uid, .st_gid = x.stx_gid, .st_rdev = device(x.stx_rdev_major, x.stx_rdev_minor),
 	};
+	if (is_other_name(g, &st))
+		return -UM_ERETRY;
 	ident_show(g->t, &st);
 	x.stx_mode = (uint16_t)st.st_mode;
 	x.stx_uid = st.st_uid;
@@ -372,7 +385,7 @@ static void born_at(struct where *w, const struct stat *st, unsigned more)
 /* One without a name, in the directory that w leads to. */
 static void born_nameless(struct where *w, long fd)
 {
-	struct target g = { w->t, w->dfd, w->upath, w->flags & WHERE_EMPTY && !w->path[0] ? AT_EMPTY_PATH : 0 };
+	struct target g = { w->t, w->dfd, w->upath, w->flags & WHERE_EMPTY && !w->path[0] ? AT_EMPTY_PATH : 0, NULL };
 	struct stat st, dir;
 	bool known = !ask(&g, &dir);
 
@@ -453,7 +466,7 @@ static long opened_new(struct where *w, long fd, unsigned more, bool here)
 static long open_telling(struct where *w, int flags, unsigned mode, unsigned more, bool *is_new,
 			 long (*make)(struct where *w, int flags, unsigned mode))
 {
-	struct target g = { w->t, w->dfd, w->upath, 0 };
+	struct target g = { w->t, w->dfd, w->upath, 0, NULL };
 	struct stat st;
 	long fd = make(w, flags | O_EXCL, mode | more);
 

@@ -32,10 +32,11 @@ struct target {
 	int dfd;
 	gaddr path;
 	int at;
+	struct where *w;	/* stat: nobody has asked yet whether it is a name of what a copy-on-write mount has a copy of; or NULL */
 };
 static inline struct target target_fd(struct task *t, int fd)
 {
-	return (struct target){ t, fd, (gaddr)"", AT_EMPTY_PATH };
+	return (struct target){ t, fd, (gaddr)"", AT_EMPTY_PATH, NULL };
 }
 
 /* What the kernel says of a file becomes what the guest is shown. */

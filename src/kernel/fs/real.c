@@ -15,6 +15,7 @@
  */
 #include "ident.h"
 #include "real.h"
+#include "../cow.h"
 #include "sysnr.h"
 #include <linux/fs.h>
 
@@ -31,9 +32,9 @@ static int at_flags(const struct where *w)
 }
 
 /* The same for who has an identity. */
-static struct target target(const struct where *w)
+static struct target target(struct where *w)
 {
-	return (struct target){ w->t, w->dfd, w->upath, at_flags(w) };
+	return (struct target){ w->t, w->dfd, w->upath, at_flags(w), w->flags & WHERE_STAT ? w : NULL };
 }
 
 long real_check_link(struct where *w)
@@ -194,6 +195,10 @@ static long real_open(struct where *w, int flags, unsigned mode)
 {
 	long fd = has_identity(w->t) ? ident_open(w, flags, mode, open_at) : open_at(w, flags, mode);
 
+	if (cow_opened_white(w, fd, flags)) {
+		raw_syscall(__NR_close, fd);
+		return -UM_ERETRY;
+	}
 	if (fd >= 0 && (w->bind || w->read_only || (w->below_plain && flags & O_DIRECTORY)))
 		where_opened(w, (int)fd);
 	return fd;

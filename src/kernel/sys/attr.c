@@ -49,15 +49,13 @@ static long ident_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 
 long sys_fchmod(struct task *t, int fd, unsigned mode)
 {
-	struct where w;
 	struct file *f;
 	long r = 0;
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
 	if (!fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, chmod, EPERM, mode, 0)) :
-			r ? r : has_identity(t) ? ident_fchmod(t, fd, mode) : real_call(t, __NR_fchmod, fd, mode);
+		return cow_fd_change(t, fd, &r, chmod, EPERM, mode, 0) || r ? r : has_identity(t) ? ident_fchmod(t, fd, mode) : real_call(t, __NR_fchmod, fd, mode);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -81,15 +79,13 @@ long sys_fchmodat2(struct task *t, int dfd, gaddr name, unsigned mode, int flags
 
 long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 {
-	struct where w;
 	struct file *f;
 	long r = 0;
 
 	if (fd_is_read_only(t, fd))
 		return -EROFS;
 	if (!fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, chown, EPERM, uid, gid)) :
-			r ? r : has_identity(t) ? ident_fchown(t, fd, uid, gid) : real_call(t, __NR_fchown, fd, uid, gid);
+		return cow_fd_change(t, fd, &r, chown, EPERM, uid, gid) || r ? r : has_identity(t) ? ident_fchown(t, fd, uid, gid) : real_call(t, __NR_fchown, fd, uid, gid);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -126,7 +122,6 @@ static bool bad_times(const struct timespec64 *ts)
 
 static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 {
-	struct where w;
 	long r = 0;
 	struct file *f;
 
@@ -137,8 +132,7 @@ static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 	if (r)
 		return r;
 	if (!fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) && !bad_times(ts) ? where_end(&w, place_call(&w, utimens, EPERM, ts)) :
-			r ? r : real_call(t, __NR_utimensat, fd, 0, ts, 0);
+		return (!bad_times(ts) && cow_fd_change(t, fd, &r, utimens, EPERM, ts)) || r ? r : real_call(t, __NR_utimensat, fd, 0, ts, 0);
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;

@@ -57,7 +57,7 @@ static inline bool fd_is_virtual(const struct task *t, int fd)
 
 /*
  * A change is to be made by a real descriptor: true, if it is of something that a copy-on-write mount covers; then w is its
- * place, and the operation's result goes to where_end().  False: *r is what is wrong, or 0.
+ * place, and the operation's result goes to where_end(), which tells -UM_ERETRY too.  False: *r is what is wrong, or 0.
  */
 static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 {
@@ -70,9 +70,22 @@ static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 	if (flags < 0 || flags & O_PATH)
 		*r = -EBADF;
 	else
-		*r = where_begin(w, t, fd, 0, WHERE_EMPTY | WHERE_CHANGE);
+		*r = where_begin(w, t, fd, 0, WHERE_EMPTY | WHERE_CHANGE | WHERE_SECOND);
 	return !*r && w->cow;
 }
+
+/* The whole of it: true, and *r is the result; or as above. */
+#define cow_fd_change(t, fd, r, verb, missing, ...) \
+	({ \
+		struct where w_; \
+		bool took_; \
+		do { \
+			took_ = cow_fd(&w_, (t), (fd), (r)); \
+			if (took_) \
+				*(r) = where_end(&w_, place_call(&w_, verb, missing, ##__VA_ARGS__)); \
+		} while (took_ && *(r) == -UM_ERETRY); \
+		took_; \
+	})
 
 /* What may be in the way of a change (enum readonly_change): a read-only bind mount, permissions.  0 or -errno. */
 static inline long change_verdict(struct where *w, enum readonly_change change)

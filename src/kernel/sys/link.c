@@ -16,7 +16,7 @@ long sys_readlinkat(struct task *t, int dfd, gaddr name, gaddr buf, size_t size)
 	if ((int)size <= 0)
 		return -EINVAL;
 	size = (size_t)(int)size;
-	r = where_begin(&w, t, dfd, name, WHERE_NOFOLLOW | WHERE_EMPTY);
+	r = where_begin(&w, t, dfd, name, WHERE_NOFOLLOW | WHERE_EMPTY | WHERE_LOOKS);
 	if (!r && where_is_last(&w, name))
 		return pass_last(t);
 	while (where_next(&w, &r))
@@ -193,7 +193,7 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	if (r < 0)
 		return old_first(t, olddfd, old, follow, r);
 	while (where_next(&to, &r)) {
-		r = where_begin(&from, t, olddfd, old, follow);
+		r = where_begin(&from, t, olddfd, old, follow | WHERE_SECOND);
 		while (where_next(&from, &r))
 			r = link_places(&from, &to, flags);
 		r = where_end(&from, r);
@@ -239,7 +239,7 @@ long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new,
 		return -EINVAL;
 	r = where_begin(&from, t, olddfd, old, WHERE_PARENT | WHERE_CHANGE);
 	while (where_next(&from, &r)) {
-		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE);
+		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE | WHERE_SECOND);
 		if (r < 0)
 			r = old_directory_first(&from, flags, r);
 		while (where_next(&to, &r))

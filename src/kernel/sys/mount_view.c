@@ -24,7 +24,7 @@ long mount_mode(struct task *t, const char *path, uint32_t *mode)
 {
 	struct stat st;
 	struct where w;
-	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_VIEW);
+	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_VIEW | WHERE_LOOKS);
 
 	while (where_next(&w, &r))
 		r = w.fs->stat(&w, (gaddr)&st);

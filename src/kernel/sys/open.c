@@ -23,7 +23,7 @@ static unsigned open_where(uint64_t flags)
 
 	bool changes = !(flags & O_PATH) && (flags & (O_ACCMODE | O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE);
 
-	return (nofollow ? WHERE_NOFOLLOW : 0) | (creates ? WHERE_CREATE : 0) | (changes ? WHERE_CHANGE : 0);
+	return (nofollow ? WHERE_NOFOLLOW : 0) | (flags & O_DIRECTORY ? WHERE_STAT : 0) | (creates ? WHERE_CREATE : 0) | (changes ? WHERE_CHANGE : 0);
 }
 
 /*
@@ -138,17 +138,17 @@ static struct file *virtual_start(struct task *t, int dfd)
 
 /*
  * The walk for openat2.  The resolver knows no restrictions, so where it starts in a mount a path that
- * must stay below its start is cut to one that does, as far as its text shows.
+ * must stay below its start is cut to one that does, as far as its text shows: in text, which has room for a path.
  */
-static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, const struct open_how *how)
+static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, const struct open_how *how, char *text)
 {
 	unsigned flags = open_where(how->flags) | (how->resolve & RESOLVE_NO_SYMLINKS ? WHERE_NOFOLLOW : 0);
-	char text[UM_PATH_MAX], *p = text;
+	char *p = text;
 	long n;
 
 	if (!(how->resolve & BELOW) || (!virtual_start(t, dfd) && !(t->cred && t->cred->strict) && !(view_has(UM_MOUNT_COW) && starts_in_tree(t, dfd))))
 		return where_begin(w, t, dfd, name, flags);
-	n = string_from_guest(t, text, name, sizeof text);
+	n = string_from_guest(t, text, name, UM_PATH_MAX);
 	if (n <= 0)
 		return n ? n : -ENOENT;
 	if (how->resolve & RESOLVE_IN_ROOT)
@@ -191,6 +191,10 @@ static long remote_verdict(const struct where *w, int dfd, uint64_t resolve)
 /* As real_open(): behind a bind mount a descriptor is not where the kernel says. */
 static long opened_how(struct where *w, long fd, const struct open_how *how)
 {
+	if (cow_opened_white(w, fd, (int)how->flags)) {
+		raw_syscall(__NR_close, fd);
+		return -UM_ERETRY;
+	}
 	if (fd >= 0 && (w->bind || w->read_only || (w->below_plain && how->flags & O_DIRECTORY)))
 		where_opened(w, (int)fd);
 	return fd;
@@ -325,7 +329,8 @@ static long rules_first(struct task *t, int dfd, gaddr name, uint64_t resolve)
 
 long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 {
-	struct open_how how;
+	char text[UM_PATH_MAX];
+	struct open_how how, asked;
 	struct where w;
 	long r = size < sizeof how ? -EINVAL : copy_struct_from_guest(t, &how, sizeof how, how_at, size);
 
@@ -333,12 +338,14 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		r = check_how(&how);
 	if (r)
 		return r;
-	r = begin_how(&w, t, dfd, name, &how);
+	asked = how;
+	r = begin_how(&w, t, dfd, name, &how, text);
 	if (r < 0)
 		return no_path(how.flags, r == -EACCES && w.strict ? rules_first(t, dfd, name, how.resolve) : r);
 	while (where_next(&w, &r)) {
-		int f = (int)how.flags;
+		int f = (int)asked.flags;
 
+		how = asked;
 		r = w.strict ? no_path(how.flags, perm_open(&w, f)) : 0;
 		if (r == -EACCES)
 			r = rules_first(t, dfd, name, how.resolve);

@@ -42,7 +42,7 @@ long sys_newfstatat(struct task *t, int dfd, gaddr name, gaddr st, int flags)
 	if (names_fd(t, dfd, name, flags))
 		return fd_is_virtual(t, dfd) || shows_other(t) ? sys_fstat(t, dfd, st) :
 			real_last(t, __NR_newfstatat, dfd, name, st, flags);	/* stat, lstat name no descriptor */
-	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_LOOKS | WHERE_STAT);
 	if (!r && where_is_last(&w, name) && !shows_other(t))
 		return pass_last(t);
 	while (where_next(&w, &r))
@@ -80,7 +80,7 @@ long sys_statx(struct task *t, int dfd, gaddr name, int flags, unsigned mask, ga
 		return fd_is_virtual(t, dfd) ? fd_statx(t, dfd, st) :
 			shows_other(t) ? ident_fd_statx(t, dfd, flags, mask, st) :
 			real_call(t, __NR_statx, dfd, name, flags, mask, st);
-	r = where_begin(&w, t, dfd, name, where_flags(flags));
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_LOOKS | WHERE_STAT);
 	while (where_next(&w, &r))
 		r = place_call(&w, statx, EACCES, flags & (AT_STATX_SYNC_TYPE | AT_NO_AUTOMOUNT), mask, st);
 	return where_end(&w, r);
@@ -91,7 +91,7 @@ long sys_statx(struct task *t, int dfd, gaddr name, int flags, unsigned mask, ga
 long sys_statfs(struct task *t, gaddr name, gaddr st)
 {
 	struct where w;
-	long r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY);
+	long r = where_begin(&w, t, AT_FDCWD, name, WHERE_VERIFY | WHERE_LOOKS);
 
 	while (where_next(&w, &r))
 		r = place_call(&w, statfs, ENOSYS, st);
@@ -128,7 +128,7 @@ long sys_faccessat2(struct task *t, int dfd, gaddr name, unsigned mode, int flag
 
 	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, where_flags(flags) | (mode & 2 ? WHERE_CHANGE : 0) | (flags & AT_EACCESS ? 0 : WHERE_REALLY));
+	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_LOOKS | (mode & 2 ? WHERE_CHANGE : 0) | (flags & AT_EACCESS ? 0 : WHERE_REALLY));
 	if (!r && where_is_last(&w, name) && !w.strict)
 		return pass_last(t);
 	while (where_next(&w, &r)) {

@@ -49,7 +49,7 @@ long sys_xattr_get(struct task *t, gaddr path, gaddr attr, gaddr value, size_t s
 
 	if (r)
 		return r;
-	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at));
+	r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_LOOKS);
 	while (where_next(&w, &r)) {
 		r = w.strict ? perm_xattr(&w, name.text, PERM_R) : 0;
 		if (!r)
@@ -80,7 +80,7 @@ long sys_xattr_set(struct task *t, gaddr path, gaddr attr, gaddr value, size_t s
 long sys_xattr_list(struct task *t, gaddr path, gaddr list, size_t size, int at)
 {
 	struct where w;
-	long r = where_begin(&w, t, AT_FDCWD, path, where_flags(at));
+	long r = where_begin(&w, t, AT_FDCWD, path, where_flags(at) | WHERE_LOOKS);
 
 	while (where_next(&w, &r))
 		r = place_call(&w, listxattr, EOPNOTSUPP, list, size);
@@ -157,7 +157,6 @@ long sys_fgetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size)
 long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size, int flags)
 {
 	struct attr_name name;
-	struct where w;
 	struct file *f;
 	long r;
 
@@ -172,8 +171,7 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 	if (!r)
 		r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, setxattr, EPERM, name.text, value, size, flags)) :
-			r ? r : real_fsetxattr(t, fd, attr, value, size, flags);
+		return cow_fd_change(t, fd, &r, setxattr, EPERM, name.text, value, size, flags) || r ? r : real_fsetxattr(t, fd, attr, value, size, flags);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
 		return r;
@@ -200,7 +198,6 @@ long sys_flistxattr(struct task *t, int fd, gaddr list, size_t size)
 long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 {
 	struct attr_name name;
-	struct where w;
 	struct file *f;
 	long r;
 
@@ -213,8 +210,7 @@ long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 		return real_call(t, __NR_fremovexattr, fd, attr);
 	r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
-		return cow_fd(&w, t, fd, &r) ? where_end(&w, place_call(&w, removexattr, EPERM, name.text)) :
-			r ? r : real_call(t, __NR_fremovexattr, fd, attr);
+		return cow_fd_change(t, fd, &r, removexattr, EPERM, name.text) || r ? r : real_call(t, __NR_fremovexattr, fd, attr);
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
 		return r;
