@@ -154,7 +154,9 @@ attached() {	# attached WHAT COMMAND: natively and in a view, what the command a
 	grep -q '= 3$' view.txt
 	session -ex 'break add' -ex run -ex bt -ex finish -ex c ./sample-static
 	session -ex 'break after' -ex 'run reads' -ex finish -ex next -ex next -ex next -ex 'print value' -ex c ./sample
+	# by debug registers, which some virtual machines let be set and then ignore, and by steps
 	session -ex 'break after' -ex 'run reads' -ex 'watch value' -ex c -ex c -ex c ./sample
+	session -ex 'set can-use-hw-watchpoints 0' -ex 'break after' -ex 'run reads' -ex 'watch value' -ex c -ex c ./sample
 	grep -q 'New value = 7' view.txt
 	session -ex 'break after' -ex 'run reads' -ex 'print (int)getpid() > 1' -ex 'print add(20, 3)' -ex c ./sample
 	grep -q '= 23$' view.txt
