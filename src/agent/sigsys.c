@@ -40,14 +40,22 @@ static bool send(int pid, int tid, const struct kernel_siginfo *info)
 	return raw_syscall(__NR_rt_tgsigqueueinfo, pid, tid, SIGSYS, info) == 0;
 }
 
+/* The next thread of t's process, but not t itself; NULL: behind the last one, and before the first. */
+static struct task *next_neighbour(const struct task *t, struct task *other)
+{
+	while ((other = task_next(other)))
+		if (other != t && other->pid == t->pid && other->tid)
+			return other;
+	return NULL;
+}
+
 /* A thread of this process that does not block SIGSYS, or waits for it. */
 static struct task *find_taker(struct task *t)
 {
 	struct task *other = NULL;
 
-	while ((other = task_next(other)))
-		if (other != t && other->pid == t->pid && other->tid &&
-		    (other->sig->lent || !(other->sig->mask & SYS)))
+	while ((other = next_neighbour(t, other)))
+		if (other->sig->lent || !(other->sig->mask & SYS))
 			return other;
 	return NULL;
 }
@@ -95,21 +103,11 @@ const uint32_t *sigsys_shared_state(void)
 	return &shared.state;
 }
 
-static bool is_alone(const struct task *t)
-{
-	struct task *other = NULL;
-
-	while ((other = task_next(other)))
-		if (other != t && other->pid == t->pid && other->tid)
-			return false;
-	return true;
-}
-
 /* What is the process's stays so, for it comes behind what is pending for the thread, unless there are neighbours: for the kernel
  * none of them blocks it. */
 static void send_shared(struct task *t, const struct kernel_siginfo *info)
 {
-	if (!is_alone(t) || raw_syscall(__NR_rt_sigqueueinfo, t->pid, SIGSYS, info))
+	if (next_neighbour(t, NULL) || raw_syscall(__NR_rt_sigqueueinfo, t->pid, SIGSYS, info))
 		send(t->pid, t->tid, info);
 }
 
@@ -158,9 +156,9 @@ void sigsys_drop(struct task *t)
 
 	if (!t->life->own_process)
 		take_shared(&info);
-	while ((other = task_next(other)))
-		if (other->pid == t->pid && other->tid)
-			other->sig->sys_pending = false;
+	t->sig->sys_pending = false;
+	while ((other = next_neighbour(t, other)))
+		other->sig->sys_pending = false;
 }
 
 void sigsys_after_fork(struct task *t)
