@@ -15,15 +15,20 @@ static struct lock sessions_lock UM_LARGE;
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-static long map_file(const struct cow *c, const char *name, size_t size)
+long cow_open_file(const struct cow *c, const char *name)
 {
 	char path[UM_PATH_MAX];
-	struct stat st;
-	long fd, at;
 
 	if (text_format(path, sizeof path, "%s/%s", c->session, name) >= (int)sizeof path)
 		return -ENAMETOOLONG;
-	fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+	return raw_syscall(__NR_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+}
+
+static long map_file(const struct cow *c, const char *name, size_t size)
+{
+	struct stat st;
+	long fd = cow_open_file(c, name), at;
+
 	if (fd < 0)
 		return fd;
 	at = raw_syscall(__NR_fstat, fd, &st);

@@ -76,6 +76,9 @@ int cow_set_opaque(struct task *t, struct cow *c, const char *up, bool made);
 /* Something of the tree is going to be at REL, where this lies below (cow_origin.c). */
 void cow_note_origin(const struct cow *c, const char *rel, const struct stat *low);
 
+/* A file of the session's own, by its name there: a descriptor for the caller to close, or -errno. */
+long cow_open_file(const struct cow *c, const char *name);
+
 /* Is there room for what a call may have to note?  0 or -errno (cow_room.c). */
 long cow_reserve(struct cow *c);
 static inline long cow_has_room(struct cow *c)

@@ -12,12 +12,8 @@
 
 static long reserve(const struct cow *c, const char *name, uint64_t at, uint64_t size)
 {
-	char path[UM_PATH_MAX];
-	long fd, r;
+	long fd = cow_open_file(c, name), r;
 
-	if (text_format(path, sizeof path, "%s/%s", c->session, name) >= (int)sizeof path)
-		return -ENAMETOOLONG;
-	fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
 	if (fd < 0)
 		return fd;
 	do
