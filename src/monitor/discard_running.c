@@ -149,17 +149,25 @@ static int note_copy(struct session *s, const struct change *c, int work)
 	return session_note_copy(s, st.st_dev, st.st_ino, &v);
 }
 
-static int make_copy(struct session *s, const struct change *c, int work)
+/* What commit_attributes() is to give: those that c has below. */
+static struct change as_below(const struct change *c)
 {
-	struct commit k = { .s = s, .unkept = LONG_MAX / 2 };		/* the owner is remembered, and nothing said */
 	struct change low = *c;
-	int r = S_ISREG(c->low.st_mode) ? copy_file(c, work) : copy_other(c, work);
 
 	low.up_dir = c->low_dir;
 	low.up = c->low;
 	low.mode = c->low.st_mode & 07777;
 	low.uid = c->low.st_uid;
 	low.gid = c->low.st_gid;
+	return low;
+}
+
+static int make_copy(struct session *s, const struct change *c, int work)
+{
+	struct commit k = { .s = s, .unkept = LONG_MAX / 2 };		/* the owner is remembered, and nothing said */
+	const struct change low = as_below(c);
+	int r = S_ISREG(c->low.st_mode) ? copy_file(c, work) : copy_other(c, work);
+
 	if (!r)
 		r = commit_attributes(&k, &low, work, NAME, true);
 	return r ? r : note_copy(s, c, work);
@@ -215,13 +223,8 @@ static const char *not_now(const struct session *s, const struct change *c)
 static void like_below(struct session *s, const struct change *c)
 {
 	struct commit k = { .s = s, .unkept = LONG_MAX / 2 };
-	struct change low = *c;
+	const struct change low = as_below(c);
 
-	low.up_dir = c->low_dir;
-	low.up = c->low;
-	low.mode = c->low.st_mode & 07777;
-	low.uid = c->low.st_uid;
-	low.gid = c->low.st_gid;
 	if (c->kind == CHANGE_ATTRIBUTES)
 		commit_attributes(&k, &low, c->up_dir, c->name, true);
 }
