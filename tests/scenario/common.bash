@@ -102,6 +102,19 @@ in_view() {
 	umview "${@:---}" sh -e "$BATS_TEST_TMPDIR/script.sh" </dev/null
 }
 
+# How a Python program begins that says what a call answers: says(ERRNO, FUNCTION, ARGUMENT...), 0 where it succeeds.
+python_says() {
+	cat <<-'PY'
+		def says(want, f, *a, **k):
+		    try:
+		        f(*a, **k)
+		    except OSError as e:
+		        assert e.errno == want, (f, a, e)
+		    else:
+		        assert not want, (f, a, "succeeded")
+	PY
+}
+
 # A view in the background, $V, whose shell has run SCRIPT as far as `hold`; `release` lets it go on.
 background_view() {	# background_view SCRIPT [OPTIONS...]
 	printf 'hold() { : >"$W/held"; until [ -e "$W/go" ]; do sleep 0.05; done; }\n%s\n' "$1" >"$BATS_TEST_TMPDIR/bg.sh"

@@ -433,15 +433,9 @@ print(os.listdir("low/d"))'
 	mkdir -p low/sub/deep low/sub/gone low/m elsewhere other chain
 	echo below >low/sub/f; echo deep >low/sub/deep/f; echo g >low/sub/g; ln low/sub/g low/sub/g2
 	ln -s ../out low/sub/up; echo low >low/out; echo top >out; echo m >low/m/m
-	cat >p.py <<-'PY'
+	python_says >p.py
+	cat >>p.py <<-'PY'
 		import errno, os
-		def says(want, f, *a, **k):
-		    try:
-		        f(*a, **k)
-		    except OSError as e:
-		        assert e.errno == want, (f, a, e)
-		    else:
-		        assert not want, (f, a, "succeeded")
 		def same(a, b):
 		    x, y = os.lstat(a), os.lstat(b)
 		    assert (x.st_dev, x.st_ino, x.st_nlink, x.st_size) == (y.st_dev, y.st_ino, y.st_nlink, y.st_size), (a, x, y)
@@ -498,15 +492,9 @@ print(os.listdir("low/d"))'
 @test "CW-20 of what is copied on write: a read-only bind, names hidden at either end, a merge; below --cow /; --mincow" {
 	mkdir -p low/sub/deep low/sub/secret elsewhere B other
 	echo below >low/sub/f; echo x >low/sub/gone; echo deep >low/sub/deep/f; echo s >low/sub/secret/s
-	cat >p.py <<-'PY'
+	python_says >p.py
+	cat >>p.py <<-'PY'
 		import errno, os
-		def says(want, f, *a, **k):
-		    try:
-		        f(*a, **k)
-		    except OSError as e:
-		        assert e.errno == want, (f, a, e)
-		    else:
-		        assert not want, (f, a, "succeeded")
 		ro, none = errno.EROFS, errno.ENOENT
 		os.unlink("low/sub/gone"); open("low/sub/f", "w").write("copied")
 		assert sorted(os.listdir("elsewhere")) == ["deep", "f", "secret"]

@@ -210,16 +210,10 @@ SERVER='server() { umview ls --json | python3 -c "import json, sys; print(json.l
 @test "MNT-11b rename and link over the edge of a bind mount: EXDEV; within one, by whatever path, they work" {
 	mkdir -p a/sub b low/sub c
 	echo 1 >a/f; echo 2 >low/sub/f
-	cat >p.py <<-'PY'
+	python_says >p.py
+	cat >>p.py <<-'PY'
 		import errno, os, sys
 		src, dst = sys.argv[1:]
-		def says(want, f, *a, **k):
-		    try:
-		        f(*a, **k)
-		    except OSError as e:
-		        assert e.errno == want, (f, a, e)
-		    else:
-		        assert not want, (f, a, "succeeded")
 		for x, y in (src, dst), (dst, src):
 		    says(errno.EXDEV, os.rename, x + "/f", y + "/g"); says(errno.EXDEV, os.link, x + "/f", y + "/g")
 		    says(errno.EXDEV, os.rename, x + "/f", y + "/f")		# one file, by two mounts
