@@ -248,17 +248,24 @@ bool cow_is_whiteout(int dfd, const char *path, const struct stat *st)
 	       !memcmp(text, UM_COW_WHITEOUT, n);
 }
 
-bool cow_entry_is_whiteout(const struct cow *c, int fd, const struct linux_dirent64 *d)
+bool cow_entry_is_whiteout(const struct cow *c, int fd, struct linux_dirent64 *d)
 {
 	enum { UNKNOWN = 0, CHR = 2, LNK = 10 };		/* DT_* */
+	long r;
 	struct stat st;
 
 	if (d->d_type != UNKNOWN && d->d_type != CHR && d->d_type != LNK)
 		return false;
 	if (d->d_type != UNKNOWN && d->d_ino == __atomic_load_n(&c->white_ino, __ATOMIC_RELAXED))
 		return true;
-	return !raw_syscall(__NR_newfstatat, fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
-	       cow_is_whiteout(fd, d->d_name, &st);
+	r = raw_syscall(__NR_newfstatat, fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW);
+	if (r)
+		return r == -ENOENT;
+	if (cow_is_whiteout(fd, d->d_name, &st))
+		return true;
+	d->d_type = st.st_mode >> 12 & 15;		/* IFTODT: something may have taken its place since */
+	d->d_ino = st.st_ino;
+	return false;
 }
 
 static long make_white(const struct cow *c, const char *path)

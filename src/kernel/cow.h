@@ -67,8 +67,8 @@ static inline int cow_look(const char *path, struct stat *st)
 /* Is what lies at (dfd, path), a directory entry with this st, a whiteout? */
 bool cow_is_whiteout(int dfd, const char *path, const struct stat *st);
 
-/* The same of what getdents says of a name in the directory fd. */
-bool cow_entry_is_whiteout(const struct cow *c, int fd, const struct linux_dirent64 *d);
+/* The same of what getdents says of a name in the directory fd; or has it gone?  What has taken its place since, d tells. */
+bool cow_entry_is_whiteout(const struct cow *c, int fd, struct linux_dirent64 *d);
 
 /* A directory of the tree shows nothing of what is below.  made: just now, by us. */
 int cow_set_opaque(struct task *t, struct cow *c, const char *up, bool made);

@@ -34,10 +34,11 @@ static uint64_t shown_inode(const struct cow *c, uint64_t ino)
 	return vtable_get(&c->inodes, c->dev, ino, &v) && v.have & UM_VS_ORIGIN ? v.origin_ino : ino;
 }
 
-static bool take(struct builder *b, int fd, const struct linux_dirent64 *d, bool up)
+static bool take(struct builder *b, int fd, struct linux_dirent64 *d, bool up)
 {
 	if (up)
-		return dir_names_add(&b->names, d->d_name) && (cow_entry_is_whiteout(b->c, fd, d) || dir_list_add(b->l, d, shown_inode(b->c, d->d_ino)));
+		return dir_names_add(&b->names, d->d_name) &&
+		       (cow_entry_is_whiteout(b->c, fd, d) || dir_list_add(b->l, d, shown_inode(b->c, d->d_ino)));
 	return dir_is_dots(d->d_name) || dir_names_have(&b->names, d->d_name) || dir_list_add(b->l, d, d->d_ino);
 }
 
@@ -58,7 +59,7 @@ static long read_all(struct builder *b, const char *path, bool up)
 		return up ? fd : 0;	/* gone, or not to be read: nothing */
 	while ((n = raw_syscall(__NR_getdents64, fd, b->chunk, CHUNK)) > 0)
 		for (long at = 0; at < n && n > 0; at += ((struct linux_dirent64 *)(b->chunk + at))->d_reclen)
-			if (!take(b, (int)fd, (const struct linux_dirent64 *)(b->chunk + at), up))
+			if (!take(b, (int)fd, (struct linux_dirent64 *)(b->chunk + at), up))
 				n = -ENOMEM;
 	raw_syscall(__NR_close, fd);
 	return n;

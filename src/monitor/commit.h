@@ -89,8 +89,9 @@ bool commit_is_current(struct commit *k, const struct change *c, int fd);
 bool commit_is_written(int fd);
 /* What is below at c's name is ours now: a later change of the session is one of that. */
 void commit_note_below(struct commit *k, const struct change *c);
-/* A name below is about to come, or has gone: guests that have looked for it look again, under the lock. */
-void commit_comes_or_goes(struct commit *k);
+/* Around steps by which a name comes, or after it has gone, below: guests that have looked for it look again. */
+void commit_change_begin(struct commit *k);
+void commit_change_end(struct commit *k);
 
 /* Removes what was below at c's name, and is at `name` beside it now.  0, CHANGED_MEANWHILE, -errno. */
 int commit_remove(struct commit *k, struct change *c, const char *name);

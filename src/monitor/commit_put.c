@@ -143,16 +143,9 @@ bool commit_is_still(const struct change *c)
 		 now.st_mtim.tv_nsec == c->low.st_mtim.tv_nsec && now.st_mode == c->low.st_mode));
 }
 
-static int put_over_directory(struct commit *k, struct change *c)
+static int exchange(struct commit *k, const struct change *c)
 {
-	int r;
-
-	if (renameat2(c->low_dir, k->temp, c->low_dir, c->name, RENAME_EXCHANGE) < 0)
-		return -errno;
-	r = commit_remove(k, c, k->temp);
-	if (r && renameat2(c->low_dir, k->temp, c->low_dir, c->name, RENAME_EXCHANGE) < 0)
-		return -errno;
-	return r;
+	return renameat2(c->low_dir, k->temp, c->low_dir, c->name, RENAME_EXCHANGE) < 0 ? -errno : 0;
 }
 
 static int put_there(struct commit *k, struct change *c)
@@ -160,7 +153,7 @@ static int put_there(struct commit *k, struct change *c)
 	if (!commit_is_still(c))
 		return CHANGED_MEANWHILE;
 	if (c->has_low && S_ISDIR(c->low.st_mode))
-		return put_over_directory(k, c);
+		return exchange(k, c);
 	if (!c->has_low) {
 		if (renameat2(c->low_dir, k->temp, c->low_dir, c->name, RENAME_NOREPLACE) == 0)
 			return 0;
@@ -176,31 +169,31 @@ static int put_there(struct commit *k, struct change *c)
 	return 0;
 }
 
+/* The directory that has changed places with it goes, which takes its time; or all is as it was. */
+static int remove_replaced(struct commit *k, struct change *c)
+{
+	int r = commit_remove(k, c, k->temp), e = 0;
+
+	commit_change_begin(k);
+	if (r)
+		e = exchange(k, c);
+	else
+		commit_note_below(k, c);
+	commit_change_end(k);
+	return e ? e : r;
+}
+
 /* A guest sees what it does to the name, or we see what it has done. */
 static int put(struct commit *k, struct change *c, int in)
 {
 	int r;
 
-	if (!k->s->running)
-		return put_there(k, c);
-	session_tree_lock(k->s);
-	if (!commit_is_current(k, c, in)) {
-		session_tree_unlock(k->s);
-		return BEING_WRITTEN;
-	}
-	if (c->has_low && S_ISDIR(c->low.st_mode)) {	/* takes its time */
-		session_tree_unlock(k->s);
-		r = put_there(k, c);
-		if (!r)
-			commit_note_below(k, c);
-		return r;
-	}
-	commit_comes_or_goes(k);
-	r = put_there(k, c);
+	commit_change_begin(k);
+	r = commit_is_current(k, c, in) ? put_there(k, c) : BEING_WRITTEN;
 	if (!r)
 		commit_note_below(k, c);
-	session_tree_unlock(k->s);
-	return r;
+	commit_change_end(k);
+	return !r && c->has_low && S_ISDIR(c->low.st_mode) ? remove_replaced(k, c) : r;
 }
 
 /* A file of the session.  One that its owner may not read, for the time that takes may: which is written down before. */

@@ -66,6 +66,8 @@ bool commit_is_current(struct commit *k, const struct change *c, int fd)
 {
 	struct stat now;
 
+	if (!k->s->running)
+		return true;
 	if (fstatat(c->up_dir, c->name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_ino != c->real.st_ino)
 		return false;
 	if (fd < 0 || k->o->force)
@@ -84,10 +86,16 @@ void commit_note_below(struct commit *k, const struct change *c)
 		session_renew_origin(k->s, c->path, &st);
 }
 
-void commit_comes_or_goes(struct commit *k)
+void commit_change_begin(struct commit *k)
 {
 	if (k->s->running)
-		__atomic_add_fetch(&k->s->state->commits, 1, __ATOMIC_SEQ_CST);
+		session_change_begin(k->s);
+}
+
+void commit_change_end(struct commit *k)
+{
+	if (k->s->running)
+		session_change_end(k->s);
 }
 
 const char *commit_not_now(struct commit *k, const struct change *c)

@@ -195,14 +195,11 @@ static int make_beside(struct commit *k, struct change *c)
 
 	if (r)
 		return r;
-	session_tree_lock(k->s);
-	r = commit_is_current(k, c, -1) ? 0 : BEING_WRITTEN;
-	commit_comes_or_goes(k);
-	if (!r)
-		r = make_there(c);
+	commit_change_begin(k);
+	r = commit_is_current(k, c, -1) ? make_there(c) : BEING_WRITTEN;
 	if (!r)
 		commit_note_below(k, c);
-	session_tree_unlock(k->s);
+	commit_change_end(k);
 	return r;
 }
 
@@ -258,10 +255,9 @@ static int remove_it(struct commit *k, struct change *c)
 
 	if (r || !k->s->running)
 		return r;
-	session_tree_lock(k->s);
-	commit_comes_or_goes(k);
+	commit_change_begin(k);
 	session_forget_origin(k->s, c->path);
-	session_tree_unlock(k->s);
+	commit_change_end(k);
 	return 0;
 }
 

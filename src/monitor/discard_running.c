@@ -92,14 +92,14 @@ static const char *take_away(struct session *s, struct change *c, int work)
 
 	if (why || is_written(c->up_dir, c->name))
 		return why ? why : WRITTEN;
-	session_tree_lock(s);
+	session_change_begin(s);
 	if (c->whiteout && c->has_low && c->low.st_nlink > 1 && !S_ISDIR(c->low.st_mode))
 		session_name_gone(s, c->low.st_dev, c->low.st_ino);
 	int r = fstatat(c->up_dir, ".", &dir, 0) < 0 || renameat(c->up_dir, c->name, work, NAME) < 0 ? -errno : 0;
 	bool back = !r && is_written(work, NAME) && renameat2(work, NAME, c->up_dir, c->name, RENAME_NOREPLACE) == 0;
 	if (!r)
 		keep_times(c->up_dir, &dir);
-	session_tree_unlock(s);
+	session_change_end(s);
 	if (!r && !back)
 		r = session_drop(s, work, NAME, c->path);
 	return back ? WRITTEN : r && r != -ENOENT ? strerror(-r) : NULL;
@@ -178,7 +178,7 @@ static const char *put_copy(struct session *s, struct change *c, int work)
 {
 	struct stat now, dir;
 
-	session_tree_lock(s);
+	session_change_begin(s);
 	bool same = fstatat(c->up_dir, c->name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == c->real.st_ino &&
 		    fstatat(c->up_dir, ".", &dir, 0) == 0;
 	int r = same && renameat2(work, NAME, c->up_dir, c->name, RENAME_EXCHANGE) < 0 ? -errno : 0;
@@ -187,7 +187,7 @@ static const char *put_copy(struct session *s, struct change *c, int work)
 		session_renew_origin(s, c->path, &c->low);
 	if (same && !r)
 		keep_times(c->up_dir, &dir);
-	session_tree_unlock(s);
+	session_change_end(s);
 	return !same ? "left alone: it is being changed in the view" : r ? strerror(-r) : back ? WRITTEN : NULL;
 }
 

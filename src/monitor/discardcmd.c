@@ -45,7 +45,7 @@ static int take_out(struct discard *d, struct change *c)
 	struct stat dir;
 	int r = 0;
 
-	session_tree_lock(d->s);
+	session_change_begin(d->s);
 	if (c->whiteout && c->has_low && c->low.st_nlink > 1 && !S_ISDIR(c->low.st_mode))
 		session_name_gone(d->s, c->low.st_dev, c->low.st_ino);
 	if (fstatat(c->up_dir, ".", &dir, 0) < 0)
@@ -53,7 +53,7 @@ static int take_out(struct discard *d, struct change *c)
 	session_drop(d->s, d->s->dir_fd, work, NULL);
 	if (!r && renameat(c->up_dir, c->name, d->s->dir_fd, work) < 0)
 		r = -errno;
-	session_tree_unlock(d->s);
+	session_change_end(d->s);
 	if (r == -EACCES || r == -EPERM)		/* a directory that may not be written: name by name */
 		return session_drop(d->s, c->up_dir, c->name, c->path);
 	if (r)

@@ -100,6 +100,10 @@ int session_reserve(const struct session *s, const char *name, uint64_t at, uint
 /* The session's lock for changes of its tree; what a process that was killed has left is set right. */
 void session_tree_lock(struct session *s);
 void session_tree_unlock(struct session *s);
+/* The lock, for what changes what names of the view mean: guests that have looked at one before, or begin meanwhile, look again
+ * (kernel/cow_change.c). */
+void session_change_begin(struct session *s);
+void session_change_end(struct session *s);
 void session_finish_journal(struct session *s);		/* session_open.c; the lock is held */
 
 /* The directory `rel` ("" = itself) below fd, without following links: a new descriptor or -errno. */

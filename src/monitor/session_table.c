@@ -100,3 +100,15 @@ void session_tree_unlock(struct session *s)
 {
 	shared_unlock(&s->state->lock);
 }
+
+void session_change_begin(struct session *s)
+{
+	session_tree_lock(s);
+	__atomic_fetch_add(&s->state->changes, 1, __ATOMIC_SEQ_CST);
+}
+
+void session_change_end(struct session *s)
+{
+	__atomic_fetch_add(&s->state->changes, 1, __ATOMIC_SEQ_CST);
+	session_tree_unlock(s);
+}

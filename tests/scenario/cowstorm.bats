@@ -20,7 +20,7 @@ storm() {	# storm SECONDS PROCESSES SEED [WHAT]: `seen` is what the storm's own 
 	mkdir low
 	"$BATS_FILE_TMPDIR/cowstorm" make low ${4-}
 	in_low "$STATE" >before
-	run -0 umview --cow low --upper upper -- sh -ec "$BATS_FILE_TMPDIR/cowstorm run low $* >calls; cd low; { $SEEN; } >../seen"
+	umview --cow low --upper upper -- sh -ec "$BATS_FILE_TMPDIR/cowstorm run low $* >calls; cd low; { $SEEN; } >../seen" 2>&1
 	cat calls
 	in_low "$STATE" >after
 	diff before after

@@ -94,7 +94,6 @@ static long spot_fill(struct where *w, struct spot *s)
 	s->placed = w->cow_placed;
 	if (s->has_up && w->fast && S_ISLNK(s->up_st.st_mode) && !(w->flags & (WHERE_NOFOLLOW | WHERE_ENTRY | WHERE_PARENT)))
 		return -UM_EAGAIN;
-	s->commits = __atomic_load_n(&s->c->state->commits, __ATOMIC_ACQUIRE);
 	if (!w->cow_below)
 		return 0;
 	r = cow_look(s->low, &s->low_st);
@@ -113,15 +112,6 @@ static long spot_fill(struct where *w, struct spot *s)
 long spot_look_again(struct spot *s)
 {
 	return look_up(s->w, s, true);
-}
-
-void spot_look_below(struct spot *s)
-{
-	if (s->commits == __atomic_load_n(&s->c->state->commits, __ATOMIC_ACQUIRE) || !s->w->cow_below)
-		return;
-	s->has_low = !cow_look(s->low, &s->low_st);
-	if (s->has_low)
-		cow_note_origin(s->c, s->rel, &s->low_st);
 }
 
 /* mkdir and its like: what is there is there, whatever it is. */

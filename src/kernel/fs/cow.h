@@ -17,7 +17,6 @@ struct spot {
 	bool white;			/* a whiteout is */
 	bool seen;			/* the tree has been looked at for that */
 	bool placed;			/* the directory that it is in is in the tree */
-	uint32_t commits;		/* the session's, before what is below was looked at */
 	struct stat up_st, low_st;
 	char rel[UM_PATH_MAX], up[UM_PATH_MAX], low[UM_PATH_MAX];
 };
@@ -28,9 +27,6 @@ void spot_done(struct spot *s);
 
 /* Somebody else has put something there meanwhile. */
 long spot_look_again(struct spot *s);
-
-/* What is below may have come or gone meanwhile, by a commit.  The lock is held. */
-void spot_look_below(struct spot *s);
 
 /* The directories that it lies in are in the tree when this returns 0. */
 long spot_place(struct spot *s);

@@ -25,7 +25,7 @@ void cow_clear_whiteouts(const struct cow *c, const char *dir)
 	buf = fd < 0 ? NULL : heap_alloc(DIRENTS);
 	while (buf && (n = raw_syscall(__NR_getdents64, fd, buf, DIRENTS)) > 0)
 		for (long at = 0; at < n; at += ((struct linux_dirent64 *)(buf + at))->d_reclen) {
-			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(buf + at);
+			struct linux_dirent64 *d = (struct linux_dirent64 *)(buf + at);
 
 			if (cow_entry_is_whiteout(c, (int)fd, d))
 				raw_syscall(__NR_unlinkat, fd, d->d_name, 0);
@@ -144,7 +144,6 @@ static long remove_locked(struct spot *s, int flags)
 {
 	long r;
 
-	spot_look_below(s);
 	spot_note(s);
 	cow_change_begin(s->c, s->w, NULL);
 	r = s->has_up ? remove_up(s, flags) : hide_below(s);

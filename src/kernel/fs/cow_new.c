@@ -117,7 +117,6 @@ static long make_instead(struct spot *s, const struct making *m)
 		heap_free(work);
 		return r;
 	}
-	spot_look_below(s);
 	if (s->has_low)
 		cow_note_origin(s->c, s->rel, &s->low_st);
 	if (dir)

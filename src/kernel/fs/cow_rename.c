@@ -115,7 +115,6 @@ static long move_locked(struct spot *from, struct spot *to)
 
 	if (to->white && !spot_is_white_yet(to))
 		return -UM_ERETRY;
-	spot_look_below(from);
 	if (dir && to->has_up) {
 		long r = cow_seal(to->t, to->c, &to->up_st);
 
