@@ -336,7 +336,7 @@ static long open_interp(struct task *t, struct exec_buf *b, const struct elf_fil
  * Most execs fit into a buffer of the image that need not be mapped; one thread at a time has it.  (A
  * vfork child that has executed something gives it back by its parent, in exec_buf_free.)
  */
-static char common_buf[STRINGS + 4096] UM_LARGE __attribute__((aligned(16)));
+static char common_buf[STRINGS + 4096] __attribute__((aligned(16), section(".bss.exec")));
 static uint32_t common_used;
 
 static long buf_alloc(size_t size)

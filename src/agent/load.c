@@ -284,16 +284,25 @@ static bool place(struct placed *l, const struct elf_file *e, bool pie)
 	return page_down(first->p_vaddr) == low && first->p_memsz == first->p_filesz;
 }
 
+/* Does what the range was mapped with show this segment as it is to be? */
+static bool is_shown(const struct elf_file *e, const Elf64_Phdr *p)
+{
+	const Elf64_Phdr *first = first_segment(e);
+
+	return p->p_flags == first->p_flags && !(p->p_flags & PF_W) && p->p_memsz == p->p_filesz &&
+	       p->p_offset - p->p_vaddr == first->p_offset - first->p_vaddr;
+}
+
 static void map_file(struct placed *l, const struct elf_file *e, bool pie)
 {
 	int fixed = e->eh.e_type == ET_DYN ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 	uint64_t low, high, align;
-	bool done = false;
+	bool ranged = false;
 
 	extent(e, &low, &high, &align);
 	l->start_code = ~0ul;
 	if (e->eh.e_type == ET_DYN)
-		done = place(l, e, pie);
+		ranged = place(l, e, pie);
 	else if (low < UM_OWN_END && high > UM_AGENT_BASE)
 		die("a program that wants to lie where the agent does", -ENOMEM);
 	uint64_t end = l->bias + low;
@@ -304,9 +313,8 @@ static void map_file(struct placed *l, const struct elf_file *e, bool pie)
 		uint64_t from = page_down(l->bias + p->p_vaddr);
 		if (fixed == MAP_FIXED && from > end)
 			raw_syscall(__NR_munmap, end, from - end);
-		if (!done)	/* two segments may share a page: the latter has it */
+		if (!ranged || from < end || !is_shown(e, p))	/* two segments may share a page: the latter has it */
 			map_or_take(l, p, e->fd, from < end ? MAP_FIXED : fixed);
-		done = false;
 		if (page_up(l->bias + p->p_vaddr + p->p_memsz) > end)	/* they may come in any order */
 			end = page_up(l->bias + p->p_vaddr + p->p_memsz);
 		note_segment(l, p);

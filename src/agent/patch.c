@@ -28,7 +28,7 @@ void fd_entry(void);
 void stub_entry_plain(void);
 void fd_entry_plain(void);
 
-static struct { uint32_t site, count; } counters[COUNTERS];	/* low half of the address */
+static struct { uint32_t site, count; } counters[COUNTERS] UM_LARGE;	/* low half of the address */
 static struct stub_area areas[STUB_AREAS];
 static int nareas;
 struct lock patch_lock;

@@ -21,7 +21,6 @@
 
 #include "log.h"
 #include "monitor.h"
-#include "prepare.h"
 #include "procs.h"
 
 #ifndef MFD_EXEC
@@ -104,9 +103,10 @@ static void restore_signals(const struct life *l)
 	sigprocmask(SIG_SETMASK, &l->mask, NULL);
 }
 
+/* To copy the monitor's memory would take longer than all that the child does before it executes the agent. */
 pid_t guest_spawn(struct life *l, const char *file, char **argv)
 {
-	pid_t pid = fork();
+	pid_t pid = l->ops == &own_view ? vfork() : fork();
 
 	if (pid < 0)
 		return -errno;
@@ -194,8 +194,6 @@ static int own_begin(struct life *l)
 	head->monitor_pid = (uint32_t)getpid();
 	head->trace = p.trace < 0 ? 0 : (uint32_t)p.trace;
 	head->log = p.log < 0 ? 0 : (uint32_t)p.log;
-	if (head->patch_after)
-		prepare_text(&l->m->w);
 	return monitor_start(l->m);
 }
 

@@ -22,6 +22,7 @@
 #include "identity.h"
 #include "log.h"
 #include "monitor.h"
+#include "prepare.h"
 #include "procs.h"
 
 #define GRACE		200	/* ms other guests may take to end after COMMAND, when something is mounted */
@@ -432,6 +433,8 @@ _Noreturn void life_main(struct life *l)
 	if (l->log_fd >= 0)
 		log_to_file(l->log_fd);
 	next_step(l);
+	if (l->m && l->m->w.head->patch_after)		/* the first guest starts meanwhile, and then waits for it */
+		prepare_text(&l->m->w);
 	while (l->phase != PHASE_OVER) {
 		wait_for_something(l, signal_fd);
 		drain_signals(signal_fd);

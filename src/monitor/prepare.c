@@ -28,7 +28,7 @@
 #include "straighten.h"
 
 #define PAGE		4096ul
-#define HEAD		65536ul		/* bytes of a file that are looked at for its headers */
+#define HEAD		4096ul		/* bytes of a file that are looked at for its headers */
 #define AROUND		128ul		/* bytes that patch_recognise() may want to see */
 #define SITES		4096u
 #define PER_PAGE	((PAGE - 16) / STUB_SIZE)
@@ -278,6 +278,7 @@ static bool prepare_file(struct world *w, struct um_prepared *p, struct job *j, 
 	if (!copy_text(w, fd, p->copy, j->text->p_offset, j->text->p_filesz) ||
 	    !(j->copy = world_map(w, p->copy, UM_PREPARED_SPAN)))
 		return false;
+	madvise(j->copy, p->text_size, MADV_POPULATE_WRITE);		/* one call for all page faults, where there is that */
 	find_sites(j);
 	place_stubs(j, j->nsites);
 	if (j->nsites && p->text_size + p->stub_pages * PAGE <= UM_PREPARED_SPAN) {
@@ -357,7 +358,8 @@ static int by_name(struct dl_phdr_info *info, size_t size, void *arg)
 
 void prepare_text(struct world *w)
 {
-	static const char *const names[] = { "ld-linux-x86-64.so.", "libc.so." };
+	/* a guest that does not find the linker asks, and so waits for both (agent/prepared.c) */
+	static const char *const names[] = { "libc.so.", "ld-linux-x86-64.so." };
 
 	for (int i = 0; i < 2 && world_is_executable(w); i++) {
 		struct wanted want = { names[i], "" };

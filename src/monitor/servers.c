@@ -61,18 +61,22 @@ static void set_state(struct server *srv, enum um_server_state state)
 
 /* ---- numbers -------------------------------------------------------------------------------------- */
 
+static uint32_t new_number(struct monitor *m)
+{
+	struct server *srv = &m->servers[m->next_server];
+
+	srv->pidfd = srv->waiter = srv->shadow = -1;
+	return m->next_server++;
+}
+
 int servers_start(struct monitor *m)
 {
 	struct server *self = &m->servers[0];
 
 	if (pipe2(m->gone_fd, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	for (uint32_t s = 0; s < UM_SERVERS; s++) {
-		m->servers[s].pidfd = -1;
-		m->servers[s].waiter = -1;
-		m->servers[s].shadow = -1;
-	}
-	m->next_server = 1;
+	m->next_server = 0;
+	new_number(m);
 	self->shm = world_map(&m->w, UM_OFF_SERVER(0), 4096);
 	if (!self->shm)
 		return -errno;
@@ -84,7 +88,7 @@ int servers_start(struct monitor *m)
 
 void servers_stop(struct monitor *m)
 {
-	for (uint32_t s = 0; s < UM_SERVERS; s++) {
+	for (uint32_t s = 0; s < m->next_server; s++) {
 		if (m->servers[s].shm)
 			munmap(m->servers[s].shm, 4096);
 		if (m->servers[s].pidfd >= 0)
@@ -125,7 +129,7 @@ static bool is_reusable(struct monitor *m, uint32_t s)
 static uint32_t pick_number(struct monitor *m)
 {
 	if (m->next_server < UM_SERVERS)
-		return m->next_server++;
+		return new_number(m);
 	for (uint32_t s = 1; s < UM_SERVERS; s++)
 		if (is_reusable(m, s))
 			return s;

@@ -220,8 +220,8 @@ int main(void)
 		is_int(world_create(&w), 0, "a world");
 		w.head->fsgsbase = fsgsbase;
 		prepare_text(&w);
-		real_file(0, "the dynamic linker", 15);
-		real_file(1, "the C library", 200);
+		real_file(1, "the dynamic linker", 15);
+		real_file(0, "the C library", 200);
 		if (!fsgsbase)
 			world_destroy(&w);
 	}
