@@ -8,6 +8,7 @@
 # UMVIEW=...	the umview to test (build/umview)
 # WORLDS=...	for guest programs: native view mount bind kfuse (those that the program's source names)
 # PATTERN=...	for guest programs: only tests whose name contains it
+# JOBS=N	so many guest programs at a time (as there are processors)
 # REPEAT=N	for programs: N runs in a row of each
 # TIER=...	the interception tier, patch or trap (umview's choice)
 # AS=root	stay root; otherwise root becomes an ordinary user (tests/lib/as-user.sh)
@@ -57,7 +58,8 @@ wanted() {	# wanted NAME NAMES...: is it among them, or are there none?
 	return 1
 }
 
-guest() {
+# Each program in each of its worlds: "WORLD PROGRAM" for each.
+guest_runs() {
 	local program source worlds world
 	for program in "$BUILD"/tests/guest/*; do
 		wanted "$(basename "$program")" "$@" || continue
@@ -70,9 +72,29 @@ guest() {
 			native) ;;
 			*) [[ " $worlds " = *" $world "* ]] || continue ;;
 			esac
-			number < <("$here/lib/world.sh" "$world" "$program" ${PATTERN:+"$PATTERN"})
+			echo "$world $program"
 		done
 	done
+}
+
+# As many at a time as there are processors; their results are told in order.
+guest() {
+	local out runner world program result
+	out=$(mktemp -d)
+	guest_runs "$@" >"$out/runs"
+	UMT_NATIVE=$out xargs -a "$out/runs" -L 1 -P "${JOBS:-$(nproc)}" sh -c '
+		result=$1/$2.${3##*/}
+		"$0" "$2" "$3" ${PATTERN:+"$PATTERN"} >"$result" </dev/null
+		: >"$result.done"' "$here/lib/world.sh" "$out" &
+	runner=$!
+	while read -r world program; do
+		result=$out/$world.${program##*/}
+		while [ ! -e "$result.done" ] && kill -0 $runner 2>/dev/null; do sleep 0.1; done
+		[ -e "$result.done" ] || echo "not ok - $(basename "$program") [$world] has come to no end" >>"$result"
+		number <"$result"
+	done <"$out/runs"
+	wait $runner
+	rm -rf "$out"
 }
 
 programs() {

@@ -43,15 +43,17 @@ show() {
 			/^[ \t]*ok/ { if (tolower($0) ~ /# *skip/) skipped++; else good++; next }
 			/^Bail out/ { print part ": " $0; next }
 			/^[ \t]*#/ { if (bad) print part ": " $0; next }
-			END { printf "%-10s %d passed, %d not, %d skipped\n", part ":", good, bad, skipped }'
+			END { printf "%-10s %d passed, %d not, %d skipped, ", part ":", good, bad, skipped }'
 	fi
 }
 
 part() {	# part NAME COMMAND...: one part whose standard output is TAP
 	local name=$1
 	shift
+	SECONDS=0
 	"$@" </dev/null 2>"$results/$name.err" | tee "$results/$name.tap" | show "$name"
 	echo "${PIPESTATUS[0]}" >"$results/$name.status"
+	[ -n "${V-}" ] || echo "$SECONDS s"
 	if [ "$(cat "$results/$name.status")" != 0 ]; then
 		tail -n 30 "$results/$name.err" | sed "s/^/$name: /"
 	fi

@@ -317,6 +317,8 @@ static long open_interp(struct task *t, struct exec_buf *b, const struct elf_fil
 
 	if (!e->interp)
 		return -1;
+	if (!*e->interp)		/* to the kernel that is the working directory */
+		return -EACCES;
 	long fd = open_program(t, AT_FDCWD, (gaddr)e->interp, 0, b->tip /* its path: nobody asks */, NULL);
 	if (fd < 0)
 		return fd;

@@ -34,6 +34,7 @@ struct tracee {
 	enum tracee_mode mode;
 	enum debug_event event;	/* the stop is one that its agent made, 0: one of the kernel's */
 	int later, queued;	/* its true status; to be shown next, if not 0 */
+	uint64_t sent, given;	/* signals with which it was let go: on from a call's begin or end; from a step */
 	int owed;		/* the status of a stop on the way (tracee_way.c), to be shown at its end; 0: none */
 	bool moved;		/* the present stop is shown as that */
 	bool masked;		/* SIGTRAP is unblocked for it; mask is the kernel's before */

@@ -17,6 +17,9 @@
 #define STOPPED(sig, event)	(((sig) | (event) << 8) << 8 | 0x7f)
 #define EVENTMSG_EXIT		2	/* PTRACE_EVENTMSG_SYSCALL_EXIT */
 #define SYS_SECCOMP_CODE	1
+#define SI_USER			0		/* sigaction(2): kill, tkill, the kernel */
+#define SI_TKILL		-6
+#define SI_KERNEL		0x80
 #define SYSGOOD			0x80
 #define EFLAGS_TF		0x100ull
 
@@ -92,10 +95,24 @@ static long show_again(struct tracee *c)
 	return raw_syscall(__NR_kill, process.pid, SIGCHLD);
 }
 
+/*
+ * With a signal, on from a stop that is not about one.  The kernel would send it itself, but its stop here is another one, where it does
+ * nothing with it.  What it would look like: sent_by_us().
+ */
+static void send_signal(struct tracee *c, int sig)
+{
+	*(c->step ? &c->given : &c->sent) |= SIGBIT(sig);
+	raw_syscall(__NR_tkill, c->tid, sig);
+}
+
 long tracee_run(struct tracee *c, int sig)
 {
 	enum tracee_place place;
 
+	if (sig && (c->event == DEBUG_ENTRY || c->event == DEBUG_EXIT || c->early)) {
+		send_signal(c, sig);
+		sig = 0;
+	}
 	if (c->early)
 		return show_again(c);
 	if (c->owed && !c->moved)
@@ -315,6 +332,23 @@ static bool ends_early(struct tracee *c, int *status)
 	return call_event(c, status);
 }
 
+/* One that send_signal() has sent becomes what the kernel's would be.  true: natively there is no stop for it. */
+static bool sent_by_us(struct tracee *c, int sig, struct kernel_siginfo *info)
+{
+	const uint64_t bit = SIGBIT(sig);
+	const bool given = c->given & bit;
+
+	if (!((c->given | c->sent) & bit) || info->code != SI_TKILL || info->kill.pid != process.pid)
+		return false;
+	*(given ? &c->given : &c->sent) &= ~bit;
+	if (given)
+		info->code = SI_USER;
+	else
+		*info = (struct kernel_siginfo){ .signo = sig, .code = SI_KERNEL };
+	tracee_ptrace(PTRACE_SETSIGINFO, c->tid, 0, (unsigned long)info);
+	return given;
+}
+
 static bool signal_stop(struct tracee *c, int sig, int *status)
 {
 	enum tracee_place place = tracee_place(c);
@@ -322,6 +356,8 @@ static bool signal_stop(struct tracee *c, int sig, int *status)
 
 	if (tracee_ptrace(PTRACE_GETSIGINFO, c->tid, 0, (unsigned long)&info) < 0)
 		return true;		/* a group stop */
+	if (sent_by_us(c, sig, &info))
+		return hide(c, sig);
 	if (is_trap(&info)) {
 		c->in_call = c->mode != RUN_CONT && info.sys.arch == AUDIT_ARCH_X86_64;
 		return hide(c, SIGSYS);

@@ -327,7 +327,7 @@ TEST(errors, "ENOENT, EACCES, ENOEXEC, ENOTDIR, ELOOP, EFAULT, EISDIR")
 	FAILS(execve("/dev/null", argv, environ), EACCES);
 }
 
-TEST(missing_loader, "a program whose interpreter is missing: ENOENT")
+TEST(missing_loader, "a program whose interpreter is missing: ENOENT; one that names none: EACCES")
 {
 	char *data = malloc(1 << 22), *at;
 	int fd = MUST(open("/bin/true", O_RDONLY));
@@ -339,6 +339,9 @@ TEST(missing_loader, "a program whose interpreter is missing: ENOENT")
 	put_file("prog", data, (size_t)n);
 	OK(chmod("prog", 0755));
 	FAILS(execve("prog", (char *[]){ "prog", NULL }, environ), ENOENT);
+	*at = 0;
+	put_file("prog", data, (size_t)n);
+	FAILS(execve("prog", (char *[]){ "prog", NULL }, environ), EACCES);
 }
 
 TEST(by_descriptor, "fexecve and execveat")

@@ -391,6 +391,39 @@ TEST(signals_changed, "a signal is passed on, swallowed, or becomes another one"
 	}
 }
 
+static void handled_or_not(void)
+{
+	signal(SIGUSR1, on_usr);
+	for (int i = 0; i < 40; i++)
+		syscall(SYS_getppid);
+	_exit(handled);
+}
+
+TEST(signal_at_call, "a signal given at a call's begin or end comes behind the call, as the kernel's; at a step, at once")
+{
+	for (int i = 0; i < 120; i++) {		/* the site becomes a patched one meanwhile */
+		const int step = i % 3 == 2;
+		pid_t pid = traced(handled_or_not, PTRACE_O_TRACESYSGOOD);
+		siginfo_t si = { 0 };
+		int end = 0;
+
+		for (int j = 0; j < 6 + 2 * (i / 6) + i % 2; j++)	/* rt_sigaction, then getppid */
+			EQ(next(pid, PTRACE_SYSCALL, 0, &end), SYSGOOD);
+		if (step) {
+			EQ(next(pid, PTRACE_SINGLESTEP, 0, &end), SIGTRAP);
+			EQ(next(pid, PTRACE_CONT, SIGUSR1, &end), -1);
+		} else {
+			if (i % 2)
+				EQ(next(pid, PTRACE_SYSCALL, SIGUSR1, &end), SYSGOOD);
+			EQ(next(pid, PTRACE_SYSCALL, i % 2 ? 0 : SIGUSR1, &end), SIGUSR1);
+			OK(ptrace(PTRACE_GETSIGINFO, pid, 0, &si));
+			EQ(si.si_code, SI_KERNEL);
+			EQ(next(pid, PTRACE_CONT, SIGUSR1, &end), -1);
+		}
+		EXITED(end, SIGUSR1);
+	}
+}
+
 static void on_fault(int sig) { _exit(sig); }
 
 static void faulting(void)

@@ -8,9 +8,17 @@
 # /tmp that bear our name, real mounts below $LEAK_DIR.
 # shellcheck shell=sh
 
+# Not those of monitors that live: ours would be told as a process, others belong to what runs beside us.
 leak_files() {
 	find /tmp /dev/shm -maxdepth 1 -name '*umview*' -user "$(id -u)" \
-		! -name 'umview-user.*' ! -name 'umview-demo.*' 2>/dev/null | sort
+		! -name 'umview-user.*' ! -name 'umview-demo.*' 2>/dev/null | sort | while IFS= read -r leak_file; do
+		case ${leak_file##*/} in
+		.umview-*-watch-*)	leak_pid=${leak_file##*/.umview-}; leak_pid=${leak_pid%%-*} ;;
+		umview-*-*-*.*)		leak_pid=${leak_file#*/umview-*-}; leak_pid=${leak_pid%%-*} ;;
+		*)			leak_pid=none ;;
+		esac
+		[ -d "/proc/$leak_pid" ] || echo "$leak_file"
+	done
 }
 
 # The processes that have our mark in their environment.
