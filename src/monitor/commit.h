@@ -6,6 +6,7 @@
  *	commit_move.c	directories that were moved
  *	commit_put.c	a file, link or device, made complete beside its place, and put there
  *	commit_links.c	files with several names
+ *	commit_names.c	those of their names that the session has never looked at
  *	commit_attr.c	its attributes
  *	commit_running.c	what is different while a view works on the session
  *	commit_end.c	what is not needed any more: names below that the session has removed, names of the session
@@ -33,7 +34,8 @@ struct frame {
 /* A file of the session with several names (commit_links.c). */
 struct linked {
 	uint64_t up_ino, low_ino;	/* low_ino: of what is below at path */
-	int old_fd;		/* what was below before; -1: it had no other names */
+	bool has_origin;	/* it is a copy of this, */
+	uint64_t origin_dev, origin_ino;	/* which is below, or has been */
 	char *path;		/* where it is committed: the first of its names; NULL: not yet */
 	char **names;		/* all of them: dropped at the very end */
 	int nnames;
@@ -51,6 +53,8 @@ struct commit {
 	int journal_fd;
 	char *journaled;	/* the directory that it names, or NULL */
 	char temp[64];		/* the name of what is not complete */
+	struct origin *origins;	/* by inode (commit_names.c) */
+	int norigins;
 	bool lost;		/* something could not be written out: files with several names stay in the session */
 	long done, conflicts, failed, unkept;
 };
@@ -74,6 +78,12 @@ struct linked *linked_find(struct commit *k, const struct change *c);
 struct linked *linked_begin(struct commit *k, const struct change *c);
 void linked_note(struct linked *l, const struct change *c);
 void linked_drop(struct commit *k);
+
+/* Finds the names below of files with copies, which the session shows and does not hold.  Before anything is done there.  0 or -errno. */
+int names_find(struct commit *k);
+/* This file is committed: makes those that are left of them its names.  How many it could not. */
+int names_link(struct commit *k, const struct linked *l);
+void names_free(struct commit *k);
 
 /* To dir/name; all: not only those that c says have changed.  Says what cannot be kept. */
 int commit_attributes(struct commit *k, const struct change *c, int dir, const char *name, bool all);

@@ -3,8 +3,7 @@
  * Files of a session with several names: they are committed as one file.
  *
  * The first name is put in its place, the others become further names of it.  They leave the session together, when all are done:
- * until then each of them tells that it is the same file as the others.  A file below that had several names has one
- * copy, to which all of them lead (SESSION/index): those that the session has never looked at are looked for below.
+ * until then each of them tells that it is the same file as the others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +52,6 @@ static bool make_room(struct commit *k)
 	return true;
 }
 
-/* What is below, before something takes its place. */
 struct linked *linked_begin(struct commit *k, const struct change *c)
 {
 	struct vstat v;
@@ -62,10 +60,11 @@ struct linked *linked_begin(struct commit *k, const struct change *c)
 	if (!l)
 		return NULL;
 	l->up_ino = c->real.st_ino;
-	l->old_fd = -1;
-	if (c->has_low && c->low.st_nlink > 1 && session_vstat(k->s, c->real.st_dev, c->real.st_ino, &v) &&
-	    v.have & UM_VS_ORIGIN && v.origin_ino == c->low.st_ino)
-		l->old_fd = openat(c->low_dir, c->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (session_vstat(k->s, c->real.st_dev, c->real.st_ino, &v) && v.have & UM_VS_ORIGIN) {
+		l->has_origin = true;
+		l->origin_dev = v.origin_dev;
+		l->origin_ino = v.origin_ino;
+	}
 	k->links[slot_of(k, l->up_ino)] = l;
 	k->nlinks++;
 	return l;
@@ -86,75 +85,6 @@ void linked_note(struct linked *l, const struct change *c)
 	l->names = names;
 	l->names[l->nnames] = strdup(c->path);
 	l->nnames += l->names[l->nnames] != NULL;
-}
-
-/* ---- names that the session has never looked at --------------------------------------------------------- */
-
-struct search {
-	struct commit *k;
-	struct linked *l;
-	struct stat old;
-	nlink_t left;
-};
-
-static bool is_in_tree(const struct session *s, const char *path)
-{
-	char *dir = strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
-	struct stat st;
-
-	if (slash)
-		*slash = 0;
-	int fd = dir ? open_below(s->tree_fd, slash ? dir : "", O_PATH | O_DIRECTORY) : -1;
-	bool is = fd >= 0 && fstatat(fd, slash ? slash + 1 : path, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	if (fd >= 0)
-		close(fd);
-	free(dir);
-	return is;
-}
-
-static void found(struct search *g, int dir, const char *name, const char *path, const struct stat *st)
-{
-	struct change c = { .path = path, .name = name, .up_dir = -1, .low_dir = dir, .has_low = true, .low = *st };
-	int r = commit_link(g->k, &c, g->l->path);
-
-	g->left--;
-	if (r)
-		g->k->failed++;
-}
-
-static void search_in(struct search *g, int dir, const char *path)
-{
-	char **names;
-	int n = names_read(dir, &names);
-
-	for (int i = 0; i < n && g->left; i++) {
-		struct stat st;
-		char *sub;
-		if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != g->old.st_dev ||
-		    asprintf(&sub, "%s%s%s", path, *path ? "/" : "", names[i]) < 0)
-			continue;
-		progress_step(&g->k->progress);
-		int fd = S_ISDIR(st.st_mode) ? openat(dir, names[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-		if (fd >= 0) {
-			search_in(g, fd, sub);
-			close(fd);
-		} else if (st.st_ino == g->old.st_ino && !is_in_tree(g->k->s, sub)) {
-			found(g, dir, names[i], sub, &st);
-		}
-		free(sub);
-	}
-	if (n >= 0)
-		free(names);
-}
-
-static void link_others(struct commit *k, struct linked *l)
-{
-	struct search g = { .k = k, .l = l };
-
-	if (!l->path || l->old_fd < 0 || fstat(l->old_fd, &g.old) < 0 || g.old.st_ino == l->low_ino || !g.old.st_nlink)
-		return;
-	g.left = g.old.st_nlink;
-	search_in(&g, k->s->low_fd, "");
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */
@@ -180,7 +110,7 @@ void linked_drop(struct commit *k)
 {
 	for (size_t i = 0; i < k->links_room; i++)
 		if (k->links[i])
-			link_others(k, k->links[i]);
+			k->failed += names_link(k, k->links[i]);
 	if (k->nlinks && !k->lost && commit_write_all(k->s->low_fd) < 0) {
 		k->failed++;
 		k->lost = true;
@@ -190,8 +120,6 @@ void linked_drop(struct commit *k)
 		if (!l)
 			continue;
 		drop_names(k, l);
-		if (l->old_fd >= 0)
-			close(l->old_fd);
 		free(l->names);
 		free(l->path);
 		free(l);

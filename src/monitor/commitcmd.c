@@ -461,8 +461,15 @@ int commit_session(struct session *s, const struct review_options *o)
 	progress_start(&k.progress, "commit");
 	if (!s->running)
 		commit_moves(&k);
-	review_walk(&k.r);
-	linked_drop(&k);
+	const int e = s->running ? 0 : names_find(&k);
+	if (e) {
+		k.failed++;
+		tell(&k, "", strerror(-e));
+	} else {
+		review_walk(&k.r);
+		linked_drop(&k);
+	}
+	names_free(&k);
 	progress_end(&k.progress);
 	const int nowhere = review_tell_unchanged(&k.r, "commit", false);
 	tell_end(&k);

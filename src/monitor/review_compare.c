@@ -259,6 +259,20 @@ static void look_for_conflict(struct review *r, struct change *c)
 	}
 }
 
+/*
+ * Is the session's file another one than that below, which has further names?  Then what is changed of one must not become so of the other,
+ * even if they look the same.  What a commit has put there before is not what the session has hidden; or, if a view works on
+ * it, has as many names.
+ */
+static bool is_another(const struct review *r, const struct change *c, const struct um_cow_origin *hidden)
+{
+	struct vstat v;
+
+	return !S_ISDIR(c->up.st_mode) && c->low.st_nlink > 1 && c->low.st_nlink != c->real.st_nlink &&
+	       hidden && hidden->ino == c->low.st_ino && hidden->dev == c->low.st_dev &&
+	       !(session_vstat(r->s, c->real.st_dev, c->real.st_ino, &v) && v.have & UM_VS_ORIGIN);
+}
+
 /* ---- all of it ------------------------------------------------------------------------------------------ */
 
 static void compare_both(struct review *r, struct change *c)
@@ -270,8 +284,11 @@ static void compare_both(struct review *r, struct change *c)
 		look_for_conflict(r, c);
 		return;
 	}
-	compare_attributes(c, o && (o->mode & S_IFMT) == (c->low.st_mode & S_IFMT) ? o : NULL);
-	if (S_ISDIR(c->up.st_mode) || review_same_contents(c->up_dir, c->low_dir, c->name, &c->real, &c->low)) {
+	const bool another = is_another(r, c, o);
+
+	compare_attributes(c, o && !another && (o->mode & S_IFMT) == (c->low.st_mode & S_IFMT) ? o : NULL);
+	if (S_ISDIR(c->up.st_mode) ||
+	    (!another && review_same_contents(c->up_dir, c->low_dir, c->name, &c->real, &c->low))) {
 		c->kind = c->attributes ? CHANGE_ATTRIBUTES : CHANGE_NONE;
 		return;
 	}

@@ -41,7 +41,11 @@ void say_stat(const struct stat *st)
 {
 	bool dir = S_ISDIR(st->st_mode);
 
-	say(" %c%04o", type_letter(st->st_mode), st->st_mode & 07777);
+	/* a link of /proc/PID/fd: the kernel sets its mode anew whenever anybody at all looks at it there */
+	if (S_ISLNK(st->st_mode) && st->st_size == 64 && (st->st_mode & 07777) != 0777)
+		say(" lfd");
+	else
+		say(" %c%04o", type_letter(st->st_mode), st->st_mode & 07777);
 	if (!dir || features & FEAT_DIRSIZE)
 		say(" n%lu s%lld", (unsigned long)st->st_nlink, (long long)st->st_size);
 	if (features & FEAT_OWNER)

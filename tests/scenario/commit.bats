@@ -371,3 +371,26 @@ except OSError as e: print(os.strerror(e.errno))')
 	[[ $output = *"No space left on device"* ]]
 	[ -z "$(ls upper/tree upper/work | grep -v :)" ]
 }
+
+@test "CM-18 names of one file that are moved, replaced, linked or never looked at: after a commit they are one file where they would be natively" {
+	local script
+	for script in 'mv a z' 'mv a z; echo k >a' 'mv a z; echo two >>z' 'ln a z; rm a' 'mv a z; rm b; mv c b' 'cp -p a z; ln -f z b' 'cp -p a z; mv z b' \
+		'echo two >>a; mv a d/z; rm -r d; ln b a' 'mv d D; echo q >>D/e' 'mv d D; echo q >>b' 'mv a q; mv b a; mv q b' \
+		'echo 2 >>a; mv a q; echo n >a; ln a b2; mv b2 b' 'rm a; echo x >a; ln a f' 'chmod 600 a; rm c; ln d/e c; echo q >d/q; mv d/q b' \
+		'echo two >>a; echo new >n; mv n b' 'mv a z; rm -r d; mkdir d; echo n >d/e'; do
+		rm -rf low native upper
+		mkdir -p low/d
+		echo one >low/a
+		for name in b c d/e; do ln low/a low/$name; done
+		cp -a low native
+		(cd native && sh -ec "$script")
+		umview --cow low --upper upper -- sh -ec "cd low; $script"
+		umview commit --upper upper
+		for tree in native low; do
+			(cd $tree; find . -type f -printf '%i %n %m %P\n' | sort -k4 | awk '{ if (!($1 in m)) m[$1] = ++k; print m[$1], $2, $3, $4 }'
+				find . -type f | sort | xargs cat) >$tree.state
+		done
+		echo "$script"
+		diff native.state low.state
+	done
+}
