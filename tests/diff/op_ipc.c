@@ -149,6 +149,14 @@ static void op_send_fds(void)
 	result(r);
 }
 
+static void say_credentials(const struct cmsghdr *h)
+{
+	struct ucred who;
+
+	memcpy(&who, CMSG_DATA(h), sizeof who);
+	say(" from %s %d:%d", who.pid == getpid() ? "self" : "another", who.uid, who.gid);
+}
+
 static void op_recv_fds(void)
 {
 	union { struct cmsghdr head; char room[CMSG_SPACE(4 * sizeof(int))]; } c = { 0 };
@@ -166,7 +174,9 @@ static void op_recv_fds(void)
 	say_data(text, r);
 	say(" flags %#x", (unsigned)m.msg_flags & ~(unsigned)MSG_CMSG_CLOEXEC);
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
-		for (size_t at = 0; CMSG_LEN(at) < h->cmsg_len; at += sizeof fd) {
+		if (h->cmsg_type == SCM_CREDENTIALS)
+			say_credentials(h);
+		else for (size_t at = 0; CMSG_LEN(at) < h->cmsg_len; at += sizeof fd) {
 			memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
 			say(" fd %d", fd);
 			if (stray(fd) || fd >= FD_TRIM)
