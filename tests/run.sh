@@ -77,14 +77,14 @@ guest_runs() {
 	done
 }
 
-# As many at a time as there are processors; their results are told in order.
+# As many at a time as there are processors; their results are told in order.  (In the background a shell has SIGINT ignored.)
 guest() {
 	local out runner world program result
 	out=$(mktemp -d)
 	guest_runs "$@" >"$out/runs"
 	UMT_NATIVE=$out xargs -a "$out/runs" -L 1 -P "${JOBS:-$(nproc)}" sh -c '
 		result=$1/$2.${3##*/}
-		"$0" "$2" "$3" ${PATTERN:+"$PATTERN"} >"$result" </dev/null
+		env --default-signal=INT,QUIT "$0" "$2" "$3" ${PATTERN:+"$PATTERN"} >"$result" </dev/null
 		: >"$result.done"' "$here/lib/world.sh" "$out" &
 	runner=$!
 	while read -r world program; do

@@ -179,7 +179,7 @@ static void own_file(int number)
 	snprintf(name, sizeof(name), "own%d", number);
 	snprintf(text, sizeof(text), "the file of %d", number);
 	put(name, text);
-	while (!guest_bad && !exists("stop"))
+	for (; !guest_bad && !exists("stop"); sleep_ms(1))	/* the others are to be born, too */
 		STR(get(name), text);
 	_exit(guest_bad != 0);
 }
