@@ -184,14 +184,29 @@ static void own_file(int number)
 	_exit(guest_bad != 0);
 }
 
+/* A process that does nothing but take a number. */
+static pid_t number(void)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0)
+		_exit(0);
+	waitpid(MUST(pid), NULL, 0);
+	return pid;
+}
+
 /* Process ids are given in a row: those whose remainder is small are the numbers that the space within will have. */
 static int neighbours(void)
 {
-	int n = 0;
+	int n = 0, last = 1000;
+	pid_t pid;
 
-	for (int i = 0; i < 2100 && n < NEIGHBOURS / 2; i++) {
-		pid_t pid = MUST(fork());
-
+	for (int i = 0; i < 2100 && n < NEIGHBOURS / 2; i++, last = pid % 1024) {
+		if (last > NEIGHBOURS && last < 1000) {
+			pid = number();
+			continue;
+		}
+		pid = MUST(fork());
 		if (pid == 0 && getpid() % 1024 <= NEIGHBOURS)
 			own_file(1000 + getpid());
 		if (pid == 0)
