@@ -26,6 +26,8 @@ static const char usage[] =
 "  -f, --force   even where something was changed below since\n"
 "The exit status is 1 if something was left.\n";
 
+static const char changing[] = "is open for writing, or changes, in the view: left in the session; commit it later, or with --force";
+
 /* ---- telling ------------------------------------------------------------------------------------------- */
 
 static void tell(struct commit *k, const char *path, const char *what)
@@ -56,6 +58,15 @@ static bool has_left(const struct commit *k, const struct change *c)
 	return k->s->running && c->up_dir >= 0 && fstatat(c->up_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
 }
 
+/* ... or has put something else there: whatever went wrong was about that. */
+static bool has_changed(const struct commit *k, const struct change *c)
+{
+	struct stat st;
+
+	return k->s->running && c->has_up && c->up_dir >= 0 && fstatat(c->up_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino != c->real.st_ino;
+}
+
 /* Returns whether it was done. */
 static bool is_done(struct commit *k, struct change *c, int r)
 {
@@ -63,9 +74,9 @@ static bool is_done(struct commit *k, struct change *c, int r)
 		;
 	} else if (r == CHANGED_MEANWHILE) {
 		tell_conflict(k, c, "it has been changed below since");
-	} else if (r == BEING_WRITTEN) {
+	} else if (r == BEING_WRITTEN || (r && has_changed(k, c))) {
 		k->failed++;
-		tell(k, c->path, "is open for writing, or changes, in the view: left in the session; commit it later, or with --force");
+		tell(k, c->path, changing);
 	} else if (r) {
 		k->failed++;
 		tell(k, c->path, strerror(-r));
@@ -417,7 +428,7 @@ static void trouble(struct review *r, const char *path, int error)
 	if (k->s->running && error == ENOENT)		/* a guest has taken it away just now */
 		return;
 	k->failed++;
-	tell(k, path, strerror(error));
+	tell(k, path, k->s->running && (error == ENOTDIR || error == ELOOP) ? changing : strerror(error));
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
