@@ -8,7 +8,7 @@
 # UMVIEW=...	the umview to test (build/umview)
 # WORLDS=...	for guest programs: native view mount bind kfuse (those that the program's source names)
 # PATTERN=...	for guest programs: only tests whose name contains it
-# JOBS=N	so many guest programs at a time (as there are processors)
+# JOBS=N	so many guest programs, and files of scenarios, at a time (as there are processors)
 # REPEAT=N	for programs: N runs in a row of each
 # TIER=...	the interception tier, patch or trap (umview's choice)
 # AS=root	stay root; otherwise root becomes an ordinary user (tests/lib/as-user.sh)
@@ -77,22 +77,24 @@ guest_runs() {
 	done
 }
 
-# As many at a time as there are processors; their results are told in order.  (In the background a shell has SIGINT ignored.)
-guest() {
-	local out runner world program result
+# Runs COMMAND with the words of each line of standard input, as many at a time as there are processors; what they print is numbered in
+# their order.  (In the background a shell has SIGINT ignored.)
+side_by_side() {	# side_by_side COMMAND
+	local out runner result line
 	out=$(mktemp -d)
-	guest_runs "$@" >"$out/runs"
-	UMT_NATIVE=$out xargs -a "$out/runs" -L 1 -P "${JOBS:-$(nproc)}" sh -c '
-		result=$1/$2.${3##*/}
-		env --default-signal=INT,QUIT "$0" "$2" "$3" ${PATTERN:+"$PATTERN"} >"$result" </dev/null
-		: >"$result.done"' "$here/lib/world.sh" "$out" &
+	awk '{ print NR, $0 }' >"$out/lines"
+	UMT_NATIVE=$out xargs -a "$out/lines" -L 1 -P "${JOBS:-$(nproc)}" sh -c '
+		result=$1/$3.out command=$2
+		shift 3
+		env --default-signal=INT,QUIT "$command" "$@" >"$result" </dev/null
+		: >"$result.done"' sh "$out" "$1" &
 	runner=$!
-	while read -r world program; do
-		result=$out/$world.${program##*/}
+	while read -r result line; do
+		result=$out/$result.out
 		while [ ! -e "$result.done" ] && kill -0 $runner 2>/dev/null; do sleep 0.1; done
-		[ -e "$result.done" ] || echo "not ok - $(basename "$program") [$world] has come to no end" >>"$result"
+		[ -e "$result.done" ] || echo "not ok - $line has come to no end" >>"$result"
 		number <"$result"
-	done <"$out/runs"
+	done <"$out/lines"
 	wait $runner
 	rm -rf "$out"
 }
@@ -102,23 +104,22 @@ programs() {
 }
 
 scenario() {
-	local file
+	local file files=()
 	if ! command -v bats >/dev/null; then
 		number <<<"not ok - scenarios need bats (Debian package bats)"
 		return
 	fi
 	for file in "$here"/scenario/*.bats; do
-		wanted "$(basename "$file" .bats)" "$@" || continue
-		number < <("$BUILD/tests/lib/supervise" -l -t 900 -- bats --tap "$file" 2>&1 </dev/null |
-			sed -nE "/^(not )?ok |^#/!d; s/^(not )?ok [0-9]+ /\\1ok - $(basename "$file" .bats): /; s/ # skip/ # SKIP/; p")
+		! wanted "$(basename "$file" .bats)" "$@" || files+=("$file")
 	done
+	[ ${#files[@]} = 0 ] || side_by_side "$here/lib/bats-file.sh" < <(printf '%s\n' "${files[@]}")
 }
 
 case $part in
-guest)		guest "$@" ;;
+guest)		side_by_side "$here/lib/world.sh" < <(guest_runs "$@") ;;
 programs)	programs "$@" ;;
 scenario)	scenario "$@" ;;
-all)		guest; programs; scenario ;;
+all)		side_by_side "$here/lib/world.sh" < <(guest_runs); programs; scenario ;;
 *)		echo "run.sh: no part '$part' (there are: guest programs scenario all)" >&2; exit 2 ;;
 esac
 echo "1..$n"

@@ -26,7 +26,7 @@ BUILD=${BUILD:-$here/../../build}
 supervise=$BUILD/tests/lib/supervise
 world=$1
 program=$(realpath "$2")
-pattern=${3-}
+pattern=${3-${PATTERN-}}
 name=$(basename "$program")
 read -ra options < <(sed -n 's/^ \* GUEST_OPTIONS: //p' "$here/../guest/${name%%-static*}.c")
 PATH=$PATH:/usr/sbin:/sbin
