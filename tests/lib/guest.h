@@ -47,7 +47,7 @@
 #include <sys/wait.h>
 
 #define MAYBE __attribute__((unused))
-#define GUEST_TIMEOUT_MS 25000
+#define GUEST_TIMEOUT_MS 45000
 #define GUEST_SKIPPED 77
 
 struct guest_test {

@@ -40,10 +40,20 @@ leak_before() {
 	leak_files_then=$(leak_files)
 }
 
-# Servers and the monitor may need a moment after the last guest.
+# What there was not before.
+leak_new_files() {
+	leak_files | grep -vxF "$leak_files_then" | sed '/^$/d; s/^/file /'
+}
+
+# Servers and the monitor may need a moment after the last guest; and so may a test beside us that kills its monitor.
 leak_settle() {
 	leak_tries=0
 	while [ -n "$(leak_processes)" ] && [ $leak_tries -lt 40 ]; do
+		leak_tries=$((leak_tries + 1))
+		env -u UMT_RUN sleep 0.1
+	done
+	leak_tries=0
+	while [ -n "$(leak_new_files)" ] && [ $leak_tries -lt 40 ]; do
 		leak_tries=$((leak_tries + 1))
 		env -u UMT_RUN sleep 0.1
 	done
@@ -57,7 +67,7 @@ leak_after() {
 			find "/proc/$leak_pid/fd" -lname '*memfd:um*' -printf 'memory file %l\n' 2>/dev/null
 			kill -KILL "$leak_pid" 2>/dev/null
 		done
-		leak_files | grep -vxF "$leak_files_then" | sed '/^$/d; s/^/file /'
+		leak_new_files
 		find "/proc/$$/fd" -lname '*memfd:um*' -printf 'memory file %l in the harness\n' 2>/dev/null
 		leak_mounts | sed 's/^/mount outside the view: /'
 	)

@@ -50,7 +50,7 @@ make_image() {	# make_image FILE: 64 MiB of ext4 with an empty directory s
 run() {		# run OUTPUT COMMAND...: the program's TAP; its status
 	local out=$1
 	shift
-	"$supervise" -l -t 60 -- "$@" ${pattern:+"$pattern"} >"$out" 2>"$out.err" </dev/null
+	"$supervise" -l -t 90 -- "$@" ${pattern:+"$pattern"} >"$out" 2>"$out.err" </dev/null
 }
 
 in_world() {

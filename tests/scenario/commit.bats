@@ -357,7 +357,7 @@ state() {
 
 @test "CM-17 no room for an extended attribute: a change of the file fails" {
 	need python3
-	shm=$(mktemp -d /dev/shm/umview-test.XXXXXX) || skip "no /dev/shm here"
+	shm=$(mktemp -d /dev/shm/um-test.XXXXXX) || skip "no /dev/shm here"
 	echo low >"$shm/f"
 	python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.k", b"v" * 30000)' "$shm/f" || { rm -r "$shm"; skip "no such attributes in /dev/shm"; }
 	: >probe
