@@ -62,6 +62,22 @@ static int read_index(struct commit *k)
 	return 0;
 }
 
+/* Has a file system names of such files?  That of the directory below itself is looked through anyway: others are mounted there. */
+static bool is_searched(struct commit *k, uint64_t dev)
+{
+	static uint64_t asked;
+	static bool is;
+	struct stat root;
+
+	if (dev == asked)
+		return is;
+	is = fstat(k->s->low_fd, &root) == 0 && root.st_dev == dev;
+	for (int i = 0; i < k->norigins && !is; i++)
+		is = k->origins[i].dev == dev;
+	asked = dev;
+	return is;
+}
+
 /* Does the session hide this name in a directory that it has, too?  up: that directory, -1 if it has none. */
 static bool is_hidden(int up, const char *name)
 {
@@ -110,6 +126,8 @@ static int look_at(struct commit *k, int low, int up, const char *name, const ch
 		o = st.st_nlink > 1 ? origin_of(k, st.st_dev, st.st_ino) : NULL;
 		return o && !is_hidden(up, name) ? note_path(o, path) : 0;
 	}
+	if (!is_searched(k, st.st_dev))
+		return 0;
 	int up_in = enter_up(k, up, name, &hidden);
 	int fd = hidden ? -1 : openat(low, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0) {
