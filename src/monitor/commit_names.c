@@ -107,8 +107,10 @@ static int note_path(struct origin *o, const char *path)
 		return -ENOMEM;
 	o->paths = more;
 	o->paths[o->n] = strdup(path);
-	o->n += o->paths[o->n] != NULL;
-	return o->paths[o->n - 1] ? 0 : -ENOMEM;
+	if (!o->paths[o->n])
+		return -ENOMEM;
+	o->n++;
+	return 0;
 }
 
 static int look_in(struct commit *k, int low, int up, const char *path);
