@@ -76,14 +76,9 @@ static bool follows(unsigned flags)
 
 /* ---- nothing mounted ------------------------------------------------------------------------------ */
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static bool all_digits(const char *s)
 {
-	while (is_digit(*s))
+	while (*s >= '0' && *s <= '9')
 		s++;
 	return !*s;
 }
@@ -154,7 +149,7 @@ static bool only_real(const struct where *w)
 	n = (size_t)(end - last);
 	if (!(lengths[*last & 127] >> (n < 31 ? n : 31) & 1))
 		return true;
-	if (is_digit(*last) && n < 13 && !is_digit(end[-1]))	/* a number is one to its end, and a range is longer */
+	if (n < 13 && *last <= '9' && end[-1] > '9')	/* a number is one to its end, and a range is longer */
 		return true;
 	return !maybe_ours(w->path, last);
 }
