@@ -22,8 +22,7 @@
 /* A directory that the walk is in. */
 struct frame {
 	struct frame *outer;
-	char **drop;		/* names in it that are committed */
-	int ndrop;
+	struct strings drop;	/* names in it that are committed */
 	bool changed;		/* something was done in it below */
 	bool unwritten;		/* files are new there, and perhaps not on the disk yet */
 	bool kept;		/* something in it was not committed */
@@ -37,8 +36,7 @@ struct linked {
 	bool has_origin;	/* it is a copy of this, */
 	uint64_t origin_dev, origin_ino;	/* which is below, or has been */
 	char *path;		/* where it is committed: the first of its names; NULL: not yet */
-	char **names;		/* all of them: dropped at the very end */
-	int nnames;
+	struct strings names;	/* all of them: dropped at the very end */
 };
 
 struct commit {

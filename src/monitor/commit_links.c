@@ -79,31 +79,26 @@ void linked_note(struct linked *l, const struct change *c)
 		l->low_ino = st.st_ino;
 		l->path = strdup(c->path);
 	}
-	char **names = realloc(l->names, (size_t)(l->nnames + 1) * sizeof(*names));
-	if (!names)
-		return;
-	l->names = names;
-	l->names[l->nnames] = strdup(c->path);
-	l->nnames += l->names[l->nnames] != NULL;
+	strings_add(&l->names, c->path);	/* no memory: it stays in the session */
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------- */
 
 static void drop_names(struct commit *k, struct linked *l)
 {
-	for (int j = 0; j < l->nnames; j++) {
-		char *slash = strrchr(l->names[j], '/');
+	for (size_t j = 0; j < l->names.n; j++) {
+		char *path = l->names.at[j], *slash = strrchr(path, '/');
 		if (slash)
 			*slash = 0;
-		int dir = k->lost || k->s->running ? -1 : open_below(k->s->tree_fd, slash ? l->names[j] : "", O_RDONLY | O_DIRECTORY);
+		int dir = k->lost || k->s->running ? -1 : open_below(k->s->tree_fd, slash ? path : "", O_RDONLY | O_DIRECTORY);
 		if (slash)
 			*slash = '/';
 		if (dir >= 0) {
-			session_drop(k->s, dir, slash ? slash + 1 : l->names[j], l->names[j]);
+			session_drop(k->s, dir, slash ? slash + 1 : path, path);
 			close(dir);
 		}
-		free(l->names[j]);
 	}
+	strings_free(&l->names);
 }
 
 void linked_drop(struct commit *k)
@@ -120,7 +115,6 @@ void linked_drop(struct commit *k)
 		if (!l)
 			continue;
 		drop_names(k, l);
-		free(l->names);
 		free(l->path);
 		free(l);
 	}

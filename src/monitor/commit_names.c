@@ -19,8 +19,7 @@
 /* A file below with a copy, and where it is. */
 struct origin {
 	uint64_t dev, ino;
-	char **paths;
-	int n;
+	struct strings paths;	/* of its names that the session has never looked at */
 };
 
 static int by_inode(const void *a, const void *b)
@@ -99,20 +98,6 @@ static int enter_up(const struct commit *k, int up, const char *name, bool *hidd
 	return fd;
 }
 
-static int note_path(struct origin *o, const char *path)
-{
-	char **more = realloc(o->paths, (size_t)(o->n + 1) * sizeof(*more));
-
-	if (!more)
-		return -ENOMEM;
-	o->paths = more;
-	o->paths[o->n] = strdup(path);
-	if (!o->paths[o->n])
-		return -ENOMEM;
-	o->n++;
-	return 0;
-}
-
 static int look_in(struct commit *k, int low, int up, const char *path);
 
 static int look_at(struct commit *k, int low, int up, const char *name, const char *path)
@@ -126,7 +111,7 @@ static int look_at(struct commit *k, int low, int up, const char *name, const ch
 		return 0;
 	if (!S_ISDIR(st.st_mode)) {
 		o = st.st_nlink > 1 ? origin_of(k, st.st_dev, st.st_ino) : NULL;
-		return o && !is_hidden(up, name) ? note_path(o, path) : 0;
+		return o && !is_hidden(up, name) ? strings_add(&o->paths, path) : 0;
 	}
 	if (!is_searched(k, st.st_dev))
 		return 0;
@@ -196,17 +181,14 @@ int names_link(struct commit *k, const struct linked *l)
 
 	if (!o || !l->path || l->low_ino == o->ino)
 		return 0;
-	for (int i = 0; i < o->n; i++)
-		failed += link_at(k, o, o->paths[i], l->path) != 0;
+	for (size_t i = 0; i < o->paths.n; i++)
+		failed += link_at(k, o, o->paths.at[i], l->path) != 0;
 	return failed;
 }
 
 void names_free(struct commit *k)
 {
-	for (int i = 0; i < k->norigins; i++) {
-		for (int j = 0; j < k->origins[i].n; j++)
-			free(k->origins[i].paths[j]);
-		free(k->origins[i].paths);
-	}
+	for (int i = 0; i < k->norigins; i++)
+		strings_free(&k->origins[i].paths);
 	free(k->origins);
 }

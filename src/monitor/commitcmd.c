@@ -50,31 +50,31 @@ static void tell_conflict(struct commit *k, struct change *c, const char *why)
 	tell(k, c->path, text);
 }
 
-/* A guest has taken it away, or moved it, just now: it is no change any more, or one elsewhere. */
-static bool has_left(const struct commit *k, const struct change *c)
+enum still { STILL_THERE, LEFT, REPLACED };
+
+/* What could not be done may be one that a guest has taken away or moved just now: it is no change any more, or one elsewhere.
+ * Or one that it has replaced: whatever went wrong was about that. */
+static enum still is_still_there(const struct commit *k, const struct change *c)
 {
 	struct stat st;
 
-	return k->s->running && c->up_dir >= 0 && fstatat(c->up_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
-}
-
-/* ... or has put something else there: whatever went wrong was about that. */
-static bool has_changed(const struct commit *k, const struct change *c)
-{
-	struct stat st;
-
-	return k->s->running && c->has_up && c->up_dir >= 0 && fstatat(c->up_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       st.st_ino != c->real.st_ino;
+	if (!k->s->running || c->up_dir < 0)
+		return STILL_THERE;
+	if (fstatat(c->up_dir, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? LEFT : STILL_THERE;
+	return c->has_up && st.st_ino != c->real.st_ino ? REPLACED : STILL_THERE;
 }
 
 /* Returns whether it was done. */
 static bool is_done(struct commit *k, struct change *c, int r)
 {
-	if (r && has_left(k, c)) {
+	const enum still still = r ? is_still_there(k, c) : STILL_THERE;
+
+	if (still == LEFT) {
 		;
 	} else if (r == CHANGED_MEANWHILE) {
 		tell_conflict(k, c, "it has been changed below since");
-	} else if (r == BEING_WRITTEN || (r && has_changed(k, c))) {
+	} else if (r == BEING_WRITTEN || still == REPLACED) {
 		k->failed++;
 		tell(k, c->path, changing);
 	} else if (r) {
@@ -104,14 +104,8 @@ static void frame_enter(struct commit *k)
 
 static void drop_later(struct commit *k, const char *name)
 {
-	struct frame *f = k->frame;
-	char **more = k->s->running ? NULL : realloc(f->drop, (size_t)(f->ndrop + 1) * sizeof(*more));
-
-	if (!more)
-		return;
-	f->drop = more;
-	f->drop[f->ndrop] = strdup(name);
-	f->ndrop += f->drop[f->ndrop] != NULL;
+	if (!k->s->running)
+		strings_add(&k->frame->drop, name);	/* no memory: it stays, as one that is the same as below */
 }
 
 static void frame_leave(struct commit *k)
@@ -123,9 +117,7 @@ static void frame_leave(struct commit *k)
 		k->frame->kept |= f->kept;
 		k->frame->stays |= f->stays;
 	}
-	for (int i = 0; i < f->ndrop; i++)
-		free(f->drop[i]);
-	free(f->drop);
+	strings_free(&f->drop);
 	free(f);
 }
 
@@ -134,14 +126,14 @@ static void drop_all(struct commit *k, const struct change *c, int up_dir)
 	struct frame *f = k->frame;
 	const char *path = c->path;
 
-	if (f->ndrop)
+	if (f->drop.n)
 		commit_journal_attributes(k, c);
 
-	for (int i = 0; i < f->ndrop; i++) {
+	for (size_t i = 0; i < f->drop.n; i++) {
 		char *sub;
-		if (asprintf(&sub, "%s%s%s", path, *path ? "/" : "", f->drop[i]) < 0)
+		if (asprintf(&sub, "%s%s%s", path, *path ? "/" : "", f->drop.at[i]) < 0)
 			continue;
-		int r = session_drop(k->s, up_dir, f->drop[i], sub);
+		int r = session_drop(k->s, up_dir, f->drop.at[i], sub);
 		if (r && r != -ENOENT) {
 			k->failed++;
 			tell(k, sub, "is committed, but cannot be taken out of the session");
@@ -401,7 +393,7 @@ static enum visit leave(struct review *r, struct change *c, int up_dir, int low_
 	} else if (low_dir >= 0 && (c->kind == CHANGE_ADDED || c->kind == CHANGE_TYPE || c->kind == CHANGE_ATTRIBUTES)) {
 		commit_note_below(k, c);
 	}
-	if (k->frame->changed || k->frame->ndrop)
+	if (k->frame->changed || k->frame->drop.n)
 		lost = write_out(k->frame, fd);
 	if (fd >= 0)
 		close(fd);

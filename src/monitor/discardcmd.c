@@ -22,8 +22,7 @@ static const char usage[] =
 
 struct discard {
 	struct session *s;
-	char **shown;		/* paths below of what directories show that were moved, and are going to be dropped */
-	int nshown;
+	struct strings shown;	/* paths below of what directories show that were moved, and are going to be dropped */
 	struct progress progress;
 	bool found, failed;
 };
@@ -68,13 +67,9 @@ static int take_out(struct discard *d, struct change *c)
 static enum visit visit_moved(struct review *r, struct change *c)
 {
 	struct discard *d = r->arg;
-	char **more = c->from && c->selected ? realloc(d->shown, (size_t)(d->nshown + 1) * sizeof(*more)) : NULL;
 
-	if (more) {
-		d->shown = more;
-		d->shown[d->nshown] = strdup(c->from);
-		d->nshown += d->shown[d->nshown] != NULL;
-	}
+	if (c->from && c->selected && strings_add(&d->shown, c->from))
+		tell(d, c->path, strerror(ENOMEM));
 	return VISIT_ON;
 }
 
@@ -82,8 +77,8 @@ static enum visit visit_old_place(struct review *r, struct change *c)
 {
 	struct discard *d = r->arg;
 
-	for (int i = 0; i < d->nshown && c->whiteout; i++)
-		if (!strcmp(d->shown[i], c->low_path)) {
+	for (size_t i = 0; i < d->shown.n && c->whiteout; i++)
+		if (!strcmp(d->shown.at[i], c->low_path)) {
 			session_drop(d->s, c->up_dir, c->name, c->path);
 			break;
 		}
@@ -100,11 +95,9 @@ static void show_old_places(struct discard *d, char **only, int n)
 	review_walk(&r);
 	r.visit = visit_old_place;
 	r.nonly = 0;
-	if (d->nshown)
+	if (d->shown.n)
 		review_walk(&r);
-	for (int i = 0; i < d->nshown; i++)
-		free(d->shown[i]);
-	free(d->shown);
+	strings_free(&d->shown);
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------------------- */

@@ -122,6 +122,15 @@ int review_tell_unchanged(const struct review *r, const char *command, bool quie
 #define SELECTED	2
 int review_selected(const struct review *r, const char *path);
 
+/* A list of strings that grows. */
+struct strings {
+	char **at;
+	size_t n;
+};
+/* Adds a copy.  0 or -ENOMEM. */
+int strings_add(struct strings *l, const char *text);
+void strings_free(struct strings *l);
+
 /* Names in a directory but "." and "..", sorted; -errno.  Free the list, which is one block. */
 int names_read(int dir_fd, char ***names);
 

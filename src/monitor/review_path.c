@@ -314,3 +314,27 @@ int review_any(const char *dir, char *error, size_t size)
 	session_close(&s);
 	return any;
 }
+
+/* ---- lists of strings --------------------------------------------------------------------------------------- */
+
+int strings_add(struct strings *l, const char *text)
+{
+	char *copy = strdup(text);
+	char **more = copy ? reallocarray(l->at, l->n + 1, sizeof(*more)) : NULL;
+
+	if (!more) {
+		free(copy);
+		return -ENOMEM;
+	}
+	l->at = more;
+	l->at[l->n++] = copy;
+	return 0;
+}
+
+void strings_free(struct strings *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->at[i]);
+	free(l->at);
+	*l = (struct strings) { 0 };
+}
