@@ -14,13 +14,18 @@
 #include "trace.h"
 
 extern const syscall_fn um_dispatch[UM_NR_MAX + 1];
-extern const syscall_fn um_dispatch_private;
+extern const syscall_fn um_dispatch_free, um_dispatch_private;
 
 static syscall_fn find(uint32_t nr)
 {
 	if (nr <= UM_NR_MAX)
 		return um_dispatch[nr];
 	return nr == UM_NR_CALL ? um_dispatch_private : NULL;
+}
+
+bool agent_never_sees(uint32_t nr)
+{
+	return find(nr) == um_dispatch_free;
 }
 
 static void answer(struct regs *r, uint64_t rax, long result)

@@ -19,6 +19,7 @@
 
 #define SYS_SECCOMP_CODE	1
 #define SI_KERNEL		0x80
+#define SI_TKILL		(-6)	/* sent to one thread: asm-generic/siginfo.h */
 #define FXSAVE_SIZE		512
 #define FP_XSTATE_MAGIC1	0x46505853u
 #define EFLAGS_TF		0x100ull
@@ -41,7 +42,6 @@ extern char string_window[], string_window_end[];
 extern char fd_entry_plain[], stub_entry_plain[];
 void signal_restorer(void);
 _Noreturn void signal_return(void *ucontext);
-long guest_copy(void *dst, const void *src, size_t n);
 
 struct rt_frame {
 	uint64_t pretcode;
@@ -86,13 +86,11 @@ static struct kernel_sigaction kernel_action(int sig, const struct kernel_sigact
 		return k;
 	k.handler = (uint64_t)signal_entry;
 	k.restorer = (uint64_t)signal_restorer;
-	k.mask = BUSY_MASK;
+	k.mask = ~0ull;
 	k.flags = (guest->flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT)) |
 		  SA_SIGINFO | SA_ONSTACK | SA_RESTORER;
 	if (plain)			/* what is ignored interrupts nothing */
 		k.flags |= SA_RESTART;
-	if (always_ours(sig))
-		k.flags |= SA_NODEFER;
 	return k;
 }
 
@@ -160,14 +158,6 @@ static struct kernel_stack guest_stack_info(struct task *t, uint64_t sp)
 	return s;
 }
 
-/* At the edge, where the vector state lies in the task, all signals are blocked; on arrival faults are not. */
-static int frame_copy(struct task *t, const char *fp, uint64_t dst, const void *src, size_t n)
-{
-	if (fp == (char *)t + TASK_FPSAVE)
-		return copy_to_guest_blocked(dst, src, n);
-	return guest_copy((void *)dst, src, n);
-}
-
 /*
  * Turns the context in uc (the guest's, its vector state at fp) into the start of the guest's handler,
  * after having saved it in a frame on the guest's stack.  uc->mask is the mask to go back to; it becomes
@@ -189,7 +179,9 @@ static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *
 	f.uc.mask = guest_mask;
 	f.uc.mc.fpstate = fp ? fpdst : 0;
 	f.info = *info;
-	if ((fp && frame_copy(t, fp, fpdst, fp, fpsize)) || frame_copy(t, fp, at, &f, sizeof f))
+	const struct iovec own[] = { { &f, sizeof f }, { (void *)fp, fpsize } };
+	const struct iovec guest[] = { { (void *)at, sizeof f }, { (void *)fpdst, fpsize } };
+	if (copy_to_guest_blocked(own, guest, fp ? 2 : 1))
 		return false;
 	if (t->sig->alt.flags & UM_SS_AUTODISARM)
 		memset(&t->sig->alt, 0, sizeof t->sig->alt);
@@ -270,6 +262,25 @@ static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 
 /* ---- arrival ---------------------------------------------------------------------------------------- */
 
+/* How soon the kernel would take it, of those that are pending: the thread's first, of these what may be a fault. */
+static int rank(const struct kernel_siginfo *info)
+{
+	const uint64_t faults = SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE) | SIGBIT(SIGSYS);
+
+	return (info->code == SI_TKILL ? 0 : 256) + (faults & SIGBIT(info->signo) ? 0 : 128) + info->signo;
+}
+
+/* The last of the queue becomes the first if the kernel would take it before that. */
+static void take_order(struct sigstate *s)
+{
+	struct kernel_siginfo *first = &s->queue[0], *last = &s->queue[s->queued - 1], info = *last;
+
+	if (s->interrupted || rank(last) >= rank(first))
+		return;
+	*last = *first;
+	*first = info;
+}
+
 /*
  * A signal found us at work: remember it, see that we come to the edge soon.  by_mask: the kernel was waiting with
  * the mask of the call and let it through; uc has the mask to go back to, as always.
@@ -278,8 +289,9 @@ static void queue(struct task *t, const struct kernel_siginfo *info, struct kern
 {
 	struct sigstate *s = t->sig;
 
-	if (s->queued == UM_QUEUE)
-		return;
+	for (int i = 0; i < s->queued; i++)
+		if (s->queue[i].signo == info->signo)
+			return;			/* pending already: only real-time signals queue, and none of those comes twice here */
 	if (!s->queued) {
 		size_t size = fpstate_size((const char *)uc->mc.fpstate);
 		if (size > TASK_FPSAVE_SIZE)
@@ -290,6 +302,7 @@ static void queue(struct task *t, const struct kernel_siginfo *info, struct kern
 		s->interrupted = by_mask;
 	}
 	s->queue[s->queued++] = *info;
+	take_order(s);
 	t->pending = 1;
 	uc->mask |= BUSY_MASK;
 }
@@ -353,6 +366,20 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 	queue(t, info, uc, by_mask);
 }
 
+/* The handler of another signal is at work: on a guest's stack that has to grow, with faults unblocked (uaccess.c). */
+static bool is_in_handler(const struct task *t, const struct kernel_ucontext *uc)
+{
+	return uc->mc.rsp - ((uint64_t)t + TASK_ALTSTACK) < TASK_ALTSTACK_SIZE;
+}
+
+/* Somebody has sent one that might be a fault just now: what the handler at work has interrupted is known to that alone. */
+static void give_back(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc)
+{
+	signal_block_all();
+	signal_send_again(t, info);
+	uc->mask |= SIGBIT(info->signo);
+}
+
 /* Our own, sent by signal_force_sigsys(): from here on it is what it stands for. */
 static bool take_forced(struct task *t, int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
 {
@@ -365,16 +392,12 @@ static bool take_forced(struct task *t, int sig, struct kernel_siginfo *info, st
 	return true;
 }
 
-void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
+static void arrived(struct task *t, int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
 {
-	struct task *t = task_of_stack();
-
-	if (sig == SIGSYS && info->code == SYS_SECCOMP_CODE) {
-		trap_call(t, info, uc);
-		return;
-	}
 	if (take_forced(t, sig, info, uc) || (sig == SIGTRAP && step_taken(t, info, uc)))
 		return;
+	if (sig == SIGSYS && trap_is_lost(t, &uc->mc))
+		uc->mc.rip -= 2;
 	bool by_mask = t->sig->waiting && uc->mc.rip == (uint64_t)call_returned && (long)uc->mc.rax == -EINTR;
 	if (sig == SIGSYS && (sigsys_is_none(info) || sigsys_hold(t, info, by_mask))) {
 		ignore(t, uc);
@@ -390,6 +413,18 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 	deliver(t, sig, info, uc, (const char *)uc->mc.fpstate);
 	if (t->debug & DEBUG_STEP)
 		debug_context(t, UINT32_MAX, &uc->mc);
+}
+
+void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
+{
+	struct task *t = task_of_stack();
+
+	if (sig == SIGSYS && info->code == SYS_SECCOMP_CODE)
+		trap_call(t, info, uc);
+	else if (is_in_handler(t, uc) && !is_synchronous(sig, info))
+		give_back(t, info, uc);
+	else
+		arrived(t, sig, info, uc);
 }
 
 /* ---- the edge ----------------------------------------------------------------------------------------- */
@@ -415,6 +450,8 @@ struct kernel_stack signal_own_stack(const struct task *t)
 _Noreturn void signal_leave(struct task *t, struct kernel_ucontext *uc)
 {
 	uc->stack = signal_own_stack(t);
+	t->sig->left_ip = uc->mc.rip;
+	t->sig->left_ax = uc->mc.rax;
 	signal_return(uc);
 }
 
@@ -435,7 +472,7 @@ void agent_edge(struct task *t)
 	}
 	first = s->queue[0];
 	for (int i = 1; i < s->queued; i++)
-		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, s->queue[i].signo, &s->queue[i]);
+		signal_send_again(t, &s->queue[i]);
 	s->queued = 0;
 	frame.uc = s->uc;
 	signal_regs_to_context(&t->regs, &frame.uc.mc);

@@ -3,7 +3,7 @@
  * Signals.
  *
  * The kernel's handler for every signal the guest handles (and for SIGSYS, SIGSEGV, SIGBUS always) is
- * signal_entry(), on the task's alternate stack, all signals blocked.  It decides by where the guest was
+ * signal_entry(), on the task's alternate stack, all signals blocked, so that they come one by one, in the kernel's order.  It decides by where the guest was
  * interrupted:
  *
  *	seccomp's SIGSYS	a trapped call: registers to the task, on to trap_entry (agent/trap.c)
@@ -83,6 +83,7 @@ struct sigstate {
 	bool sys_pending;		/* a SIGSYS of the guest's own waits behind its virtual mask (sigsys.c) */
 	bool lent;			/* SIGSYS is blocked in the kernel; others read it */
 	struct kernel_siginfo sys_info;
+	uint64_t left_ip, left_ax;	/* how signal_leave() has left, unless a call has been trapped since */
 	struct kernel_siginfo forced;	/* signo != 0: what the SIGSYS that signal_force_sigsys() sends means */
 };
 
@@ -111,6 +112,10 @@ void signal_default(int sig);			/* the kernel's own action, for what shall kill 
 
 /* Every handler of the guest's becomes the default action; what is ignored stays ignored. */
 void signal_clear_handlers(struct task *t);
+
+/* A signal that has come for this thread or its process goes back to the kernel, as what it was: what is the process's comes
+ * behind what is pending for the thread.  It must be blocked, or it comes again at once. */
+void signal_send_again(struct task *t, const struct kernel_siginfo *info);
 
 /* The guest's own SIGSYS, whose blocking is virtual (sigsys.c). */
 /* It has come (by_mask: let through by the mask of the call that waits); true: the guest blocks it, it is kept. */

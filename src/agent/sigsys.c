@@ -103,12 +103,11 @@ const uint32_t *sigsys_shared_state(void)
 	return &shared.state;
 }
 
-/* What is the process's stays so, for it comes behind what is pending for the thread, unless there are neighbours: for the kernel
- * none of them blocks it. */
-static void send_shared(struct task *t, const struct kernel_siginfo *info)
+/* Neighbours may not get what was the process's: of SIGSYS, for the kernel none of them blocks it. */
+void signal_send_again(struct task *t, const struct kernel_siginfo *info)
 {
-	if (next_neighbour(t, NULL) || raw_syscall(__NR_rt_sigqueueinfo, t->pid, SIGSYS, info))
-		send(t->pid, t->tid, info);
+	if (info->code == SI_TKILL || next_neighbour(t, NULL) || raw_syscall(__NR_rt_sigqueueinfo, t->pid, info->signo, info))
+		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, info->signo, info);
 }
 
 /* Gives what is held to the kernel. */
@@ -120,7 +119,7 @@ static void send_held(struct task *t)
 		t->sig->sys_pending = false;
 		send(t->pid, t->tid, &t->sig->sys_info);
 	} else if (!t->life->own_process && take_shared(&info)) {
-		send_shared(t, &info);
+		signal_send_again(t, &info);
 	}
 }
 

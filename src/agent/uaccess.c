@@ -37,9 +37,18 @@ static int copy_by_kernel(int nr, void *own, gaddr guest, size_t n)
 	return copy_unblocked(nr, own, guest, n);
 }
 
-int copy_to_guest_blocked(gaddr dst, const void *src, size_t n)
+int copy_to_guest_blocked(const struct iovec *own, const struct iovec *guest, size_t n)
 {
-	return copy_by_kernel(__NR_process_vm_writev, (void *)src, dst, n);
+	long want = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++)
+		want += (long)own[i].iov_len;
+	if (raw_syscall(__NR_process_vm_writev, process.pid, own, n, guest, n, 0) == want)
+		return 0;
+	for (size_t i = 0; i < n && !r; i++)
+		r = copy_unblocked(__NR_process_vm_writev, own[i].iov_base, (gaddr)guest[i].iov_base, own[i].iov_len);
+	return r;
 }
 
 int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n)

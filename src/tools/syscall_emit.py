@@ -197,6 +197,8 @@ def dispatch(table):
     return (head + "\n".join(wrapper(r) for r in seen) +
             "\n/* NULL: no such call. */\nextern const syscall_fn um_dispatch[UM_NR_MAX + 1];\n"
             "const syscall_fn um_dispatch[UM_NR_MAX + 1] = {\n" + "\n".join(entries) + "\n};\n"
+            "\n/* Of what the filter lets through. */\nextern const syscall_fn um_dispatch_free;\n"
+            "const syscall_fn um_dispatch_free = pass;\n"
             "\nextern const syscall_fn um_dispatch_private;\n"
             f"const syscall_fn um_dispatch_private = do_{private.name};\n")
 
