@@ -83,7 +83,7 @@ side_by_side() {	# side_by_side COMMAND
 	local out runner result line
 	out=$(mktemp -d)
 	awk '{ print NR, $0 }' >"$out/lines"
-	UMT_NATIVE=$out xargs -a "$out/lines" -L 1 -P "${JOBS:-$(nproc)}" sh -c '
+	UMT_NATIVE=${UMT_NATIVE:-$out} xargs -a "$out/lines" -L 1 -P "${JOBS:-$(nproc)}" sh -c '
 		result=$1/$3.out command=$2
 		shift 3
 		env --default-signal=INT,QUIT "$command" "$@" >"$result" </dev/null

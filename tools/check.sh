@@ -162,7 +162,10 @@ fi
 
 tools/build.sh "$build" || give_up "the build failed"
 rm -rf "$results"
-mkdir -p "$results"
+mkdir -p "$results/native"
+chmod 1777 "$results/native"
+UMT_NATIVE=$(realpath "$results/native")	# what guest programs say natively is the same for both tiers
+export UMT_NATIVE
 for p in $parts; do
 	case $p in
 	style)	part style tools/check-style.sh ;;

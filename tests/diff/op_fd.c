@@ -127,13 +127,26 @@ static void op_ioctl(void)
 
 /* ---- locks ---------------------------------------------------------------------------------------------------- */
 
+/* Of the whole machine, such as the one inode of all event descriptors: other processes, of another run too, lock it as well. */
+static bool shared_by_all(int fd)
+{
+	struct stat st, tree;
+	bool shared = !fstat(fd, &st) && !stat(root, &tree) &&
+		      (!(st.st_mode & S_IFMT) || S_ISCHR(st.st_mode) || st.st_dev != tree.st_dev);
+
+	if (shared)
+		say(" shared");
+	return shared;
+}
+
 static void op_flock(void)
 {
 	static const int ops[] = { LOCK_SH | LOCK_NB, LOCK_EX | LOCK_NB, LOCK_UN, LOCK_EX | LOCK_NB, LOCK_NB, 64 | LOCK_NB };
 	int fd = pick_fd(), op = PICK_OF(ops);
 
 	say(", %d", op);
-	result(syscall(SYS_flock, fd, op));
+	if (!shared_by_all(fd))
+		result(syscall(SYS_flock, fd, op));
 }
 
 static const char *owner(pid_t pid)
@@ -154,6 +167,8 @@ static void op_lock(void)
 	l.l_start = PICK_OF(starts);
 	l.l_len = PICK_OF(starts);
 	say(", %d, %d %d %ld %ld", cmd, l.l_type, l.l_whence, (long)l.l_start, (long)l.l_len);
+	if (shared_by_all(fd))
+		return;
 	if (result(syscall(SYS_fcntl, fd, cmd, &l)) || cmd == F_SETLK || cmd == F_OFD_SETLK)
 		return;
 	say(" %d", l.l_type);
