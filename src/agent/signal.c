@@ -28,8 +28,7 @@
 #define REDZONE			128
 #define FORCED_CODE		(-0x756d)	/* of the SIGSYS we send ourselves; guests cannot see it */
 /* What stays deliverable while we are busy: faults of our own copies, and trapped calls (none). */
-#define NEVER_BLOCKED	(SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGSYS))
-#define BUSY_MASK	(~NEVER_BLOCKED)
+#define BUSY_MASK	(~UM_OURS)
 
 extern char agent_text_start[], agent_text_end[];
 extern char call_window[], call_syscall[], call_returned[], call_interrupted[];
@@ -40,7 +39,6 @@ extern char fd_window[], fd_syscall[], fd_slow[], fd_done[], fd_done_end[];
 extern char copy_window[], copy_window_end[], copy_fault[];
 extern char string_window[], string_window_end[];
 extern char fd_entry_plain[], stub_entry_plain[];
-void signal_restorer(void);
 _Noreturn void signal_return(void *ucontext);
 
 struct rt_frame {
@@ -67,44 +65,6 @@ static size_t fpstate_size(const char *fp)
 	memcpy(&magic, fp + 464, 4);
 	memcpy(&size, fp + 468, 4);
 	return magic == FP_XSTATE_MAGIC1 ? size : FXSAVE_SIZE;
-}
-
-/* ---- kernel dispositions ---------------------------------------------------------------------------- */
-
-static bool always_ours(int sig)
-{
-	return SIGBIT(sig) & NEVER_BLOCKED;
-}
-
-/* What the kernel shall have for the guest's action on sig. */
-static struct kernel_sigaction kernel_action(int sig, const struct kernel_sigaction *guest)
-{
-	struct kernel_sigaction k = *guest;
-	bool plain = guest->handler == (uint64_t)SIG_DFL || guest->handler == (uint64_t)SIG_IGN;
-
-	if (plain && !always_ours(sig))
-		return k;
-	k.handler = (uint64_t)signal_entry;
-	k.restorer = (uint64_t)signal_restorer;
-	k.mask = ~0ull;
-	k.flags = (guest->flags & (SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT)) |
-		  SA_SIGINFO | SA_ONSTACK | SA_RESTORER;
-	if (plain)			/* what is ignored interrupts nothing */
-		k.flags |= SA_RESTART;
-	return k;
-}
-
-int signal_install(int sig, const struct kernel_sigaction *guest)
-{
-	struct kernel_sigaction k = kernel_action(sig, guest);
-	return raw_syscall(__NR_rt_sigaction, sig, &k, NULL, 8);
-}
-
-void signal_default(int sig)
-{
-	struct kernel_sigaction k = { .handler = (uint64_t)SIG_DFL, .flags = SA_RESTORER,
-				      .restorer = (uint64_t)signal_restorer };
-	raw_syscall(__NR_rt_sigaction, sig, &k, NULL, 8);
 }
 
 uint64_t signal_block_all(void)
@@ -211,7 +171,7 @@ static struct kernel_sigaction take_action(struct task *t, int sig)
 
 	if ((act.flags & SA_RESETHAND) && act.handler > (uint64_t)SIG_IGN) {
 		h->act[sig].handler = (uint64_t)SIG_DFL;
-		signal_install(sig, &h->act[sig]);
+		signal_install_default(sig, &h->act[sig]);
 	}
 	return act;
 }
@@ -252,6 +212,8 @@ static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 
 	if (act.handler == (uint64_t)SIG_IGN && !is_synchronous(sig, info))
 		return;
+	if (act.handler == (uint64_t)SIG_DFL && signal_ignored_by_default(sig))
+		return signal_install_default(sig, &act);
 	if (act.handler <= (uint64_t)SIG_IGN) {
 		die_of(t, sig, info, uc);
 		return;
@@ -341,6 +303,18 @@ static void ignore(struct task *t, struct kernel_ucontext *uc)
 	leave_window(t, uc);
 }
 
+/* The guest ignores it, but the kernel does not know, or not yet. */
+static bool is_none(struct task *t, int sig)
+{
+	const struct kernel_sigaction *act = &t->sighand->act[sig];
+
+	if (act->handler == (uint64_t)SIG_DFL && signal_ignored_by_default(sig)) {
+		signal_install_default(sig, act);
+		return true;
+	}
+	return act->handler == (uint64_t)SIG_IGN && signal_always_ours(sig);
+}
+
 static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *info,
 			     struct kernel_ucontext *uc, bool by_mask)
 {
@@ -358,7 +332,7 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 		agent_panic("signal %d at %lx, address %lx, stack %lx, call %u", sig, ip,
 			    info->sys.addr, uc->mc.rsp, t->nr);
 	}
-	if (always_ours(sig) && t->sighand->act[sig].handler == (uint64_t)SIG_IGN) {
+	if (is_none(t, sig)) {
 		ignore(t, uc);
 		return;
 	}
@@ -524,69 +498,11 @@ void signal_start(struct task *t, uint64_t ignored)
 	for (int sig = 1; sig <= UM_NSIG; sig++) {
 		struct kernel_sigaction *a = &t->sighand->act[sig];
 		a->handler = ignored & SIGBIT(sig) ? (uint64_t)SIG_IGN : (uint64_t)SIG_DFL;
-		if (always_ours(sig))
+		if (signal_always_ours(sig))
 			signal_install(sig, a);
 	}
 	raw_syscall(__NR_rt_sigprocmask, SIG_SETMASK, NULL, &mask, 8);
 	t->sig->mask = mask;
 	if (mask & SIGBIT(SIGSYS))
 		signal_set_mask(signal_kernel_mask(mask));
-}
-
-uint64_t signal_ignored(struct task *t)
-{
-	uint64_t mask = 0;
-	for (int sig = 1; sig <= UM_NSIG; sig++)
-		if (t->sighand->act[sig].handler == (uint64_t)SIG_IGN)
-			mask |= SIGBIT(sig);
-	return mask;
-}
-
-static const int ours[] = { SIGSEGV, SIGBUS, SIGSYS };
-
-/* exec resets what is caught: make sure that what the guest ignores stays so in the kernel's eyes. */
-void signal_before_exec(struct task *t)
-{
-	struct kernel_sigaction ign = { .handler = (uint64_t)SIG_IGN, .flags = SA_RESTORER,
-					.restorer = (uint64_t)signal_restorer };
-	if (sigsys_held(t))
-		sigsys_lend(t);
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		if (ours[i] != SIGSYS && t->sighand->act[ours[i]].handler == (uint64_t)SIG_IGN)
-			raw_syscall(__NR_rt_sigaction, ours[i], &ign, NULL, 8);
-}
-
-void signal_after_failed_exec(struct task *t)
-{
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		signal_install(ours[i], &t->sighand->act[ours[i]]);
-	sigsys_take_back(t);
-}
-
-void signal_clear_handlers(struct task *t)
-{
-	for (int sig = 1; sig <= UM_NSIG; sig++) {
-		struct kernel_sigaction *a = &t->sighand->act[sig];
-		if (a->handler <= (uint64_t)SIG_IGN)
-			continue;
-		memset(a, 0, sizeof *a);
-		signal_install(sig, a);
-	}
-}
-
-struct sighand *sighand_copy(struct sighand *old)
-{
-	struct sighand *s = heap_alloc(sizeof *s);
-	if (!s)
-		return NULL;
-	if (old)
-		memcpy(s->act, old->act, sizeof s->act);
-	s->refs = 1;
-	return s;
-}
-
-void sighand_put(struct sighand *s)
-{
-	if (s && __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0)
-		heap_free(s);
 }

@@ -108,7 +108,13 @@ void signal_after_failed_exec(struct task *t);
  * call's result.  Without a handler, or while SIGSYS is blocked, the process ends here.
  */
 long signal_force_sigsys(struct task *t, const struct kernel_siginfo *info);
+
+/* signal_action.c: what the kernel has for the guest's actions. */
+#define UM_OURS	(SIGBIT(11 /* SIGSEGV */) | SIGBIT(7 /* SIGBUS */) | SIGBIT(31 /* SIGSYS */))	/* always our handler */
+bool signal_always_ours(int sig);
+bool signal_ignored_by_default(int sig);
 void signal_default(int sig);			/* the kernel's own action, for what shall kill */
+void signal_install_default(int sig, const struct kernel_sigaction *act);	/* SIG_DFL; what is pending stays so */
 
 /* Every handler of the guest's becomes the default action; what is ignored stays ignored. */
 void signal_clear_handlers(struct task *t);
