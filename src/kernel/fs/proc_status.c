@@ -2,8 +2,8 @@
 /*
  * /proc/PID/status, stat, syscall: signals and system calls as the guest knows them.
  *
- * Our handlers of SIGSYS, SIGSEGV and SIGBUS are not the guest's: what it does with these three, the agent
- * knows (without asking, it handles none of them).  Everything else about signals is the kernel's already.  So it
+ * Our handlers of SIGSYS, SIGSEGV and SIGBUS are not the guest's, nor is one that is going to be reset (agent/signal_action.c): what it
+ * does with signals, the agent knows (without asking, it handles none of the three).  Masks are the kernel's already.  So it
  * is with seccomp and no_new_privs (kernel/guard.h), and with users, groups and capabilities (kernel/cred.h).
  */
 #include "proc.h"
@@ -14,9 +14,9 @@
 
 #define OURS	(SIGBIT(7 /* SIGBUS */) | SIGBIT(11 /* SIGSEGV */) | SIGBIT(31 /* SIGSYS */))
 
-/* What of OURS is blocked, ignored, handled by the guest; SIGSYS that its agent holds for the thread, for the process. */
+/* What the guest blocks, ignores, handles, of the signals in `acts`; SIGSYS that its agent holds for the thread, for the process. */
 struct masks {
-	uint64_t blocked, ignored, caught, pending, shared;
+	uint64_t acts, blocked, ignored, caught, pending, shared;
 };
 
 /* A copy of the task that the path means, if its agent lets us. */
@@ -46,13 +46,13 @@ static void held_sigsys(int pid, const struct task *t, struct masks *r)
 
 static struct masks guest_masks(const struct made *m)
 {
-	struct masks r = { 0 };
+	struct masks r = { .acts = ~0ull };
 	struct sighand hand;
 	struct task t;
 
 	if (!find_task(m, &t) || !peer_read(m->hit.pid, &t.sig->mask, &r.blocked, sizeof(r.blocked)) ||
 	    !peer_read(m->hit.pid, t.sighand, &hand, sizeof(hand)))
-		return (struct masks) { 0 };
+		return (struct masks) { .acts = OURS };
 	held_sigsys(m->hit.pid, &t, &r);
 	for (int sig = 1; sig <= UM_NSIG; sig++) {
 		if (hand.act[sig].handler == 1 /* SIG_IGN */)
@@ -91,8 +91,8 @@ static bool mask_line(struct made *m, const char *line, const char *key, uint64_
 static bool signal_line(struct made *m, const char *line, const struct masks *g)
 {
 	return mask_line(m, line, "SigPnd", g->pending, g->pending) || mask_line(m, line, "ShdPnd", g->shared, g->shared) ||
-	       mask_line(m, line, "SigBlk", g->blocked, SIGBIT(31)) || mask_line(m, line, "SigIgn", g->ignored, OURS) ||
-	       mask_line(m, line, "SigCgt", g->caught, OURS);
+	       mask_line(m, line, "SigBlk", g->blocked, SIGBIT(31)) || mask_line(m, line, "SigIgn", g->ignored, g->acts) ||
+	       mask_line(m, line, "SigCgt", g->caught, g->acts);
 }
 
 /* What that thread knows of its own filters; false if it may not be asked. */
@@ -228,7 +228,7 @@ void made_stat(struct made *m)
 {
 	struct masks g = guest_masks(m);
 	const uint64_t guest[] = { g.pending, g.blocked, g.ignored, g.caught };
-	const uint64_t which[] = { g.pending, SIGBIT(31), OURS, OURS };
+	const uint64_t which[] = { g.pending, SIGBIT(31), g.acts, g.acts };
 	int field = 2;
 
 	for (char *line = made_line(m); line; line = made_line(m)) {
