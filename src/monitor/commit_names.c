@@ -20,6 +20,9 @@
 struct origin {
 	uint64_t dev, ino;
 	struct strings paths;	/* of its names that the session has never looked at */
+	bool known;		/* what it is like: */
+	int64_t mtime;		/* ns since 1970 */
+	int64_t size;
 };
 
 static int by_inode(const void *a, const void *b)
@@ -77,6 +80,68 @@ static bool is_searched(struct commit *k, uint64_t dev)
 	return is;
 }
 
+static int64_t mtime_of(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * 1000000000l + st->st_mtim.tv_nsec;
+}
+
+/* ---- what is left of one that has been linked elsewhere ------------------------------------------------------ */
+
+/* What a commit wrote down that was killed. */
+static void read_linking(struct commit *k)
+{
+	int fd = openat(k->s->dir_fd, UM_COW_LINKING, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	struct origin was, *o;
+
+	if (fd >= 0 && !f)
+		close(fd);
+	while (f && fscanf(f, "%" SCNx64 "-%" SCNx64 " %" SCNd64 " %" SCNd64, &was.dev, &was.ino, &was.mtime, &was.size) == 4)
+		if ((o = origin_of(k, was.dev, was.ino))) {
+			o->known = true;
+			o->mtime = was.mtime;
+			o->size = was.size;
+		}
+	if (f)
+		fclose(f);
+}
+
+/* Before the first of their names leads elsewhere.  Complete, or not there. */
+static int write_linking(const struct commit *k)
+{
+	const char *work = UM_COW_WORK "/" UM_COW_LINKING;
+	int fd = openat(k->s->dir_fd, work, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600), r = fd < 0 ? -errno : 0;
+
+	for (int i = 0; i < k->norigins && !r; i++) {
+		const struct origin *o = &k->origins[i];
+		if (o->known && dprintf(fd, "%" PRIx64 "-%" PRIx64 " %" PRId64 " %" PRId64 "\n", o->dev, o->ino, o->mtime, o->size) < 0)
+			r = -errno;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (!r && renameat(k->s->dir_fd, work, k->s->dir_fd, UM_COW_LINKING) < 0)
+		r = -errno;
+	return r;
+}
+
+/* Is this the file that the session has copied?  The last of its names may be all that is left of it, if a commit was killed that had
+ * given it the others; then its number is not enough, which may be that of another file. */
+static bool is_copied(const struct origin *o, const struct stat *st)
+{
+	return o && st->st_ino == o->ino && st->st_dev == o->dev &&
+	       (st->st_nlink > 1 || (o->known && o->mtime == mtime_of(st) && o->size == st->st_size));
+}
+
+/* ---- looking for their names ---------------------------------------------------------------------------------- */
+
+static int note_path(struct origin *o, const char *path, const struct stat *st)
+{
+	o->known = true;
+	o->mtime = mtime_of(st);
+	o->size = st->st_size;
+	return strings_add(&o->paths, path);
+}
+
 /* Does the session hide this name in a directory that it has, too?  up: that directory, -1 if it has none. */
 static bool is_hidden(int up, const char *name)
 {
@@ -110,8 +175,8 @@ static int look_at(struct commit *k, int low, int up, const char *name, const ch
 	if (fstatat(low, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	if (!S_ISDIR(st.st_mode)) {
-		o = st.st_nlink > 1 ? origin_of(k, st.st_dev, st.st_ino) : NULL;
-		return o && !is_hidden(up, name) ? strings_add(&o->paths, path) : 0;
+		o = origin_of(k, st.st_dev, st.st_ino);
+		return is_copied(o, &st) && !is_hidden(up, name) ? note_path(o, path, &st) : 0;
 	}
 	if (!is_searched(k, st.st_dev))
 		return 0;
@@ -150,12 +215,15 @@ int names_find(struct commit *k)
 
 	if (r || !k->norigins)
 		return r;
+	read_linking(k);
 	fd = openat(k->s->low_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = fd < 0 ? -errno : look_in(k, fd, k->s->tree_fd, "");
 	if (fd >= 0)
 		close(fd);
-	return r;
+	return r ? r : write_linking(k);
 }
+
+/* ---- giving them what is committed --------------------------------------------------------------------------- */
 
 /* One more name of what is committed at `to`, instead of what has been there. */
 static int link_at(struct commit *k, const struct origin *o, const char *path, const char *to)
@@ -166,7 +234,7 @@ static int link_at(struct commit *k, const struct origin *o, const char *path, c
 	int r = 0;
 
 	c.low_dir = dir ? open_below(k->s->low_fd, dir, O_PATH | O_DIRECTORY) : -1;
-	if (c.low_dir >= 0 && fstatat(c.low_dir, c.name, &c.low, AT_SYMLINK_NOFOLLOW) == 0 && c.low.st_ino == o->ino && c.low.st_dev == o->dev)
+	if (c.low_dir >= 0 && fstatat(c.low_dir, c.name, &c.low, AT_SYMLINK_NOFOLLOW) == 0 && is_copied(o, &c.low))
 		r = commit_link(k, &c, to);
 	if (c.low_dir >= 0)
 		close(c.low_dir);
@@ -191,4 +259,6 @@ void names_free(struct commit *k)
 	for (int i = 0; i < k->norigins; i++)
 		strings_free(&k->origins[i].paths);
 	free(k->origins);
+	if (!k->failed)
+		unlinkat(k->s->dir_fd, UM_COW_LINKING, 0);
 }

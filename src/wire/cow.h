@@ -16,6 +16,8 @@
  *	SESSION/state		struct um_cow_state, mapped by every process that changes something, and behind it what was
  *				below when it was hidden (struct um_cow_origin)
  *	SESSION/committing	a directory in which a commit may have left something half done
+ *	SESSION/linking	of each file in index/ that a commit is about to give new names below: "DEV-INO MTIME SIZE", the first two
+ *				hexadecimal, then ns since 1970, bytes: the last of its old names is still known by that
  *	SESSION/discarding	`info`, once it was decided that the session goes: what there is still of it is rubbish
  *	SESSION/inodes		a table of virtual attributes (wire/vstat.h), keyed by inode of the upper layer
  *
@@ -62,6 +64,7 @@
 #define UM_COW_LOCK	"lock"
 #define UM_COW_REVIEWING "reviewing"
 #define UM_COW_COMMITTING "committing"
+#define UM_COW_LINKING	"linking"
 #define UM_COW_DISCARDING "discarding"
 
 #define UM_COW_WHITEOUT	"/(umview: removed)"

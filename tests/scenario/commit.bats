@@ -372,6 +372,12 @@ except OSError as e: print(os.strerror(e.errno))')
 	[ -z "$(ls upper/tree upper/work | grep -v :)" ]
 }
 
+# Which names of this tree are one file, and what is in it.
+names() {
+	(cd "$1"; find . -type f -printf '%i %n %m %P\n' | sort -k4 | awk '{ if (!($1 in m)) m[$1] = ++k; print m[$1], $2, $3, $4 }'
+		find . -type f | sort | xargs cat)
+}
+
 @test "CM-18 names of one file that are moved, replaced, linked or never looked at: after a commit they are one file where they would be natively" {
 	local script
 	for script in 'mv a z' 'mv a z; echo k >a' 'mv a z; echo two >>z' 'ln a z; rm a' 'mv a z; rm b; mv c b' 'cp -p a z; ln -f z b' 'cp -p a z; mv z b' \
@@ -386,11 +392,32 @@ except OSError as e: print(os.strerror(e.errno))')
 		(cd native && sh -ec "$script")
 		umview --cow low --upper upper -- sh -ec "cd low; $script"
 		umview commit --upper upper
-		for tree in native low; do
-			(cd $tree; find . -type f -printf '%i %n %m %P\n' | sort -k4 | awk '{ if (!($1 in m)) m[$1] = ++k; print m[$1], $2, $3, $4 }'
-				find . -type f | sort | xargs cat) >$tree.state
-		done
 		echo "$script"
-		diff native.state low.state
+		diff <(names native) <(names low)
+	done
+}
+
+@test "CM-19 names of one file, and a commit that is killed at any moment, also when it is repeated: in the end they are one file" {
+	local script calls i
+	[ -x "$KILLAT" ]
+	for script in 'mv a z; echo two >>z' 'echo two >>a' 'rm b; echo two >>d/e' 'mv d D; echo q >>D/e'; do
+		for ((i = 0, calls = 200; i < calls; i += 7)); do
+			rm -rf low native upper
+			mkdir -p low/d
+			echo one >low/a
+			for name in b c d/e d/f; do ln low/a low/$name; done
+			cp -a low native
+			(cd native && sh -ec "$script")
+			umview --cow low --upper upper -- sh -ec "cd low; $script"
+			if [ "$i" = 0 ]; then
+				calls=$("$KILLAT" 0 umview commit --upper upper) || true
+			else
+				"$KILLAT" "$i" umview commit --upper upper >log 2>&1 || true
+				[ ! -d upper ] || "$KILLAT" "$((i * 7 % calls))" umview commit --upper upper >log 2>&1 || true
+				[ ! -d upper ] || umview commit --upper upper
+			fi
+			echo "$script, killed at $i of $calls"
+			[ "$(names native)" = "$(names low)" ]
+		done
 	done
 }
