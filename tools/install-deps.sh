@@ -20,7 +20,7 @@ libpython3.11-testsuite stress-ng'
 # chromium is large: `make check` uses it where it is, only `make conform` installs it.
 conform='e2fsprogs fuse2fs libpython3.11-testsuite stress-ng chromium nodejs golang-go default-jdk-headless perl git
 xz-utils bzip2 gettext libpcre2-dev dejagnu'
-bench='debootstrap busybox-static procps proot strace hyperfine git perl e2fsprogs fuse2fs'
+bench='fuse-overlayfs debootstrap busybox-static procps proot strace hyperfine git perl e2fsprogs fuse2fs'
 
 print=no
 wanted=

@@ -111,7 +111,10 @@ long signal_force_sigsys(struct task *t, const struct kernel_siginfo *info);
 
 /* signal_action.c: what the kernel has for the guest's actions. */
 #define UM_OURS	(SIGBIT(11 /* SIGSEGV */) | SIGBIT(7 /* SIGBUS */) | SIGBIT(31 /* SIGSYS */))	/* always our handler */
-bool signal_always_ours(int sig);
+static inline bool signal_always_ours(int sig)
+{
+	return SIGBIT(sig) & UM_OURS;
+}
 bool signal_ignored_by_default(int sig);
 void signal_default(int sig);			/* the kernel's own action, for what shall kill */
 void signal_install_default(int sig, const struct kernel_sigaction *act);	/* SIG_DFL; what is pending stays so */

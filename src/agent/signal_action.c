@@ -10,11 +10,6 @@
 
 void signal_restorer(void);
 
-bool signal_always_ours(int sig)
-{
-	return SIGBIT(sig) & UM_OURS;
-}
-
 /* What the kernel shall have for the guest's action on sig. */
 static struct kernel_sigaction kernel_action(int sig, const struct kernel_sigaction *guest)
 {
