@@ -64,7 +64,7 @@ int copy_from_guest(struct task *t, void *dst, gaddr src, size_t n);
 int copy_to_guest(struct task *t, gaddr dst, const void *src, size_t n);
 /* While we have all signals blocked: from n pieces of ours to as many of the guest's, of the same sizes. */
 struct iovec;
-int copy_to_guest_blocked(const struct iovec *own, const struct iovec *guest, size_t n);
+int copy_to_guest_blocked(struct task *t, const struct iovec *own, const struct iovec *guest, size_t n);
 
 /* A structure that may have grown: we know n bytes of it, the guest has size.  What we do not know must be zero (E2BIG),
  * what it does not know becomes zero.  Or -EFAULT. */

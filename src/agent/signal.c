@@ -4,8 +4,8 @@
  * guests manage signals are in kernel/sys/signal.c.
  *
  * The invariant: while something is queued (task.pending), every signal but SIGSEGV, SIGBUS and SIGSYS is
- * blocked in the kernel, so the queue has rarely more than one entry; what is behind the first is given
- * back to the kernel when the edge delivers the first.
+ * blocked in the kernel, so the queue has rarely more than one entry.  The edge delivers all of it, as the kernel would
+ * in the same loop; what the handler of the first blocks is given back to the kernel.
  */
 #include "signal.h"
 #include "trap.h"
@@ -24,7 +24,6 @@
 #define FP_XSTATE_MAGIC1	0x46505853u
 #define EFLAGS_TF		0x100ull
 #define EFLAGS_DF		0x400ull
-#define EFLAGS_RF		0x10000ull
 #define REDZONE			128
 #define FORCED_CODE		(-0x756d)	/* of the SIGSYS we send ourselves; guests cannot see it */
 /* What stays deliverable while we are busy: faults of our own copies, and trapped calls (none). */
@@ -141,7 +140,7 @@ static bool enter_handler(struct task *t, int sig, const struct kernel_siginfo *
 	f.info = *info;
 	const struct iovec own[] = { { &f, sizeof f }, { (void *)fp, fpsize } };
 	const struct iovec guest[] = { { (void *)at, sizeof f }, { (void *)fpdst, fpsize } };
-	if (copy_to_guest_blocked(own, guest, fp ? 2 : 1))
+	if (copy_to_guest_blocked(t, own, guest, fp ? 2 : 1))
 		return false;
 	if (t->sig->alt.flags & UM_SS_AUTODISARM)
 		memset(&t->sig->alt, 0, sizeof t->sig->alt);
@@ -224,23 +223,10 @@ static void deliver(struct task *t, int sig, const struct kernel_siginfo *info,
 
 /* ---- arrival ---------------------------------------------------------------------------------------- */
 
-/* How soon the kernel would take it, of those that are pending: the thread's first, of these what may be a fault. */
-static int rank(const struct kernel_siginfo *info)
+/* Sent to the thread, as far as one can tell. */
+static bool is_private(const struct kernel_siginfo *info)
 {
-	const uint64_t faults = SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE) | SIGBIT(SIGSYS);
-
-	return (info->code == SI_TKILL ? 0 : 256) + (faults & SIGBIT(info->signo) ? 0 : 128) + info->signo;
-}
-
-/* The last of the queue becomes the first if the kernel would take it before that. */
-static void take_order(struct sigstate *s)
-{
-	struct kernel_siginfo *first = &s->queue[0], *last = &s->queue[s->queued - 1], info = *last;
-
-	if (s->interrupted || rank(last) >= rank(first))
-		return;
-	*last = *first;
-	*first = info;
+	return info->code == SI_TKILL;
 }
 
 /*
@@ -252,8 +238,10 @@ static void queue(struct task *t, const struct kernel_siginfo *info, struct kern
 	struct sigstate *s = t->sig;
 
 	for (int i = 0; i < s->queued; i++)
-		if (s->queue[i].signo == info->signo)
+		if (s->queue[i].signo == info->signo && is_private(&s->queue[i]) == is_private(info))
 			return;			/* pending already: only real-time signals queue, and none of those comes twice here */
+	if (s->queued == UM_QUEUE)
+		return;
 	if (!s->queued) {
 		size_t size = fpstate_size((const char *)uc->mc.fpstate);
 		if (size > TASK_FPSAVE_SIZE)
@@ -264,7 +252,6 @@ static void queue(struct task *t, const struct kernel_siginfo *info, struct kern
 		s->interrupted = by_mask;
 	}
 	s->queue[s->queued++] = *info;
-	take_order(s);
 	t->pending = 1;
 	uc->mask |= BUSY_MASK;
 }
@@ -340,20 +327,6 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 	queue(t, info, uc, by_mask);
 }
 
-/* The handler of another signal is at work: on a guest's stack that has to grow, with faults unblocked (uaccess.c). */
-static bool is_in_handler(const struct task *t, const struct kernel_ucontext *uc)
-{
-	return uc->mc.rsp - ((uint64_t)t + TASK_ALTSTACK) < TASK_ALTSTACK_SIZE;
-}
-
-/* Somebody has sent one that might be a fault just now: what the handler at work has interrupted is known to that alone. */
-static void give_back(struct task *t, const struct kernel_siginfo *info, struct kernel_ucontext *uc)
-{
-	signal_block_all();
-	signal_send_again(t, info);
-	uc->mask |= SIGBIT(info->signo);
-}
-
 /* Our own, sent by signal_force_sigsys(): from here on it is what it stands for. */
 static bool take_forced(struct task *t, int sig, struct kernel_siginfo *info, struct kernel_ucontext *uc)
 {
@@ -395,8 +368,6 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 
 	if (sig == SIGSYS && info->code == SYS_SECCOMP_CODE)
 		trap_call(t, info, uc);
-	else if (is_in_handler(t, uc) && !is_synchronous(sig, info))
-		give_back(t, info, uc);
 	else
 		arrived(t, sig, info, uc);
 }
@@ -408,7 +379,7 @@ void signal_regs_to_context(const struct regs *r, struct kernel_mcontext *mc)
 	mc->r15 = r->r15; mc->r14 = r->r14; mc->r13 = r->r13; mc->r12 = r->r12;
 	mc->rbp = r->rbp; mc->rbx = r->rbx; mc->r10 = r->r10; mc->r9 = r->r9;
 	mc->r8 = r->r8; mc->rdx = r->rdx; mc->rsi = r->rsi; mc->rdi = r->rdi;
-	mc->rax = r->rax; mc->rip = r->rip; mc->rsp = r->rsp; mc->rflags = r->rflags;
+	mc->rax = r->rax; mc->rip = r->rip; mc->rsp = r->rsp; mc->rflags = r->rflags & ~EFLAGS_RF;
 	mc->rcx = r->rip; mc->r11 = r->rflags;
 }
 
@@ -424,9 +395,76 @@ struct kernel_stack signal_own_stack(const struct task *t)
 _Noreturn void signal_leave(struct task *t, struct kernel_ucontext *uc)
 {
 	uc->stack = signal_own_stack(t);
-	t->sig->left_ip = uc->mc.rip;
-	t->sig->left_ax = uc->mc.rax;
 	signal_return(uc);
+}
+
+static bool may_be_fault(const struct kernel_siginfo *info)
+{
+	return (UM_OURS | SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGFPE)) & SIGBIT(info->signo);
+}
+
+/* How soon the kernel takes it of those that are pending: forced ones, then the thread's; of these what may be a fault. */
+static int rank(const struct kernel_siginfo *info)
+{
+	if (info->code > 0 && may_be_fault(info))
+		return 0;
+	return (is_private(info) ? 0 : 256) + (may_be_fault(info) ? 0 : 128) + info->signo;
+}
+
+/* The first stays so if the mask of a waiting call has let it through: the others came later. */
+static void take_order(struct sigstate *s)
+{
+	for (int i = s->interrupted ? 2 : 1; i < s->queued; i++) {
+		const struct kernel_siginfo info = s->queue[i];
+		int at = i;
+
+		for (; at > (s->interrupted ? 1 : 0) && rank(&s->queue[at - 1]) > rank(&info); at--)
+			s->queue[at] = s->queue[at - 1];
+		s->queue[at] = info;
+	}
+}
+
+/* A handler begins with the vector state that a program begins with. */
+static void clear_vectors(char *fp)
+{
+	const uint16_t fcw = 0x37f;
+	const uint32_t mxcsr = 0x1f80, mask_end = 32, software = 464;
+
+	if (fpstate_size(fp) > FXSAVE_SIZE)
+		memset(fp + FXSAVE_SIZE, 0, 8);		/* xstate_bv: nothing is there but what is so */
+	memset(fp, 0, 24);
+	memcpy(fp, &fcw, sizeof fcw);
+	memcpy(fp + 24, &mxcsr, sizeof mxcsr);
+	memset(fp + mask_end, 0, software - mask_end);
+}
+
+/* The process's, which has come to us only because we do not block it: the kernel has others for the thread yet. */
+static bool comes_later(const struct kernel_siginfo *info)
+{
+	return may_be_fault(info) && !is_private(info) && info->code <= 0;
+}
+
+/* All that has come, as the kernel does it: the handler of the last one runs first, and returns into that of the one before. */
+static void deliver_queued(struct task *t, struct kernel_ucontext *uc)
+{
+	struct sigstate *s = t->sig;
+	char *fp = (char *)t + TASK_FPSAVE;
+
+	take_order(s);
+	for (int i = 0; i < s->queued; i++) {
+		const struct kernel_siginfo *info = &s->queue[i];
+
+		if (i && (s->mask & SIGBIT(info->signo) || comes_later(info))) {
+			signal_send_again(t, info);
+			continue;
+		}
+		uc->mc.fpstate = (uint64_t)fp;
+		deliver(t, info->signo, info, uc, fp);
+		s->interrupted = false;
+		if (!uc->mc.fpstate)		/* a handler has been entered */
+			clear_vectors(fp);
+	}
+	s->queued = 0;
 }
 
 /* What the world expects besides signals at the edge: nothing yet. */
@@ -434,7 +472,6 @@ void agent_edge(struct task *t)
 {
 	struct sigstate *s = t->sig;
 	struct { uint64_t sp_minus_8; struct kernel_ucontext uc; } frame;
-	struct kernel_siginfo first;
 
 	uint64_t before = signal_block_all();
 	t->pending = 0;
@@ -444,16 +481,10 @@ void agent_edge(struct task *t)
 			debug_exit(t, t->tid, UINT32_MAX, (long)t->regs.rax);
 		return;
 	}
-	first = s->queue[0];
-	for (int i = 1; i < s->queued; i++)
-		signal_send_again(t, &s->queue[i]);
-	s->queued = 0;
 	frame.uc = s->uc;
 	signal_regs_to_context(&t->regs, &frame.uc.mc);
 	frame.uc.mc.rip = patch_normalise(frame.uc.mc.rip);
-	frame.uc.mc.fpstate = (uint64_t)t + TASK_FPSAVE;
-	deliver(t, first.signo, &first, &frame.uc, (char *)t + TASK_FPSAVE);
-	s->interrupted = false;
+	deliver_queued(t, &frame.uc);
 	if (t->debug & DEBUG_STEP)
 		debug_context(t, UINT32_MAX, &frame.uc.mc);
 	signal_leave(t, &frame.uc);

@@ -25,6 +25,7 @@
 #define UM_SS_AUTODISARM	(1u << 31)
 
 #define UM_NSIG		64
+#define EFLAGS_RF	0x10000ull	/* in r11: this call has been made, by us (trap.c) */
 #define SIGBIT(n)	(1ull << ((n) - 1))
 
 /* struct sigaction of the system call */
@@ -69,7 +70,7 @@ struct kernel_siginfo {		/* 128 bytes; the fields we look at */
 	};
 };
 
-#define UM_QUEUE	4
+#define UM_QUEUE	8	/* one that the kernel has let through, and both kinds of what may be a fault */
 
 struct sigstate {
 	uint64_t mask;			/* the guest's blocked signals, as it set them (SIGSYS too) */
@@ -83,7 +84,6 @@ struct sigstate {
 	bool sys_pending;		/* a SIGSYS of the guest's own waits behind its virtual mask (sigsys.c) */
 	bool lent;			/* SIGSYS is blocked in the kernel; others read it */
 	struct kernel_siginfo sys_info;
-	uint64_t left_ip, left_ax;	/* how signal_leave() has left, unless a call has been trapped since */
 	struct kernel_siginfo forced;	/* signo != 0: what the SIGSYS that signal_force_sigsys() sends means */
 };
 

@@ -106,7 +106,9 @@ const uint32_t *sigsys_shared_state(void)
 /* Neighbours may not get what was the process's: of SIGSYS, for the kernel none of them blocks it. */
 void signal_send_again(struct task *t, const struct kernel_siginfo *info)
 {
-	if (info->code == SI_TKILL || next_neighbour(t, NULL) || raw_syscall(__NR_rt_sigqueueinfo, t->pid, info->signo, info))
+	bool thread = info->code == SI_TKILL || (info->signo == SIGSYS && next_neighbour(t, NULL));
+
+	if (thread || raw_syscall(__NR_rt_sigqueueinfo, t->pid, info->signo, info))
 		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, info->signo, info);
 }
 
