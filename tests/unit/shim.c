@@ -73,11 +73,6 @@ WEAK int copy_to_guest(struct task *t, gaddr dst, const void *src, size_t n)
 	return copy(__NR_process_vm_writev, (void *)src, dst, n);
 }
 
-WEAK int copy_to_guest_blocked(gaddr dst, const void *src, size_t n)
-{
-	return copy_to_guest(NULL, dst, src, n);
-}
-
 WEAK long string_from_guest(struct task *t, char *dst, gaddr src, size_t size)
 {
 	for (size_t done = 0; done < size; ) {
