@@ -186,7 +186,7 @@ int main(void)
 	task.guard = &guard;
 	sig.mask = SIGBIT(31) | SIGBIT(10);
 	hand.act[7].handler = 1;
-	hand.act[11].handler = 0x1000;
+	hand.act[2].handler = hand.act[11].handler = 0x1000;
 	test_maps();
 	test_long_lines();
 	test_smaps();

@@ -73,6 +73,15 @@ WEAK int copy_to_guest(struct task *t, gaddr dst, const void *src, size_t n)
 	return copy(__NR_process_vm_writev, (void *)src, dst, n);
 }
 
+WEAK int copy_to_guest_blocked(struct task *t, const struct iovec *own, const struct iovec *guest, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && !r; i++)
+		r = copy_to_guest(t, (gaddr)guest[i].iov_base, own[i].iov_base, own[i].iov_len);
+	return r;
+}
+
 WEAK long string_from_guest(struct task *t, char *dst, gaddr src, size_t size)
 {
 	for (size_t done = 0; done < size; ) {
