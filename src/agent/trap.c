@@ -63,7 +63,7 @@ bool trap_is_lost(const struct task *t, const struct kernel_mcontext *mc)
 
 	if (mc->rcx != mc->rip || mc->r11 != mc->rflags || patch_normalise(mc->rip) != mc->rip)
 		return false;
-	return raw_syscall(__NR_process_vm_readv, t->pid, &own, 1, &guest, 1, 0) == sizeof code &&
+	return raw_syscall(__NR_process_vm_readv, t->tid, &own, 1, &guest, 1, 0) == sizeof code &&
 	       !memcmp(code + 7, "\x0f\x05", 2) && sets_number(code + 7, mc->rax) && !may_be_made(t, mc->rax);
 }
 
