@@ -78,7 +78,7 @@ guest_runs() {
 }
 
 # Runs COMMAND with the words of each line of standard input, as many at a time as there are processors; what they print is numbered in
-# their order.  (In the background a shell has SIGINT ignored.)
+# their order.  (In the background a shell has SIGINT ignored, nohup SIGHUP.)
 side_by_side() {	# side_by_side COMMAND
 	local out runner result line
 	out=$(mktemp -d)
@@ -86,7 +86,7 @@ side_by_side() {	# side_by_side COMMAND
 	UMT_NATIVE=${UMT_NATIVE:-$out} xargs -a "$out/lines" -L 1 -P "${JOBS:-$(nproc)}" sh -c '
 		result=$1/$3.out command=$2
 		shift 3
-		env --default-signal=INT,QUIT "$command" "$@" >"$result" </dev/null
+		env --default-signal=HUP,INT,QUIT "$command" "$@" >"$result" </dev/null
 		: >"$result.done"' sh "$out" "$1" &
 	runner=$!
 	while read -r result line; do
