@@ -15,18 +15,12 @@
 
 extern const syscall_fn um_dispatch[UM_NR_MAX + 1];
 extern const syscall_fn um_dispatch_private;
-extern const uint8_t um_may_pass[UM_NR_MAX / 8 + 1];
 
 static syscall_fn find(uint32_t nr)
 {
 	if (nr <= UM_NR_MAX)
 		return um_dispatch[nr];
 	return nr == UM_NR_CALL ? um_dispatch_private : NULL;
-}
-
-bool agent_may_not_see(uint32_t nr)
-{
-	return nr <= UM_NR_MAX && um_may_pass[nr / 8] >> nr % 8 & 1;
 }
 
 static void answer(struct regs *r, uint64_t rax, long result)

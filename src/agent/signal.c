@@ -24,6 +24,7 @@
 #define FP_XSTATE_MAGIC1	0x46505853u
 #define EFLAGS_TF		0x100ull
 #define EFLAGS_DF		0x400ull
+#define EFLAGS_RF		0x10000ull
 #define REDZONE			128
 #define FORCED_CODE		(-0x756d)	/* of the SIGSYS we send ourselves; guests cannot see it */
 /* What stays deliverable while we are busy: faults of our own copies, and trapped calls (none). */
@@ -343,8 +344,6 @@ static void arrived(struct task *t, int sig, struct kernel_siginfo *info, struct
 {
 	if (take_forced(t, sig, info, uc) || (sig == SIGTRAP && step_taken(t, info, uc)))
 		return;
-	if (sig == SIGSYS && trap_is_lost(t, &uc->mc))
-		uc->mc.rip -= 2;
 	bool by_mask = t->sig->waiting && uc->mc.rip == (uint64_t)call_returned && (long)uc->mc.rax == -EINTR;
 	if (sig == SIGSYS && (sigsys_is_none(info) || sigsys_hold(t, info, by_mask))) {
 		ignore(t, uc);
@@ -379,7 +378,7 @@ void signal_regs_to_context(const struct regs *r, struct kernel_mcontext *mc)
 	mc->r15 = r->r15; mc->r14 = r->r14; mc->r13 = r->r13; mc->r12 = r->r12;
 	mc->rbp = r->rbp; mc->rbx = r->rbx; mc->r10 = r->r10; mc->r9 = r->r9;
 	mc->r8 = r->r8; mc->rdx = r->rdx; mc->rsi = r->rsi; mc->rdi = r->rdi;
-	mc->rax = r->rax; mc->rip = r->rip; mc->rsp = r->rsp; mc->rflags = r->rflags & ~EFLAGS_RF;
+	mc->rax = r->rax; mc->rip = r->rip; mc->rsp = r->rsp; mc->rflags = r->rflags;
 	mc->rcx = r->rip; mc->r11 = r->rflags;
 }
 

@@ -25,7 +25,6 @@
 #define UM_SS_AUTODISARM	(1u << 31)
 
 #define UM_NSIG		64
-#define EFLAGS_RF	0x10000ull	/* in r11: this call has been made, by us (trap.c) */
 #define SIGBIT(n)	(1ull << ((n) - 1))
 
 /* struct sigaction of the system call */

@@ -11,9 +11,6 @@ void signal_entry(int sig, struct kernel_siginfo *info, struct kernel_ucontext *
 /* signal_entry's part for seccomp's SIGSYS: the call goes on at trap_entry, on the agent's stack. */
 void trap_call(struct task *t, struct kernel_siginfo *info, struct kernel_ucontext *uc);
 
-/* A SIGSYS that somebody has sent has come in guest code: was a call at mc->rip - 2 trapped, and that told by this one alone? */
-bool trap_is_lost(const struct task *t, const struct kernel_mcontext *mc);
-
 /* A call of the guest, whose registers are mc, goes on there; mc->rip is where it comes back to. */
 void trap_enter(struct task *t, struct kernel_mcontext *mc, uint32_t nr, uint64_t site);
 

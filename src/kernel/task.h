@@ -103,7 +103,6 @@ void task_only(struct task *t);
 
 /* The dispatcher: called by entry.S on the task's agent stack with the registers saved. */
 void agent_syscall(struct task *t);
-bool agent_may_not_see(uint32_t nr);	/* the filter lets it through: always, or with some arguments */
 
 /* The address of every system call handler's table, generated from syscalls.tbl. */
 typedef long (*syscall_fn)(struct task *t, const unsigned long *args);

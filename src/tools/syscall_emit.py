@@ -187,14 +187,6 @@ def wrapper(row):
                      lines + ["}", ""])
 
 
-def may_pass(table):
-    bits = {}
-    for row in table.dense:
-        if row.free or row.tests or row.identity:
-            bits[row.nr // 8] = bits.get(row.nr // 8, 0) | 1 << row.nr % 8
-    return "\n".join(f"\t[{at}] = {value:#04x}," for at, value in sorted(bits.items()))
-
-
 def dispatch(table):
     seen = [r for r in table.calls if r.kind != "free"]
     entries = [f"\t[UM_NR_{r.name}] = {'pass' if r.kind == 'free' else 'do_' + r.name}," for r in table.dense]
@@ -205,9 +197,6 @@ def dispatch(table):
     return (head + "\n".join(wrapper(r) for r in seen) +
             "\n/* NULL: no such call. */\nextern const syscall_fn um_dispatch[UM_NR_MAX + 1];\n"
             "const syscall_fn um_dispatch[UM_NR_MAX + 1] = {\n" + "\n".join(entries) + "\n};\n"
-            "\n/* A bit for each call that the filter lets through, always or with some arguments, in some views. */\n"
-            "extern const uint8_t um_may_pass[UM_NR_MAX / 8 + 1];\n"
-            "const uint8_t um_may_pass[UM_NR_MAX / 8 + 1] = {\n" + may_pass(table) + "\n};\n"
             "\nextern const syscall_fn um_dispatch_private;\n"
             f"const syscall_fn um_dispatch_private = do_{private.name};\n")
 

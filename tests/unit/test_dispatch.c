@@ -37,8 +37,6 @@ const syscall_fn um_dispatch[UM_NR_MAX + 1] = {
 	[UM_NR_lseek] = record,
 };
 const syscall_fn um_dispatch_private = record;
-extern const uint8_t um_may_pass[UM_NR_MAX / 8 + 1];
-const uint8_t um_may_pass[UM_NR_MAX / 8 + 1] = { 0 };
 
 static struct task task;
 

@@ -52,6 +52,14 @@ long real_check_link(struct where *w)
 
 /* ---- attributes ------------------------------------------------------------------------------------- */
 
+/* The guest's buffer is bad; but a link is looked through first. */
+static long fault_of(struct where *w)
+{
+	long r = real_check_link(w);
+
+	return r ? r : -EFAULT;
+}
+
 static long real_stat(struct where *w, gaddr buf)
 {
 	struct target g = target(w);
@@ -62,7 +70,7 @@ static long real_stat(struct where *w, gaddr buf)
 		return ident_stat(&g, must_follow(w), buf);
 	r = kernel_call(w->t, __NR_newfstatat, w->dfd, w->upath, buf, at_flags(w));
 	if (r || !must_follow(w))
-		return r;
+		return r == -EFAULT ? fault_of(w) : r;
 	if (copy_from_guest(w->t, &mode, buf + offsetof(struct stat, st_mode), sizeof mode))
 		return -EFAULT;
 	return S_ISLNK(mode) ? -UM_EAGAIN : 0;
@@ -80,7 +88,7 @@ static long real_statx(struct where *w, int flags, unsigned mask, gaddr buf)
 		mask |= STATX_TYPE;
 	r = kernel_call(w->t, __NR_statx, w->dfd, w->upath, flags | at_flags(w), mask, buf);
 	if (r || !must_follow(w))
-		return r;
+		return r == -EFAULT ? fault_of(w) : r;
 	if (copy_from_guest(w->t, &mode, buf + offsetof(struct statx, stx_mode), sizeof mode))
 		return -EFAULT;
 	return S_ISLNK(mode) ? -UM_EAGAIN : 0;
