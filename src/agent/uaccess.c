@@ -23,6 +23,8 @@ long guest_string(char *dst, const char *src, size_t size);
  */
 static bool touch(int nr, gaddr at, size_t n)
 {
+	if (at + n < at)
+		return false;
 	for (gaddr p = at; p < at + n; p = (p | 4095) + 1) {
 		const gaddr word = p & ~7ull;
 		long r = nr == __NR_process_vm_writev ? raw_syscall(__NR_getrandom, p, 1, GRND_NONBLOCK)

@@ -84,7 +84,14 @@ TEST(bad_address, "a signal that is blocked and pending stays so when a call get
 	raise(SIGSEGV);
 	raise(SIGBUS);
 	FAILS(stat((char *)8, &st), EFAULT);
+	FAILS(stat((char *)-1l, &st), EFAULT);
+	FAILS(stat((char *)0xffff800000000000, &st), EFAULT);
 	FAILS(syscall(SYS_newfstatat, AT_FDCWD, "/", 8, 0), EFAULT);
+	FAILS(syscall(SYS_newfstatat, AT_FDCWD, "/", -1l, 0), EFAULT);
+	FAILS(syscall(SYS_newfstatat, AT_FDCWD, "/", -8l, 0), EFAULT);
+	FAILS(getcwd((char *)-4l, 4096) ? 0 : -1, EFAULT);
+	FAILS(syscall(SYS_rt_sigaction, SIGUSR1, -1l, NULL, 8), EFAULT);
+	FAILS(syscall(SYS_rt_sigaction, SIGUSR1, NULL, -1l, 8), EFAULT);
 	EQ(norder, 0);
 	OK(sigprocmask(SIG_UNBLOCK, &set, NULL));
 	EQ(norder, 2);
