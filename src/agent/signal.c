@@ -19,7 +19,6 @@
 
 #define SYS_SECCOMP_CODE	1
 #define SI_KERNEL		0x80
-#define SI_TKILL		(-6)	/* sent to one thread: asm-generic/siginfo.h */
 #define FXSAVE_SIZE		512
 #define FP_XSTATE_MAGIC1	0x46505853u
 #define EFLAGS_TF		0x100ull

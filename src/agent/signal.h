@@ -3,8 +3,8 @@
  * Signals.
  *
  * The kernel's handler for every signal the guest handles (and for SIGSYS, SIGSEGV, SIGBUS always) is
- * signal_entry(), on the task's alternate stack, all signals blocked, so that they come one by one, in the kernel's order.  It decides by where the guest was
- * interrupted:
+ * signal_entry(), on the task's alternate stack, all signals blocked, so that they come one by one, in the
+ * kernel's order.  It decides by where the guest was interrupted:
  *
  *	seccomp's SIGSYS	a trapped call: registers to the task, on to trap_entry (agent/trap.c)
  *	guest code		the guest's frame is built on its stack, its handler runs on return
@@ -25,6 +25,7 @@
 #define UM_SS_AUTODISARM	(1u << 31)
 
 #define UM_NSIG		64
+#define SI_TKILL	(-6)	/* si_code, sent to one thread: asm-generic/siginfo.h */
 #define SIGBIT(n)	(1ull << ((n) - 1))
 
 /* struct sigaction of the system call */

@@ -14,7 +14,6 @@
 #include <asm/signal.h>
 
 #define SYS		SIGBIT(SIGSYS)
-#define SI_TKILL	(-6)	/* sent to one thread: asm-generic/siginfo.h */
 #define CALLED		(-0x756d)	/* si_code of ours: look at what is held for the process */
 
 /* Held for the process.  Handlers come here at any time, so no lock: who moves `state` owns `info`. */
@@ -37,7 +36,7 @@ static bool take_shared(struct kernel_siginfo *info)
 
 static bool send(int pid, int tid, const struct kernel_siginfo *info)
 {
-	return raw_syscall(__NR_rt_tgsigqueueinfo, pid, tid, SIGSYS, info) == 0;
+	return raw_syscall(__NR_rt_tgsigqueueinfo, pid, tid, info->signo, info) == 0;
 }
 
 /* The next thread of t's process, but not t itself; NULL: behind the last one, and before the first. */
@@ -109,7 +108,7 @@ void signal_send_again(struct task *t, const struct kernel_siginfo *info)
 	bool thread = info->code == SI_TKILL || (info->signo == SIGSYS && next_neighbour(t, NULL));
 
 	if (thread || raw_syscall(__NR_rt_sigqueueinfo, t->pid, info->signo, info))
-		raw_syscall(__NR_rt_tgsigqueueinfo, t->pid, t->tid, info->signo, info);
+		send(t->pid, t->tid, info);
 }
 
 /* Gives what is held to the kernel. */

@@ -18,7 +18,6 @@
 #define EVENTMSG_EXIT		2	/* PTRACE_EVENTMSG_SYSCALL_EXIT */
 #define SYS_SECCOMP_CODE	1
 #define SI_USER			0		/* sigaction(2): kill, tkill, the kernel */
-#define SI_TKILL		-6
 #define SI_KERNEL		0x80
 #define SYSGOOD			0x80
 #define EFLAGS_TF		0x100ull

@@ -87,6 +87,13 @@ static int64_t mtime_of(const struct stat *st)
 
 /* ---- what is left of one that has been linked elsewhere ------------------------------------------------------ */
 
+static void know(struct origin *o, int64_t mtime, int64_t size)
+{
+	o->known = true;
+	o->mtime = mtime;
+	o->size = size;
+}
+
 /* What a commit wrote down that was killed. */
 static void read_linking(struct commit *k)
 {
@@ -97,11 +104,8 @@ static void read_linking(struct commit *k)
 	if (fd >= 0 && !f)
 		close(fd);
 	while (f && fscanf(f, "%" SCNx64 "-%" SCNx64 " %" SCNd64 " %" SCNd64, &was.dev, &was.ino, &was.mtime, &was.size) == 4)
-		if ((o = origin_of(k, was.dev, was.ino))) {
-			o->known = true;
-			o->mtime = was.mtime;
-			o->size = was.size;
-		}
+		if ((o = origin_of(k, was.dev, was.ino)))
+			know(o, was.mtime, was.size);
 	if (f)
 		fclose(f);
 }
@@ -136,9 +140,7 @@ static bool is_copied(const struct origin *o, const struct stat *st)
 
 static int note_path(struct origin *o, const char *path, const struct stat *st)
 {
-	o->known = true;
-	o->mtime = mtime_of(st);
-	o->size = st->st_size;
+	know(o, mtime_of(st), st->st_size);
 	return strings_add(&o->paths, path);
 }
 

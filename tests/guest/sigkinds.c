@@ -151,47 +151,6 @@ TEST(reset, "SA_RESETHAND: in the handler the action is the default one already"
 	SIGNALED(in_child(twice, NULL), SIGUSR1);
 }
 
-static volatile sig_atomic_t pending_in_handler;
-
-static void look(int sig)
-{
-	sigset_t set;
-
-	count++;
-	sigpending(&set);
-	pending_in_handler = sigismember(&set, sig);
-}
-
-TEST(reset_pending, "SA_RESETHAND of what is ignored by default: a second one that is pending stays so, and is ignored when it comes")
-{
-	static const int signals[] = { SIGWINCH, SIGURG, SIGCONT, SIGCHLD };
-	struct sigaction sa = { .sa_handler = look, .sa_flags = SA_RESETHAND };
-	sigset_t set, pending;
-
-	sigemptyset(&sa.sa_mask);
-	for (int i = 0; i < 4; i++) {
-		OK(sigaction(signals[i], &sa, NULL));
-		sigemptyset(&set);
-		sigaddset(&set, signals[i]);
-		OK(sigprocmask(SIG_BLOCK, &set, NULL));
-		kill(getpid(), signals[i]);
-		raise(signals[i]);
-		count = pending_in_handler = 0;
-		OK(sigprocmask(SIG_UNBLOCK, &set, NULL));
-		EQ(count, 1);
-		EQ(pending_in_handler, 1);
-		OK(sigpending(&pending));
-		EQ(sigismember(&pending, signals[i]), 0);
-		raise(signals[i]);
-		EQ(count, 1);
-		OK(sigprocmask(SIG_BLOCK, &set, NULL));
-		raise(signals[i]);			/* blocked, so it waits though it would be ignored */
-		OK(sigpending(&pending));
-		EQ(sigismember(&pending, signals[i]), 1);
-		OK(sigprocmask(SIG_UNBLOCK, &set, NULL));
-	}
-}
-
 static volatile int depth, deepest;
 
 static void nest(int sig, siginfo_t *info, void *uc)

@@ -11,7 +11,7 @@
 static const int signals[] = { SIGUSR1, SIGSEGV, SIGSYS, SIGBUS, SIGTERM, 37 };
 #define NSIGNALS 6
 
-static volatile sig_atomic_t order[16], norder, depth;
+static volatile sig_atomic_t order[16], norder;
 
 static void record(int sig, siginfo_t *si, void *context)
 {
@@ -182,12 +182,6 @@ static void work(void)
 	}
 }
 
-static void sleep_then(pid_t pid, int sig)
-{
-	usleep(1000);
-	OK(kill(pid, sig));
-}
-
 TEST(storm, "another process sends what may be faults, again and again: registers are as they were, nothing stays blocked")
 {
 	int status, ready[2];
@@ -214,7 +208,8 @@ TEST(storm, "another process sends what may be faults, again and again: register
 		const int sig = (const int[]) { SIGSEGV, SIGBUS, SIGSYS, SIGUSR1 }[i & 3];
 		OK(i & 8 || sig == SIGSYS ? kill(pid, sig) : tgkill(pid, pid, sig));	/* not SIGSYS to a thread: docs/limits.md */
 	}
-	sleep_then(pid, SIGTERM);
+	usleep(1000);
+	OK(kill(pid, SIGTERM));
 	MUST(waitpid(pid, &status, 0));
 	EXITED(status, 0);
 }

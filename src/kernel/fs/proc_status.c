@@ -12,8 +12,6 @@
 #include "../../agent/signal.h"
 #include "../../arch/x86_64/offsets.h"
 
-#define OURS	(SIGBIT(7 /* SIGBUS */) | SIGBIT(11 /* SIGSEGV */) | SIGBIT(31 /* SIGSYS */))
-
 /* What the guest blocks, ignores, handles, of the signals in `acts`; SIGSYS that its agent holds for the thread, for the process. */
 struct masks {
 	uint64_t acts, blocked, ignored, caught, pending, shared;
@@ -52,7 +50,7 @@ static struct masks guest_masks(const struct made *m)
 
 	if (!find_task(m, &t) || !peer_read(m->hit.pid, &t.sig->mask, &r.blocked, sizeof(r.blocked)) ||
 	    !peer_read(m->hit.pid, t.sighand, &hand, sizeof(hand)))
-		return (struct masks) { .acts = OURS };
+		return (struct masks) { .acts = UM_OURS };
 	held_sigsys(m->hit.pid, &t, &r);
 	for (int sig = 1; sig <= UM_NSIG; sig++) {
 		if (hand.act[sig].handler == 1 /* SIG_IGN */)
