@@ -75,6 +75,7 @@ static long fill(struct task *t, struct cow *c, char *buf)
 
 	if (r)
 		return r;
+	c->over = m.flags & UM_MNT_OVER;
 	c->dir = heap_strndup(buf, strcmp(buf, "/") ? strlen(buf) : 0);
 	r = view_bind_target(t, c->id, buf, UM_PATH_MAX);
 	if (r)
@@ -131,6 +132,17 @@ static struct cow *open_session(struct task *t, uint32_t id, long *error)
 	return c;
 }
 
+/* The older a mount, the further in front; the lock is held. */
+static void insert(struct cow *c)
+{
+	struct cow **at = &sessions;
+
+	while (*at && (*at)->id < c->id)
+		at = &(*at)->next;
+	c->next = *at;
+	__atomic_store_n(at, c, __ATOMIC_RELEASE);
+}
+
 struct cow *cow_get(struct task *t, uint32_t id, long *error)
 {
 	struct cow *c = find(id);
@@ -141,10 +153,8 @@ struct cow *cow_get(struct task *t, uint32_t id, long *error)
 	c = find(id);
 	if (!c) {
 		c = open_session(t, id, error);
-		if (c) {
-			c->next = sessions;
-			__atomic_store_n(&sessions, c, __ATOMIC_RELEASE);
-		}
+		if (c)
+			insert(c);
 	}
 	lock_release(&sessions_lock);
 	return c;
@@ -161,42 +171,65 @@ void cow_open_all(struct task *t)
 {
 	static uint64_t opened;
 	uint64_t generation = view_generation(t);
-	uint32_t ids[8];
+	uint32_t ids[COW_MOUNTS];
 	long error;
 
 	if (__atomic_load_n(&opened, __ATOMIC_RELAXED) == generation)
 		return;
-	for (int n = view_cow_ids(ids, 8); n-- > 0;)
+	for (int n = view_cow_ids(ids, COW_MOUNTS); n-- > 0;)
 		cow_get(t, ids[n], &error);
 	__atomic_store_n(&opened, generation, __ATOMIC_RELAXED);
 }
 
-void cow_show(const struct task *t, struct stat *st)
+/* Has the session something to say of this file? */
+static bool show(const struct task *t, struct cow *c, struct stat *st)
 {
 	struct vstat v;
 
+	if (c->dev != st->st_dev && !(cow_knows_links(c) && cow_has_names(st)))
+		return false;
+	if (!vtable_get(&c->inodes, cow_kept_dev(c, st->st_dev), st->st_ino, &v))
+		return false;
+	if (v.have & UM_VS_NLINK)
+		st->st_nlink += (uint64_t)(int64_t)v.nlink;
+	if (v.have & UM_VS_UID)
+		st->st_uid = v.uid;
+	if (v.have & UM_VS_GID)
+		st->st_gid = v.gid;
+	if (v.have & UM_VS_ORIGIN) {
+		st->st_dev = v.origin_dev ? v.origin_dev : cow_low_dev(t, c);
+		st->st_ino = v.origin_ino;
+		if (S_ISDIR(st->st_mode))
+			st->st_nlink = 1;	/* nobody has counted */
+	}
+	return true;
+}
+
+void cow_show_below(const struct task *t, struct stat *st, uint32_t id)
+{
+	bool over;
+
 	if (!view_has(UM_MOUNT_COW))
 		return;
-	cow_open_all((struct task *)t);
-	for (const struct cow *c = cow_first(); c; c = c->next) {
-		if (c->dev != st->st_dev && !(cow_knows_links(c) && cow_has_names(st)))
-			continue;
-		if (!vtable_get(&c->inodes, st->st_dev, st->st_ino, &v))
-			continue;
-		if (v.have & UM_VS_NLINK)
-			st->st_nlink += (uint64_t)(int64_t)v.nlink;
-		if (v.have & UM_VS_UID)
-			st->st_uid = v.uid;
-		if (v.have & UM_VS_GID)
-			st->st_gid = v.gid;
-		if (v.have & UM_VS_ORIGIN) {
-			st->st_dev = v.origin_dev;
-			st->st_ino = v.origin_ino;
-			if (S_ISDIR(st->st_mode))
-				st->st_nlink = 1;	/* nobody has counted */
-		}
-		return;
-	}
+	over = cow_over_any((struct task *)t);
+	for (struct cow *c = cow_first(); c && c->id < id; c = c->next)
+		if (show(t, c, st) && !over)
+			return;
+}
+
+void cow_show(const struct task *t, struct stat *st)
+{
+	cow_show_below(t, st, UINT32_MAX);
+}
+
+bool cow_over_any(struct task *t)
+{
+	bool any = false;
+
+	cow_open_all(t);
+	for (const struct cow *c = cow_first(); c && !any; c = c->next)
+		any = c->over;
+	return any;
 }
 
 bool cow_is_mount(const struct task *t, uint32_t id)

@@ -4,6 +4,7 @@
  *
  *	cow.c		which session; its lock and its journal; names in its tree
  *	cow_change.c	what was found out of a path: does it still hold?
+ *	cow_low.c	what is below, whoever answers there
  *	cow_up.c	copying from below into the tree
  *	cow_index.c	files below that have several names
  *	cow_moved.c	directories that show what is below another name
@@ -30,6 +31,8 @@
 #include "vstat.h"
 #include "../wire/cow.h"
 
+#define COW_MOUNTS	64	/* that a view has at most */
+
 struct cow {
 	struct cow *next;
 	uint32_t id;		/* of the mount */
@@ -41,6 +44,8 @@ struct cow {
 	struct um_cow_state *state;
 	struct vtable inodes;
 	uint64_t dev;		/* of the tree */
+	bool over;		/* what is below is another mount's: cow_low.c */
+	uint64_t low_dev;	/* st_dev of what is below, if that is a server's and has been met; or 0 */
 	struct cow_moves *moves;	/* redirects, as they were read last; or NULL: cow_moved.c */
 };
 
@@ -51,7 +56,10 @@ struct cow *cow_get(struct task *t, uint32_t id, long *error);
  * long as nobody has changed that. */
 void cow_show(const struct task *t, struct stat *st);
 
-/* The sessions that this process uses; all of the view are among them after cow_open_all(). */
+/* The same as who is below the copy-on-write mount with this id is shown it. */
+void cow_show_below(const struct task *t, struct stat *st, uint32_t id);
+
+/* The sessions that this process uses, the oldest mount's first; all of the view are among them after cow_open_all(). */
 struct cow *cow_first(void);
 void cow_open_all(struct task *t);
 
@@ -165,6 +173,35 @@ void cow_clear_whiteouts(const struct cow *c, const char *dir);
 /* Makes a whiteout at a path (of the tree, or of work/) where there is nothing.  0 or -errno. */
 long cow_make_whiteout(struct cow *c, const char *path);
 
+/* ---- what is below (cow_low.c) ---------------------------------------------------------------------------- */
+
+/*
+ * `low` is a path that cow_low_path() gave: of the kernel's own; or, where something virtual is below (c->over), of the view, and who
+ * answers there is looked for anew.  Nothing follows a last name that is a link.  All return what the system call does.
+ */
+int cow_low_look(struct task *t, struct cow *c, const char *low, struct stat *st);
+long cow_low_copy(struct task *t, struct cow *c, const char *low, int out, long size);	/* contents, into an empty file */
+long cow_low_readlink(struct task *t, struct cow *c, const char *low, char *buf, size_t size);
+long cow_low_getxattr(struct task *t, struct cow *c, const char *low, const char *name, char *value, size_t size);
+long cow_low_listxattr(struct task *t, struct cow *c, const char *low, char *names, size_t size);
+long cow_low_access(struct task *t, struct cow *c, const char *low, int mode);	/* with the effective ids */
+long cow_low_open(struct task *t, struct cow *c, const char *low, int flags, unsigned mode);	/* for the guest */
+
+/* Each record of the directory's listing, until take() says false: -ENOMEM then. */
+long cow_low_list(struct task *t, struct cow *c, const char *low, bool (*take)(void *to, struct linux_dirent64 *d), void *to);
+
+/* Has any session of the view something virtual below? */
+bool cow_over_any(struct task *t);
+
+/* st_dev of what is below, where that is a server's. */
+uint64_t cow_low_dev(const struct task *t, struct cow *c);
+
+/* st_dev as the session keeps it: a server's is another one in each view, and 0 stands for it. */
+static inline uint64_t cow_kept_dev(const struct cow *c, uint64_t dev)
+{
+	return c->over && !(dev >> 8 & 0xfff) && dev >> 12 & 0x80000 ? 0 : dev;
+}
+
 /* ---- copying up (cow_up.c) ------------------------------------------------------------------------------ */
 
 /* The directories that REL lies in are in the tree when this returns 0.  w: the place for which that is done; -UM_ERETRY: it is
@@ -248,7 +285,7 @@ bool cow_moved_to_view(char *buf, long *len, size_t size);
 struct dir_list;
 /* The names in the directory REL, of the tree, of what is below, or both.  atime: O_NOATIME, or 0 if that in the
  * tree shall be seen to have been read.  NULL and *error if they cannot be had. */
-struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bool low, int atime, long *error);
+struct dir_list *cow_list_make(struct task *t, struct cow *c, const char *rel, bool up, bool low, int atime, long *error);
 
 /* Is this path that of a directory of the kernel's own, which is never copied: /proc, /sys, /dev? */
 bool cow_is_uncopied(const char *path, size_t len);
@@ -265,15 +302,23 @@ bool cow_shown_by(const struct task *t, const struct mount *bind, char *buf, siz
  * path there, in `path`, which is changed if that is behind a bind mount. */
 struct cow *cow_merged_at(struct task *t, char *path, size_t len, const char **rel);
 
+/* The same, also where it is below, and something virtual is there (then !*up). */
+struct cow *cow_listed_at(struct task *t, char *path, size_t len, const char **rel, bool *up);
+
 /* A path that the kernel knows, in the tree of a copy-on-write mount or below something that has been moved: puts its path in the
  * view instead.  COW_NONE: it is neither.  Else COW_UPPER or COW_LOWER; then *len is its new length, or -ENAMETOOLONG. */
 enum cow_state cow_to_view(char *buf, long *len, size_t size);
+
+/* Is this file, or real descriptor at the kernel's path `path`, of something that a copy-on-write mount lies over, and so not in its tree?
+ * Then path (UM_PATH_MAX) becomes that of the view. */
+bool cow_file_over(struct task *t, const struct file *f, char *path, long *len);
+bool cow_real_over(struct task *t, int dfd, char *path, long *len);
 
 /* Is the real directory fd a merged one, whose listing we make?  Then *r is what getdents returns. */
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r);
 
 /* Is there a name in the directory REL, up in the tree (NULL: there is none)?  0, -ENOTEMPTY, -errno. */
-long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up, bool has_low);
+long cow_check_empty(struct task *t, struct cow *c, const char *rel, const struct stat *up, bool has_low);
 
 /* A socket is to be bound at this place: w->path is where, in the tree, when this returns 0. */
 long cow_prepare(struct where *w);

@@ -23,7 +23,8 @@ bool cow_has_links(struct task *t)
 
 int cow_index_path(const struct cow *c, char *buf, const struct stat *low)
 {
-	int n = text_format(buf, UM_PATH_MAX, "%s/" UM_COW_INDEX "/%lx-%lx", c->session, (unsigned long)low->st_dev,
+	int n = text_format(buf, UM_PATH_MAX, "%s/" UM_COW_INDEX "/%lx-%lx", c->session,
+			    (unsigned long)cow_kept_dev(c, low->st_dev),
 			    (unsigned long)low->st_ino);
 
 	return n < UM_PATH_MAX ? 0 : -ENAMETOOLONG;
@@ -68,7 +69,7 @@ int32_t cow_count_of(const struct cow *c, const struct stat *st)
 {
 	struct vstat v;
 
-	return vtable_get(&c->inodes, st->st_dev, st->st_ino, &v) && v.have & UM_VS_NLINK ? v.nlink : 0;
+	return vtable_get(&c->inodes, cow_kept_dev(c, st->st_dev), st->st_ino, &v) && v.have & UM_VS_NLINK ? v.nlink : 0;
 }
 
 struct cow_count cow_count_less(struct cow *c, const struct stat *low)
@@ -80,7 +81,7 @@ struct cow_count cow_count_less(struct cow *c, const struct stat *low)
 	if (!cow_index_find(c, low, &st))
 		st = *low;
 	__atomic_add_fetch(&c->state->nindex, 1, __ATOMIC_RELAXED);
-	return (struct cow_count) { st.st_dev, st.st_ino, cow_count_of(c, &st) - 1 };
+	return (struct cow_count) { cow_kept_dev(c, st.st_dev), st.st_ino, cow_count_of(c, &st) - 1 };
 }
 
 void cow_count_set(struct task *t, struct cow *c, const struct cow_count *n)

@@ -11,8 +11,10 @@
 #include "dir_list.h"
 #include "path_walk.h"
 #include "fs/dirents.h"
+#include "fs/remote.h"
 
 #define CHUNK		(32u << 10)
+#define SEEK_CUR	1
 #define LIST_TRIES	20u
 
 /* What is being put together. */
@@ -34,11 +36,16 @@ static uint64_t shown_inode(const struct cow *c, uint64_t ino)
 	return vtable_get(&c->inodes, c->dev, ino, &v) && v.have & UM_VS_ORIGIN ? v.origin_ino : ino;
 }
 
-static bool take(struct builder *b, int fd, struct linux_dirent64 *d, bool up)
+static bool take(struct builder *b, int fd, struct linux_dirent64 *d)
 {
-	if (up)
-		return dir_names_add(&b->names, d->d_name) &&
-		       (cow_entry_is_whiteout(b->c, fd, d) || dir_list_add(b->l, d, shown_inode(b->c, d->d_ino)));
+	return dir_names_add(&b->names, d->d_name) &&
+	       (cow_entry_is_whiteout(b->c, fd, d) || dir_list_add(b->l, d, shown_inode(b->c, d->d_ino)));
+}
+
+static bool take_low(void *to, struct linux_dirent64 *d)
+{
+	struct builder *b = to;
+
 	return dir_is_dots(d->d_name) || dir_names_have(&b->names, d->d_name) || dir_list_add(b->l, d, d->d_ino);
 }
 
@@ -51,21 +58,42 @@ static long open_dir(const char *path, int atime)
 	return fd == -EPERM && atime ? raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0) : fd;
 }
 
-static long read_all(struct builder *b, const char *path, bool up)
+static long read_tree(struct builder *b, const char *path)
 {
-	long n, fd = open_dir(path, up ? b->atime : O_NOATIME);
+	long n, fd = open_dir(path, b->atime);
 
 	if (fd < 0)
-		return up ? fd : 0;	/* gone, or not to be read: nothing */
+		return fd;
 	while ((n = raw_syscall(__NR_getdents64, fd, b->chunk, CHUNK)) > 0)
 		for (long at = 0; at < n && n > 0; at += ((struct linux_dirent64 *)(b->chunk + at))->d_reclen)
-			if (!take(b, (int)fd, (struct linux_dirent64 *)(b->chunk + at), up))
+			if (!take(b, (int)fd, (struct linux_dirent64 *)(b->chunk + at)))
 				n = -ENOMEM;
 	raw_syscall(__NR_close, fd);
 	return n;
 }
 
-struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bool low, int atime, long *error)
+static bool add_dot(struct builder *b, const char *name, uint64_t ino)
+{
+	struct linux_dirent64 *d = (struct linux_dirent64 *)b->chunk;
+
+	d->d_reclen = 24;
+	d->d_type = 4;		/* DT_DIR */
+	memcpy(d->d_name, name, strlen(name) + 1);
+	return dir_list_add(b->l, d, ino);
+}
+
+/* What the tree would have told. */
+static long add_dots(struct task *t, struct builder *b, struct cow *c, const char *low)
+{
+	struct stat st;
+	long r = cow_low_look(t, c, low, &st);
+
+	if (r)
+		return r;
+	return add_dot(b, ".", st.st_ino) && add_dot(b, "..", st.st_ino) ? 0 : -ENOMEM;
+}
+
+struct dir_list *cow_list_make(struct task *t, struct cow *c, const char *rel, bool up, bool low, int atime, long *error)
 {
 	struct builder b = { .c = c, .atime = atime, .l = dir_list_new(), .chunk = heap_alloc(CHUNK) };
 	char *path = heap_alloc(UM_PATH_MAX);
@@ -74,11 +102,13 @@ struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bo
 	if (!r && up)
 		r = cow_up_path(c, path, rel);
 	if (!r && up)
-		r = read_all(&b, path, true);
+		r = read_tree(&b, path);
 	if (!r && low)
 		r = cow_low_dir(c, path, rel);
+	if (!r && low && !up && c->over)
+		r = add_dots(t, &b, c, path);
 	if (!r && low)
-		r = read_all(&b, path, false);
+		r = cow_low_list(t, c, path, take_low, &b);
 	heap_free(path);
 	heap_free(b.chunk);
 	dir_names_free(&b.names);
@@ -89,7 +119,7 @@ struct dir_list *cow_list_make(const struct cow *c, const char *rel, bool up, bo
 	return NULL;
 }
 
-long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up, bool has_low)
+long cow_check_empty(struct task *t, struct cow *c, const char *rel, const struct stat *up, bool has_low)
 {
 	struct dir_list *l;
 	size_t at = 0;
@@ -97,7 +127,7 @@ long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up
 
 	if (up && cow_dir_flags(c, up))
 		has_low = cow_dir_flags(c, up) & UM_VSF_REDIRECT;
-	l = cow_list_make(c, rel, up, has_low, O_NOATIME, &r);
+	l = cow_list_make(t, c, rel, up, has_low, O_NOATIME, &r);
 	if (l && dir_list_next(l, &at))
 		r = -ENOTEMPTY;
 	dir_list_put(l);
@@ -109,13 +139,19 @@ long cow_check_empty(const struct cow *c, const char *rel, const struct stat *up
 /* What is in fd now, if it is a merged directory of which nothing has been read. */
 static struct dir_list *list_now(struct task *t, int fd, int atime, char *path, long *error)
 {
-	long n = base_path(t, fd, view_generation(t), path, UM_PATH_MAX);
+	struct file *f = fd_hold(t, fd);
+	long n = f ? file_path(t, f, path, UM_PATH_MAX) : base_path(t, fd, view_generation(t), path, UM_PATH_MAX), at;
 	const char *rel;
-	struct cow *c = n > 0 ? cow_merged_at(t, path, (size_t)n, &rel) : NULL;
+	bool up;
+	struct cow *c = n > 0 ? cow_listed_at(t, path, (size_t)n, &rel, &up) : NULL;
 
-	if (!c || raw_syscall(__NR_lseek, fd, 0, 1 /* SEEK_CUR */) > 0)		/* the kernel goes on with what it has begun */
+	at = f ? file_seek(t, f, 0, SEEK_CUR) : raw_syscall(__NR_lseek, fd, 0, SEEK_CUR);
+	if (f && !up)
+		c = NULL;		/* as its server has it */
+	file_put(f);
+	if (!c || at > 0)		/* whoever has begun goes on with it */
 		return NULL;
-	return cow_list_make(c, rel, true, true, atime, error);
+	return cow_list_make(t, c, rel, up, true, atime, error);
 }
 
 /* A list for fd, if it is a merged directory.  Where that is, and what it hides, is to be the same before and after. */
@@ -146,6 +182,6 @@ static struct dir_list *make_list(struct task *t, int fd, long *error)
 
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r)
 {
-	return view_has(UM_MOUNT_COW) && fd >= 0 && !fd_is_ours(fd) &&
+	return view_has(UM_MOUNT_COW) && fd >= 0 && !fd_is_ours(fd) && (!fd_peek(t, fd) || cow_over_any(t)) &&
 	       dir_list_getdents(t, fd, buf, count, legacy, make_list, r);
 }

@@ -13,7 +13,6 @@
 #include "cow.h"
 #include "dir_list.h"
 
-#define PIECE		(256u << 10)
 #define LIST_MAX	65536u		/* names of extended attributes: what the kernel lets there be */
 #define VALUE_MAX	65536u
 
@@ -26,76 +25,12 @@ struct copy {
 	char low[UM_PATH_MAX], up[UM_PATH_MAX], work[UM_PATH_MAX];
 };
 
-/* ---- contents -------------------------------------------------------------------------------------------- */
-
-static long copy_by_hand(int in, int out, long from, long to)
-{
-	uint8_t *buf = heap_alloc(PIECE);
-	long r = 0;
-
-	if (!buf)
-		return -ENOMEM;
-	while (from < to) {
-		long n = raw_syscall(__NR_pread64, in, buf, to - from < (long)PIECE ? to - from : (long)PIECE, from);
-
-		if (n > 0)
-			r = raw_syscall(__NR_pwrite64, out, buf, n, from);
-		if (n <= 0 || r <= 0) {
-			r = n < 0 ? n : n ? r : 0;
-			break;
-		}
-		from += r;
-		r = 0;
-	}
-	heap_free(buf);
-	return r;
-}
-
-static long copy_range(int in, int out, long from, long to)
-{
-	while (from < to) {
-		int64_t at = from, there = from;
-		long n = raw_syscall(__NR_copy_file_range, in, &at, out, &there, to - from, 0);
-
-		if (n < 0 && n != -ENOSPC && n != -EDQUOT && n != -EIO)
-			return copy_by_hand(in, out, from, to);
-		if (n <= 0)
-			return n;
-		from += n;
-	}
-	return 0;
-}
-
-/* Holes stay holes. */
-static long copy_contents(int in, int out, long size)
-{
-	long at = 0, end, r;
-
-	if (!raw_syscall(__NR_ioctl, out, FICLONE, in))
-		return 0;
-	while (at < size) {
-		at = raw_syscall(__NR_lseek, in, at, 3 /* SEEK_DATA */);
-		if (at == -ENXIO)
-			break;
-		end = at < 0 ? at : raw_syscall(__NR_lseek, in, at, 4 /* SEEK_HOLE */);
-		if (end < 0) {
-			at = 0;
-			end = size;
-		}
-		r = copy_range(in, out, at, end);
-		if (r)
-			return r;
-		at = end;
-	}
-	return raw_syscall(__NR_ftruncate, out, size);
-}
-
 /* ---- attributes ------------------------------------------------------------------------------------------ */
 
 /* What the session's file system cannot keep is left out; that there is no room for it is an error. */
 static long copy_xattr(const struct copy *k, const char *name, char *value)
 {
-	long n = raw_syscall(__NR_lgetxattr, k->low, name, value, VALUE_MAX);
+	long n = cow_low_getxattr(k->t, k->c, k->low, name, value, VALUE_MAX);
 
 	if (n >= 0)
 		n = raw_syscall(__NR_lsetxattr, k->work, name, value, n, 0);
@@ -105,7 +40,7 @@ static long copy_xattr(const struct copy *k, const char *name, char *value)
 static long copy_xattrs(const struct copy *k)
 {
 	char *names, *value;
-	long n = raw_syscall(__NR_llistxattr, k->low, 0, 0), r = 0;
+	long n = cow_low_listxattr(k->t, k->c, k->low, NULL, 0), r = 0;
 
 	if (n <= 0 || n > (long)LIST_MAX)
 		return 0;
@@ -113,7 +48,7 @@ static long copy_xattrs(const struct copy *k)
 	value = heap_alloc(VALUE_MAX);
 	if (!names || !value)
 		r = -ENOMEM;
-	n = r ? 0 : raw_syscall(__NR_llistxattr, k->low, names, LIST_MAX);
+	n = r ? 0 : cow_low_listxattr(k->t, k->c, k->low, names, LIST_MAX);
 	for (long at = 0; at < n && !r; at += (long)strlen(names + at) + 1)
 		r = copy_xattr(k, names + at, value);
 	heap_free(names);
@@ -135,7 +70,7 @@ static void copy_times(const char *path, const struct stat *st)
 static int note_attributes(const struct copy *k, const struct stat *st)
 {
 	struct vstat v = {
-		.have = UM_VS_ORIGIN, .origin_dev = k->st.st_dev, .origin_ino = k->st.st_ino,
+		.have = UM_VS_ORIGIN, .origin_dev = cow_kept_dev(k->c, k->st.st_dev), .origin_ino = k->st.st_ino,
 	};
 
 	if (st->st_uid != k->st.st_uid) {
@@ -279,24 +214,17 @@ static long publish(struct copy *k)
 
 static long make_file(struct copy *k, bool empty)
 {
-	long in = -1, out, r = 0;
+	long r = 0, out = raw_syscall(__NR_openat, AT_FDCWD, k->work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+				      k->st.st_mode & 0777);
 
-	if (!empty) {
-		in = raw_syscall(__NR_openat, AT_FDCWD, k->low, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
-		if (in < 0 && !(in == -EACCES && !k->st.st_size))
-			return in;
-	}
-	out = raw_syscall(__NR_openat, AT_FDCWD, k->work, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-			  k->st.st_mode & 0777);
 	if (out < 0)
-		r = out;
-	else if (in >= 0)
-		r = copy_contents((int)in, (int)out, (long)k->st.st_size);
-	if (in >= 0)
-		raw_syscall(__NR_close, in);
-	if (out >= 0)
-		raw_syscall(__NR_close, out);
-	if (r && out >= 0)
+		return out;
+	if (!empty)
+		r = cow_low_copy(k->t, k->c, k->low, (int)out, (long)k->st.st_size);
+	if (r == -EACCES && !k->st.st_size)
+		r = 0;
+	raw_syscall(__NR_close, out);
+	if (r)
 		discard(k);
 	return r;
 }
@@ -304,7 +232,7 @@ static long make_file(struct copy *k, bool empty)
 static long make_link(struct copy *k)
 {
 	char *text = heap_alloc(UM_PATH_MAX);
-	long n = text ? raw_syscall(__NR_readlinkat, AT_FDCWD, k->low, text, UM_PATH_MAX - 1) : -ENOMEM;
+	long n = text ? cow_low_readlink(k->t, k->c, k->low, text, UM_PATH_MAX - 1) : -ENOMEM;
 
 	if (n >= 0) {
 		text[n] = 0;
@@ -436,7 +364,7 @@ static long copy_one(struct copy *k, const char *rel, bool empty)
 	if (!r)
 		r = cow_up_path(k->c, k->up, rel);
 	if (!r)
-		r = cow_look(k->low, &k->st);
+		r = cow_low_look(k->t, k->c, k->low, &k->st);
 	if (!r && cow_has_names(&k->st)) {
 		r = copy_named(k, rel, empty);
 		if (r != -EPERM && r != -EOPNOTSUPP)

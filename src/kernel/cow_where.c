@@ -131,6 +131,15 @@ static enum cow_state state_of(const struct task *t, uint32_t epoch, const char 
 	return state == COW_ABSENT ? COW_UPPER : state;
 }
 
+/* Is what is below this mount another one's? */
+static bool is_over(const struct task *t, uint32_t id)
+{
+	long error;
+	const struct cow *c = cow_over_any((struct task *)t) ? cow_get((struct task *)t, id, &error) : NULL;
+
+	return c && c->over;
+}
+
 bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
 {
 	enum cow_state state;
@@ -141,6 +150,8 @@ bool cow_leads(const struct task *t, const char *path, size_t len, bool copied)
 	if (!view_has(UM_MOUNT_COW))
 		return true;
 	state = state_of(t, t->epoch, path, len, &id, &at);
+	if (state == COW_LOWER && is_over(t, id))
+		return false;
 	if (copied && state == COW_UPPER) {
 		const struct cow *c = cow_get((struct task *)t, id, &error);
 
@@ -156,6 +167,53 @@ bool cow_has_fd(const struct task *t, int fd)
 	return bind && cow_is_mount(t, bind);
 }
 
+/* Is the place at this path of the view in a mount over something virtual? */
+static bool lies_over(const struct task *t, const char *path, size_t len)
+{
+	uint32_t id;
+	size_t at;
+
+	return state_of(t, t->epoch, path, len, &id, &at) != COW_NONE && is_over(t, id);
+}
+
+bool cow_file_over(struct task *t, const struct file *f, char *path, long *len)
+{
+	*len = view_has(UM_MOUNT_COW) && cow_over_any(t) ? file_path(t, f, path, UM_PATH_MAX) : 0;
+	return *len > 0 && lies_over(t, path, (size_t)*len);
+}
+
+bool cow_fd_over(struct task *t, int fd)
+{
+	struct file *f = view_has(UM_MOUNT_COW) ? fd_hold(t, fd) : NULL;
+	char *path = f ? heap_alloc(UM_PATH_MAX) : NULL;
+	long len;
+	bool over = path && cow_file_over(t, f, path, &len);
+
+	heap_free(path);
+	file_put(f);
+	return over;
+}
+
+bool cow_real_over(struct task *t, int dfd, char *path, long *len)
+{
+	uint32_t bound, bind = base_bind(t, dfd, &bound);
+	char tree[UM_PATH_MAX], dir[8];
+	struct mount m;
+	bool in_tree, copied;
+	uint32_t id;
+	size_t at;
+
+	if (!cow_over_any(t))
+		return false;
+	memcpy(tree, path, (size_t)*len + 1);
+	*len = path_from_kernel(t, bind, bound, path, *len, UM_PATH_MAX, &copied);
+	if (*len <= 0 || !lies_over(t, path, (size_t)*len))
+		return false;
+	in_tree = view_cow_by_tree(tree, strlen(tree), &m, dir, sizeof dir) != -ENOENT;
+	state_of(t, t->epoch, path, (size_t)*len, &id, &at);
+	return !in_tree || m.id != id;
+}
+
 bool cow_covers(const struct task *t, const char *path, size_t len)
 {
 	uint32_t id;
@@ -169,17 +227,38 @@ bool cow_covers(const struct task *t, const char *path, size_t len)
 	return covers;
 }
 
-struct cow *cow_merged_at(struct task *t, char *path, size_t len, const char **rel)
+struct cow *cow_listed_at(struct task *t, char *path, size_t len, const char **rel, bool *up)
 {
 	uint32_t id, epoch = t->epoch;
+	enum cow_state state;
 	struct mount m;
 	size_t at;
 	long error;
 
-	if (!behind_binds(t, &epoch, path, &len, &m) || state_of(t, epoch, path, len, &id, &at) != COW_MERGED)
+	if (!behind_binds(t, &epoch, path, &len, &m))
+		return NULL;
+	state = state_of(t, epoch, path, len, &id, &at);
+	*up = state == COW_MERGED;
+	if (state != COW_MERGED && !(state == COW_LOWER && is_over(t, id)))
 		return NULL;
 	*rel = path + at;
 	return cow_get(t, id, &error);
+}
+
+struct cow *cow_merged_at(struct task *t, char *path, size_t len, const char **rel)
+{
+	bool up;
+	struct cow *c = cow_listed_at(t, path, len, rel, &up);
+
+	return up ? c : NULL;
+}
+
+/* Is another copy-on-write mount over what the tree of this one shows at this path of the view? */
+static bool is_below_another(const struct task *t, const char *path, size_t len, uint32_t id)
+{
+	struct mount m;
+
+	return cow_over_any((struct task *)t) && mount_around(path, &len, t->epoch, &m) && m.kind == UM_MOUNT_COW && m.id != id;
 }
 
 enum cow_state cow_to_view(char *buf, long *len, size_t size)
@@ -201,5 +280,5 @@ enum cow_state cow_to_view(char *buf, long *len, size_t size)
 	memmove(buf + d, buf + n, tail);
 	memcpy(buf, dir, d);
 	buf[d + tail] = 0;
-	return COW_UPPER;
+	return is_below_another(task_next(NULL), buf, d + tail, m.id) ? COW_LOWER : COW_UPPER;
 }

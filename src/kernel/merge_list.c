@@ -128,7 +128,7 @@ static long take_bottom(struct builder *b, int fd, const char *path)
 	there = view_has(UM_MOUNT_COW) ? heap_copy(path, strlen(path), UM_PATH_MAX) : NULL;
 	c = there ? cow_merged_at(b->t, there, strlen(path), &rel) : NULL;
 	if (c) {
-		struct dir_list *l = cow_list_make(c, rel, true, true, 0, &r);
+		struct dir_list *l = cow_list_make(b->t, c, rel, true, true, 0, &r);
 
 		if (l && !dir_list_each(l, &b->index, b->l))
 			r = -ENOMEM;
@@ -158,7 +158,7 @@ static bool take_copied(struct builder *b, const struct where *w, long *r)
 		const struct linux_dirent64 *d;
 		size_t at = 0;
 
-		l = cow_list_make(c, rel, true, true, 0, r);
+		l = cow_list_make(b->t, c, rel, true, true, 0, r);
 		while (l && (d = dir_list_next(l, &at)) && !*r)
 			*r = take(b, d, false) ? 0 : -ENOMEM;
 		dir_list_put(l);

@@ -401,11 +401,26 @@ struct file *virtual_base(struct task *t, int dfd)
 	return dfd == AT_FDCWD ? fsinfo_cwd(t) : fd_hold(t, dfd);
 }
 
+/* w->path[0 .. len) is the name, in the view, of what is changed by a descriptor. */
+static long begin_named(struct where *w, size_t len)
+{
+	long r;
+
+	w->len = len;
+	w->flags = WHERE_CHANGE | WHERE_NOFOLLOW;
+	w->upath = (gaddr)w->path;
+	w->dfd = AT_FDCWD;
+	r = slow_way(w, NULL);
+	w->state |= STATE_NEW;
+	return r;
+}
+
 /* A real descriptor of what a copy-on-write mount covers: it is the name that is changed, in the tree. */
 static long begin_copied(struct where *w)
 {
 	char link[48];
 	struct stat st, there;
+	bool covered;
 	long n;
 
 	if (w->dfd == AT_FDCWD)
@@ -416,22 +431,28 @@ static long begin_copied(struct where *w)
 	if (n <= 0 || w->path[0] != '/' || n == (long)sizeof(w->path) - 1)
 		n = 0;
 	w->path[n] = 0;
-	if (!n || !cow_covers(w->t, w->path, (size_t)n) || raw_syscall(__NR_newfstatat, AT_FDCWD, link, &st, 0) ||
+	covered = n && cow_covers(w->t, w->path, (size_t)n);
+	if (!n || raw_syscall(__NR_newfstatat, AT_FDCWD, link, &st, 0) ||
 	    raw_syscall(__NR_newfstatat, AT_FDCWD, w->path, &there, AT_SYMLINK_NOFOLLOW) ||
-	    st.st_ino != there.st_ino || st.st_dev != there.st_dev) {
+	    st.st_ino != there.st_ino || st.st_dev != there.st_dev || !(covered || cow_real_over(w->t, w->dfd, w->path, &n))) {
 		w->path[0] = 0;
 		return 0;
 	}
-	cow_to_view(w->path, &n, sizeof(w->path));
-	if (n < 0)
-		return n;
-	w->len = (size_t)n;
-	w->flags = WHERE_CHANGE | WHERE_NOFOLLOW;
-	w->upath = (gaddr)w->path;
-	w->dfd = AT_FDCWD;
-	n = slow_way(w, NULL);
-	w->state |= STATE_NEW;
-	return n;
+	if (covered)
+		cow_to_view(w->path, &n, sizeof(w->path));
+	return n < 0 ? n : begin_named(w, (size_t)n);
+}
+
+/* A virtual descriptor of what such a mount lies over. */
+static long begin_over(struct where *w, const struct file *f)
+{
+	long n;
+
+	if (!cow_file_over(w->t, f, w->path, &n)) {
+		w->path[0] = 0;
+		return 0;
+	}
+	return begin_named(w, (size_t)n);
 }
 
 /* "": dfd itself, if the operation allows that. */
@@ -443,14 +464,18 @@ static long begin_empty(struct where *w)
 		return -ENOENT;
 	f = virtual_base(w->t, w->dfd);
 	if (f) {
-		where_file(w, f);
+		long r = w->flags & WHERE_CHANGE && view_has(UM_MOUNT_COW) ? begin_over(w, f) : 0;
+
+		if (!r && !w->cow)
+			where_file(w, f);
 		file_put(f);
+		return r;
 	} else if (fd_is_ours(w->dfd)) {
 		return -EBADF;
 	} else {
 		w->read_only = fd_read_only(w->t, w->dfd);
 	}
-	return !f && w->flags & WHERE_CHANGE && (w->dfd >= 0 || w->dfd == AT_FDCWD) && view_has(UM_MOUNT_COW) ? begin_copied(w) : 0;
+	return w->flags & WHERE_CHANGE && (w->dfd >= 0 || w->dfd == AT_FDCWD) && view_has(UM_MOUNT_COW) ? begin_copied(w) : 0;
 }
 
 /* A name below of a file that has been changed by another of its names: it is to lead to the copy. */

@@ -162,6 +162,9 @@ void where_opened(struct where *w, int fd);
 /* Is it known, without asking the kernel, that this real descriptor is of something in the tree of a copy-on-write mount? */
 bool cow_has_fd(const struct task *t, int fd);
 
+/* Is this virtual descriptor of something that a copy-on-write mount lies over?  Then a change by it is one of the place. */
+bool cow_fd_over(struct task *t, int fd);
+
 /*
  * For operations of remote_fs: the server stopped at a link or at ".." (s->rep.status == UM_WALK_LINK).
  * Puts what is left to walk into w and returns -UM_EAGAIN for the operation to return, or -ELOOP,

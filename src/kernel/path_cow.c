@@ -21,10 +21,11 @@ int walk_enter_cow(struct walk *k, const struct mount *m)
 {
 	struct place *p = &k->place;
 
-	if (p->remote || p->bind)
+	if ((p->remote || p->bind) && !(m->flags & UM_MNT_OVER))
 		return -EOPNOTSUPP;
 	*p = (struct place) {
 		.since = m->rank, .bind = m->id, .cow = m->id, .cow_since = p->since, .cow_state = COW_MERGED,
+		.cow_virtual = m->flags & UM_MNT_OVER, .top = walk_under(k) ? p->top : (struct top) { 0 },
 		.cow_pure = k->pure, .cow_cut = k->len, .cow_known = true, .cow_under = true,
 		.cow_min = m->flags & UM_MNT_MIN,
 	};
@@ -34,23 +35,26 @@ int walk_enter_cow(struct walk *k, const struct mount *m)
 	return walk_behind(k, m);
 }
 
-/* From here on the kernel's own path is right again. */
-static void step_down(struct walk *k, enum cow_state state)
+/* From here on the kernel's own path is right again, unless what is below is virtual. */
+static int step_down(struct walk *k, enum cow_state state)
 {
 	struct place *p = &k->place;
 
+	if (p->cow_virtual)
+		return walk_step_under(k, state != COW_NONE);
 	p->cow_state = (uint8_t)state;
 	if (p->cow_bound && state == COW_NONE)
 		walk_leave_cow_bound(k);
 	if (place_is_moved(p) || !p->cow) {
 		k->pure = false;
-		return;
+		return 0;
 	}
 	p->bind = 0;
 	p->since = p->cow_since;
 	k->pure = p->cow_pure;
 	if (state == COW_NONE)
 		p->cow = 0;
+	return 0;
 }
 
 static void stay_in_tree(struct walk *k, enum cow_state state)
@@ -71,26 +75,28 @@ static void show_moved(struct walk *k, size_t low_len)
 	p->cow_known = true;
 }
 
-/* A directory on the way, whose state is known: no directory of the tree has come or gone since. */
-static bool step_known(struct walk *k, const char *path, size_t len)
+/* A directory on the way, whose state is known: no directory of the tree has come or gone since.  0: it is not known; 1 + what
+ * walk_step_cow() is to return; -errno. */
+static int step_known(struct walk *k, const char *path, size_t len)
 {
 	unsigned known = k->last ? 0 : cache_find(BASE_TREE, path, len, k->generation);
 	size_t n = known & CACHE_MOVED ? cache_canon(BASE_TREE, path, len, k->generation, k->low, sizeof(k->low)) : 0;
 
 	if (!known || (known & CACHE_MOVED && !n))
-		return false;
+		return 0;
 	if (n) {
 		show_moved(k, n);
-		return true;
+		return 1;
 	}
 	if (!(known & CACHE_TREE)) {
-		step_down(k, COW_LOWER);
-		return true;
+		int r = step_down(k, COW_LOWER);
+
+		return r < 0 ? r : r + 1;
 	}
 	k->place.cow_known = true;
 	if (known & CACHE_UPPER)
 		stay_in_tree(k, COW_UPPER);
-	return true;
+	return 1;
 }
 
 /* v is this directory of the tree. */
@@ -101,7 +107,7 @@ static int step_into(struct walk *k, const struct cow *c, const char *path, size
 	char *low;
 	long n;
 
-	if (flags & UM_VSF_REDIRECT) {
+	if (flags & UM_VSF_REDIRECT && !p->cow_virtual) {
 		n = (low = heap_alloc(UM_PATH_MAX)) ? cow_redirected(c, st, low) : -ENOMEM;
 		if (n > 0) {
 			memcpy(k->low, low, (size_t)n + 1);
@@ -112,7 +118,7 @@ static int step_into(struct walk *k, const struct cow *c, const char *path, size
 		heap_free(low);
 		return n < 0 ? (int)n : 0;
 	}
-	if (flags & UM_VSF_OPAQUE && p->cow_state == COW_MERGED)
+	if (flags & (UM_VSF_OPAQUE | UM_VSF_REDIRECT) && p->cow_state == COW_MERGED)
 		stay_in_tree(k, COW_UPPER);
 	cache_store(BASE_TREE, path, len, k->generation,
 		    CACHE_KNOWN | (p->cow_state == COW_UPPER ? CACHE_UPPER : CACHE_MERGED), NULL, 0);
@@ -161,13 +167,16 @@ int walk_step_cow(struct walk *k)
 	p->cow_under = p->cow_state == COW_MERGED || p->cow_state == COW_LOWER;
 	path = walk_there(k, &len);
 	if (p->cow_state == COW_MERGED && cow_is_uncopied(path, len))
-		step_down(k, COW_NONE);
+		return step_down(k, COW_NONE);
 	if (p->cow_state != COW_MERGED && p->cow_state != COW_UPPER)
 		return 0;
 	if (p->cow_state == COW_MERGED && may_stay_unseen(k)) {
-		step_down(k, COW_LOWER);
-		p->cow_unseen = true;
-		return 0;
+		r = step_down(k, COW_LOWER);
+		if (p->top.id)
+			p->top.unseen = true;
+		else
+			p->cow_unseen = true;
+		return r;
 	}
 	c = cow_get(k->t, p->cow, &error);
 	if (!c)
@@ -175,16 +184,15 @@ int walk_step_cow(struct walk *k)
 	if (p->cow_state == COW_UPPER && !cow_knows_moves(c))
 		return 0;
 	path = walk_backing(k, &len);
-	if (step_known(k, path, len))
-		return 0;
+	r = step_known(k, path, len);
+	if (r)
+		return r < 0 ? r : r - 1;
 	r = cow_look(path, &st);
 	if (!r)
 		return step_on(k, c, path, len, &st);
 	if (p->cow_state == COW_UPPER)
 		return 0;
-	if (r == -ENOENT)
-		step_down(k, COW_LOWER);
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT ? step_down(k, COW_LOWER) : r;
 }
 
 void walk_remember_below(struct walk *k)
@@ -193,7 +201,7 @@ void walk_remember_below(struct walk *k)
 	char *path = k->tmp;
 	size_t n, tail = k->len - p->cow_cut;
 
-	if (k->parent.cow_state != COW_MERGED || p->cow_state != COW_LOWER || p->cow_moved)
+	if (k->parent.cow_state != COW_MERGED || p->cow_state != COW_LOWER || p->cow_moved || p->top.id)
 		return;
 	n = k->parent.back_len;		/* the tree */
 	if (n + tail >= sizeof(k->tmp))
@@ -203,18 +211,21 @@ void walk_remember_below(struct walk *k)
 	cache_store(BASE_TREE, path, n + tail, k->generation, CACHE_KNOWN, NULL, 0);
 }
 
-void walk_leave_name(struct walk *k, size_t dir_len)
+int walk_leave_name(struct walk *k, size_t dir_len)
 {
 	bool in_tree = k->place.cow && k->place.bind;
 	bool merged = k->place.kept || (k->place.remote && !k->parent.remote);	/* the link is in what a merge mount shows */
 
 	walk_truncate(k, dir_len);
+	if (k->place.top.id)
+		return walk_locate(k);
 	if (!k->place.cow && !k->parent.cow && !k->parent.nover)
-		return;
+		return 0;
 	k->place = k->parent;
 	k->pure = k->parent_pure && !merged;
 	if (in_tree)
 		k->place.cow_pure = k->pure = false;
+	return 0;
 }
 
 void walk_remember_tree(struct walk *k, const char *text, size_t len)
@@ -258,7 +269,7 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 	if (known & CACHE_MERGED && named)
 		r = cow_look(path, &st);
 	if (r)
-		return r == -ENOENT && !(known & CACHE_MOVED) ? COW_FAST_BELOW : COW_FAST_NO;
+		return r == -ENOENT && !(known & CACHE_MOVED) && !cow_over_any(w->t) ? COW_FAST_BELOW : COW_FAST_NO;
 	if (known & CACHE_MERGED && named && (S_ISLNK(st.st_mode) || S_ISCHR(st.st_mode)))
 		return COW_FAST_NO;
 	dir = heap_alloc(UM_PATH_MAX);

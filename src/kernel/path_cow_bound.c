@@ -87,6 +87,8 @@ int walk_settle_cow(struct walk *k, const struct mount *m, size_t at)
 	bool last = k->last;
 	int r;
 
+	if (m->flags & UM_MNT_OVER)
+		return -EBUSY;
 	memcpy(k->there, k->back, end);
 	memcpy(k->low, k->back, at);
 	k->there[end] = 0;

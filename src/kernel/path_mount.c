@@ -121,7 +121,7 @@ static int enter(struct walk *k, const struct mount *m)
 	if (m->kind == UM_MOUNT_COW)
 		return walk_enter_cow(k, m);
 	k->pure = k->anchored = false;
-	*p = (struct place) { .since = m->rank };
+	*p = (struct place) { .since = m->rank, .top = walk_under(k) ? p->top : (struct top) { 0 } };
 	if (m->kind == UM_MOUNT_REMOTE)
 		return walk_stand_in(k, m);
 	p->bind = m->id;
@@ -176,8 +176,9 @@ int walk_arrive_at(struct walk *k, int hit, struct mount *m)
 	}
 	if (k->place.cow_bound)
 		return walk_arrive_bound(k, hit == VIEW_MOUNT ? (int)VIEW_ABOVE : hit);
-	if (k->place.cow && (r = walk_step_cow(k)))
-		return r;
+	r = k->place.cow ? walk_step_cow(k) : 0;
+	if (r)
+		return r < 0 ? r : hit == VIEW_MOUNT ? (int)VIEW_ABOVE : hit;
 	if (hit == VIEW_MOUNT && k->place.cow_state == COW_LOWER && m->rank > k->place.cow_since) {
 		r = enter(k, m);	/* older than the copy-on-write mount, and what that shows there */
 		return r ? r : (int)VIEW_MOUNT;
@@ -189,9 +190,14 @@ int walk_arrive_at(struct walk *k, int hit, struct mount *m)
 
 int walk_arrive(struct walk *k)
 {
+	const struct under *u = walk_under(k);
 	struct mount m;
 	enum view_hit hit;
 
+	if (u) {
+		hit = view_lookup_under(k->t->epoch, u->rank, k->len ? k->v : "/", k->len ? k->len : 1, &m);
+		return walk_arrive_at(k, (int)hit, &m);
+	}
 	if (!k->len)
 		hit = look(k->t->epoch, k->v, 0, &m);
 	else
@@ -203,10 +209,15 @@ int walk_arrive(struct walk *k)
 
 int walk_locate(struct walk *k)
 {
+	return walk_locate_from(k, &(struct place) { 0 });
+}
+
+int walk_locate_from(struct walk *k, const struct place *start)
+{
 	size_t end = k->len, at = 0;
 	int r;
 
-	k->place = (struct place) { 0 };
+	k->place = *start;
 	k->last = false;
 	k->v_hash.len = 0;
 	k->anchored = false;
@@ -281,7 +292,7 @@ static long follow_reply(struct walk *k, const struct um_slot *s, size_t sent)
 		return r ? r : WALK_AGAIN;
 	}
 	walk_truncate(k, dir ? dir - 1 : 0);
-	if (view_has(UM_MOUNT_MERGE)) {
+	if (view_has(UM_MOUNT_MERGE) || k->place.top.id) {
 		r = walk_locate(k);
 		return r ? r : WALK_AGAIN;
 	}
@@ -428,7 +439,7 @@ long walk_dotdot(struct walk *k, char *from)
 		k->pure = false;
 		return 0;
 	}
-	if (p->cow || view_has(UM_MOUNT_MERGE)) {
+	if (p->cow || p->top.id || view_has(UM_MOUNT_MERGE)) {
 		k->pure = k->pure && !p->bind && !p->remote;
 		walk_pop(k);
 		return walk_locate(k);

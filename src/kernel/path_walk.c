@@ -22,6 +22,7 @@
  * the kernel knows best with which error.  Otherwise it gets the canonical path.
  */
 #include <linux/fcntl.h>
+#include "cow.h"
 #include "path_walk.h"
 #include "perm.h"
 #include "fs/proc.h"
@@ -270,6 +271,16 @@ static void mount_of_file(struct task *t, const struct file *f, struct mount *m)
 	};
 }
 
+/* The directory may have been copied since it was opened. */
+static void base_over(struct walk *k)
+{
+	const struct place own = k->place;
+
+	if (walk_locate(k) || !(k->place.top.id || k->place.cow))
+		k->place = own;
+	k->anchored = k->grounded = k->pure = k->cacheable = false;
+}
+
 int walk_file(struct walk *k, struct file *f)
 {
 	struct place *p = &k->place;
@@ -293,6 +304,8 @@ int walk_file(struct walk *k, struct file *f)
 	p->since = p->m.rank;
 	if (view_has(UM_MOUNT_MERGE))
 		walk_base_merged(k, 0);
+	if (view_has(UM_MOUNT_COW) && cow_over_any(k->t))
+		base_over(k);
 	return 0;
 }
 
@@ -308,8 +321,9 @@ long walk_text(struct walk *k, size_t dir_len, size_t n, bool view)
 	if (!n)
 		return walk_fail(k, -ENOENT);
 	k->links = true;
-	walk_leave_name(k, dir_len);
 	r = walk_prepend(k, k->pending, n);
+	if (!r)
+		r = walk_leave_name(k, dir_len);
 	if (r)
 		return walk_fail(k, r);
 	r = !absolute ? 0 : view ? walk_root(k) : walk_guest_root(k);
@@ -381,7 +395,7 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 		k->verified = true;
 		return 0;
 	}
-	if (final && k->lazy && k->place.cow_state == COW_UPPER && k->len != k->place.cow_over) {
+	if (final && k->lazy && k->place.cow_state == COW_UPPER && k->len != k->place.cow_over && !k->place.top.id) {
 		k->w->fast = true;
 		return 0;
 	}
@@ -548,8 +562,12 @@ long walk_run(struct walk *k)
 			remember_directory(k);
 			k->last_at = NULL;	/* the target of a link may come to lie there */
 		}
-		if (!*name)
-			return walk_finish(k);
+		if (!*name) {
+			long r = walk_finish(k);
+			if (r == WALK_AGAIN)
+				continue;
+			return r;
+		}
 		for (end = name; *end && *end != '/'; end++)
 			;
 		for (more = end; *more == '/'; more++)

@@ -8,6 +8,7 @@
  *	path_mount.c	the slow way, where it meets mounts
  *	path_cow.c	the slow way in copy-on-write mounts
  *	path_cow_bound.c	the same behind a bind mount of what is in one
+ *	path_cow_over.c	the same where what is below one is virtual itself
  *	path_merge.c	the slow way where directories are merged
  *	path_where.c	from what was found to a struct where, and back
  *	path_canon.c	what path a thing has
@@ -48,6 +49,8 @@ struct dir_hint *hint_at(struct task *t, int fd, bool make);
 /* Arrays that readers use without a lock: an outgrown one stays valid as long as its successor (fd.c). */
 void **slots_grow(void **old, size_t had, size_t want);
 void slots_free(void **a);
+
+struct cow;
 
 struct base {
 	uint64_t key;		/* for the cache */
@@ -135,6 +138,23 @@ struct over {
 };
 #define MERGE_DEPTH	6		/* so many, one above the other */
 
+/*
+ * The walk has left a copy-on-write mount for what is below it, which is another mount's, and stands there: who answers is found as
+ * if that mount and newer ones were not, but what is changed is its session's (path_cow_over.c).
+ */
+struct top {
+	uint32_t id, rank;	/* of the mount; 0: none */
+	uint32_t cut;		/* v[cut ..] is the path in its tree */
+	bool unseen;		/* as place.cow_unseen */
+};
+
+/* While a place below a mount is looked for: of v[0 .. cut] only mounts of a lower rank count. */
+struct under {
+	const struct under *outer;
+	uint32_t rank;
+	size_t cut;
+};
+
 /* Who answers at the place where the walk stands. */
 struct place {
 	bool remote;		/* `m` does, else the kernel */
@@ -157,6 +177,7 @@ struct place {
 	bool cow_unseen;	/* nobody has looked for v in the tree: the operation finds out, mostly by trying */
 	bool cow_under;		/* were there nothing in the tree, what is below v would be seen */
 	bool cow_min;		/* what the kernel permits is changed below: fs/mincow.c */
+	bool cow_virtual;	/* what is below it is another mount's: path_cow_over.c */
 	bool cow_moved;		/* v[0 .. low_cut) is a directory that shows the one at low[0 .. low_len) */
 	size_t low_cut, low_len;
 	size_t cow_cut;		/* walk_there()[cow_cut ..] is the path in the tree */
@@ -165,6 +186,7 @@ struct place {
 	uint32_t cow_rank;	/* cow_bound: of the copy-on-write mount; */
 	size_t there_len, tree_len;	/* that place is there[0 .. there_len); how much of back is the tree */
 	bool kept;		/* read_only because a merge mount shows this name */
+	struct top top;
 	uint32_t nover;		/* a directory in which names of merge mounts show, too: path_merge.c */
 	struct over over[MERGE_DEPTH];	/* those, the newest first */
 };
@@ -189,6 +211,7 @@ struct walk {
 	const char *last_at;	/* where in `pending` the last name of the guest's own text begins, and how */
 	size_t dir_len;		/* long the directory part of that text is (which stands in w->path) */
 	uint64_t key;		/* the cache's key of where that text starts */
+	const struct under *under;	/* NULL: all mounts count */
 	int dfd;		/* while anchored: v[0..anchor) is dfd's path, and dfd is used for it */
 	size_t anchor;
 	bool anchored;
@@ -282,8 +305,8 @@ int walk_base_merged(struct walk *k, uint32_t bind);	/* v is the cwd or a descri
 
 /* Pieces that know copy-on-write mounts (path_cow.c).  0 or -errno. */
 int walk_enter_cow(struct walk *k, const struct mount *m);	/* v is where m is */
-int walk_step_cow(struct walk *k);			/* v has a new last name in place.cow */
-void walk_leave_name(struct walk *k, size_t dir_len);	/* back to the directory of v's last name: a link is followed */
+int walk_step_cow(struct walk *k);			/* v has a new last name in place.cow.  1: walk_step_under() has been made */
+int walk_leave_name(struct walk *k, size_t dir_len);	/* back to the directory of v's last name: a link is followed */
 void walk_remember_tree(struct walk *k, const char *text, size_t len);	/* the guest's text leads to v, in the tree */
 void walk_remember_below(struct walk *k);		/* v is a directory; if that is not in the tree, it is so until another generation */
 int walk_other_name(struct walk *k);			/* v is below; if it is a name of what has a copy, it leads there now */
@@ -295,6 +318,15 @@ int walk_arrive_bound(struct walk *k, int hit);		/* as walk_arrive_behind() */
 void walk_leave_cow_bound(struct walk *k);		/* it is an ordinary bind mount from here on */
 bool walk_bound_is_plain(struct walk *k);		/* nothing virtual below v, a directory of the tree alone */
 const char *walk_there(struct walk *k, size_t *len);	/* v as the view has it in the copy-on-write mount itself */
+
+/* ... and where what is below one is virtual (path_cow_over.c). */
+int walk_locate_from(struct walk *k, const struct place *start);	/* walk_locate() that begins as this place */
+const struct under *walk_under(const struct walk *k);	/* what limits the mounts that count at v; NULL: nothing does */
+int walk_step_under(struct walk *k, bool copied);	/* v is not in the tree.  copied: or else it never will be */
+int walk_locate_below(struct walk *k, const struct cow *c);	/* as walk_locate(), to what is below c */
+long walk_settle_top(struct walk *k);			/* v is where a change is to be made: no link is on its way.  0, WALK_AGAIN, -errno */
+int walk_finish_top(struct walk *k);			/* as walk_finish_cow() */
+int walk_other_name_over(struct walk *k);		/* as walk_other_name() */
 
 /*
  * The fast way: `path` is in a tree, its directory known as CACHE_MERGED or CACHE_UPPER; named: by a last name that is not

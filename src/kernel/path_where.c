@@ -53,6 +53,12 @@ static void copy_bind(struct walk *k)
 	const struct place *p = &k->place;
 
 	w->nested = p->nested;
+	if (p->top.id && p->cow && !p->cow_bound) {	/* there is more in front of the tree that it is in */
+		w->moved = true;
+		w->bind = w->bound = 0;
+		w->read_only = w->kept = false;
+		return;
+	}
 	w->moved = place_is_moved(p) || p->cow_bound;
 	w->bind = p->nested || (w->moved && !p->cow_bound) ? 0 : p->bind;
 	w->bound = w->bind && !p->cow_bound ? (uint32_t)p->back_len : 0;
@@ -153,6 +159,12 @@ long walk_finish(struct walk *k)
 {
 	long r;
 
+	if (k->place.top.id && k->flags & WHERE_CHANGE) {
+		r = walk_settle_top(k);
+		return r ? r : walk_finish_top(k);
+	}
+	if (k->place.top.id && (r = walk_other_name_over(k)))
+		return r;
 	if (k->place.cow && k->flags & WHERE_CHANGE && !k->place.read_only)
 		return walk_finish_cow(k);
 	if (k->place.cow_state == COW_LOWER && (r = walk_other_name(k)))
@@ -249,7 +261,7 @@ long where_resume(struct where *w, struct walk *k)
 		return r;
 	k->verify = true;
 	k->lazy = false;
-	if (!link || w->bind || view_has(UM_MOUNT_MERGE))
+	if (!link || w->bind || view_has(UM_MOUNT_MERGE) || (view_has(UM_MOUNT_COW) && cow_over_any(w->t)))
 		return walk_locate(k);
 	*p = (struct place) {
 		.remote = true, .read_only = w->read_only, .m = w->mount, .base = w->base, .since = w->mount.rank,

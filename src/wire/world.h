@@ -163,6 +163,7 @@ enum um_mount_kind {
 
 /* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
 #define UM_MNT_RDONLY	1u		/* MS_RDONLY */
+#define UM_MNT_OVER	(1u << 25)	/* UM_MOUNT_COW: what is below is virtual itself: another mount's */
 #define UM_MNT_MIN	(1u << 26)	/* UM_MOUNT_COW: what the kernel permits is changed below */
 #define UM_MNT_MERGE	(1u << 27)	/* UM_MOUNT_REMOTE: what its server has not, shows what is below (also counts as a
 					   UM_MOUNT_MERGE in um_snapshot.kinds) */

@@ -4,8 +4,11 @@
 
 usage: run.py --check		the table, some random sequences, some kills: prints TAP
        run.py --check-overlay	what needs root of that
-       run.py --random SECONDS [--seed N] [--overlay]	random sequences
-       run.py --killed RUNS [--seconds N] [--seed N]	killed at random moments
+       run.py --random SECONDS [--seed N] [--overlay] [--over WHAT]	random sequences
+       run.py --killed RUNS [--seconds N] [--seed N] [--over WHAT]	killed at random moments
+
+--over image, bind, cow: what is below is not the kernel's, but in a mounted ext4 image, behind a bind mount, or another copy-on-write
+mount's.  There directories that show what is below are not moved (EXDEV), so none is (ops.py).
 
 The table (table.py): every operation on every state.  Random sequences (steps.py): one half in a view, the other in a second view that
 goes on with the session.  Killed: after each kill there is what was there before or after the call that was
@@ -45,20 +48,55 @@ def python(*words):
     return call(sys.executable, "-B", *words)
 
 
+OVER = None		# what is below: None (nothing but the kernel's), "image", "bind", "cow"
+
+
+def low(base):
+    return base + ("/low/in" if OVER == "image" else "/low")
+
+
+def lower_view(base):
+    """The command that has what is below at low, and nothing of the session."""
+    if OVER == "image":
+        return [UMVIEW, "--mount", base + "/image", base + "/low", "--"]
+    if OVER == "bind":
+        return [UMVIEW, "--bind", base + "/real", base + "/low", "--"]
+    return [UMVIEW, "--cow", base + "/low", "--upper", base + "/lower", "--"] if OVER else []
+
+
+def view(base):
+    return lower_view(base) + [UMVIEW, "--cow", low(base), "--upper", base + "/upper", "--"]
+
+
 def in_view(base, *words):
-    return call(UMVIEW, "--cow", base + "/low", "--upper", base + "/upper", "--", sys.executable, "-B", *words)
+    return call(*view(base), sys.executable, "-B", *words)
+
+
+def make_low(base, *words):
+    """What is below, made by this, and a plain copy of it."""
+    if OVER == "image":
+        os.mkdir(base + "/low")
+    python(*words[:2], low(base), *words[2:])
+    call("cp", "-a", low(base), base + "/plain")
+    if OVER == "image":
+        call("mke2fs", "-q", "-t", "ext4", "-N", "65536", "-d", base + "/low", base + "/image", "512M")
+        shutil.rmtree(base + "/low")
+    elif OVER == "bind":
+        os.rename(base + "/low", base + "/real")
+    if not os.path.isdir(base + "/low"):
+        os.mkdir(base + "/low")
 
 
 def below(base):
     """All there is to see of what must not change; but what goes through a FIFO shows in its times: docs/limits.md."""
-    out = call("find", base + "/low", "(", "-type", "p", "-printf", "%P %m %n %i\n", ")", "-o", "-printf", "%P %y %m %U %G %n %s %T@ %i %l\n")
-    sums = call("sh", "-c", 'find "$1" -type f -exec cksum {} +', "sh", base + "/low")
+    out = call(*lower_view(base), "find", low(base), "(", "-type", "p", "-printf", "%P %m %n %i\n", ")", "-o", "-printf", "%P %y %m %U %G %n %s %T@ %i %l\n")
+    sums = call(*lower_view(base), "sh", "-c", 'find "$1" -type f -exec cksum {} +', "sh", low(base))
     return sorted(out.split("\n") + sums.split("\n"))
 
 
 def begin_session(base, links):
     """links: as where no device can be made, so that whiteouts are links and renames take two steps.  (wire/cow.h: state.links)"""
-    call(UMVIEW, "--cow", base + "/low", "--upper", base + "/upper", "--", "true")
+    call(*view(base), "true")
     if links:
         with open(base + "/upper/state", "r+b") as f:
             f.seek(12)
@@ -100,9 +138,8 @@ def in_overlay(base, *commands):
 
 
 def table(base, overlay):
-    low, plain = base + "/low", base + "/plain"
-    python(TABLE, "make", low)
-    call("cp", "-a", low, plain)
+    plain = base + "/plain"
+    make_low(base, TABLE, "make")
     before = below(base)
     python(TABLE, "prepare", plain)
     expected = python(TABLE, "run", plain)
@@ -111,9 +148,9 @@ def table(base, overlay):
         got = in_overlay(base, "PYTHON %s prepare DIR" % TABLE, "PYTHON %s run DIR" % TABLE)
         compare("overlayfs", expected, got)
         return expected.count("\n-> ")
-    in_view(base, TABLE, "prepare", low)
-    compare("view", expected, in_view(base, TABLE, "run", low))
-    compare("the next view", left, in_view(base, TABLE, "dump", low))
+    in_view(base, TABLE, "prepare", low(base))
+    compare("view", expected, in_view(base, TABLE, "run", low(base)))
+    compare("the next view", left, in_view(base, TABLE, "dump", low(base)))
     same_below(base, before)
     return expected.count("\n-> ")
 
@@ -122,9 +159,8 @@ def table(base, overlay):
 
 
 def sequence(base, seed, overlay):
-    low, plain, half = base + "/low", base + "/plain", STEP_COUNT // 2
-    python(STEPS, "make", low, str(seed))
-    call("cp", "-a", low, plain)
+    plain, half = base + "/plain", STEP_COUNT // 2
+    make_low(base, STEPS, "make", str(seed))
     before = below(base)
     parts = [(str(seed), "0", str(half)), (str(seed), str(half), str(STEP_COUNT))]
     expected = "".join(python(STEPS, "run", plain, *p) for p in parts)
@@ -132,7 +168,7 @@ def sequence(base, seed, overlay):
         got = in_overlay(base, *["PYTHON %s run DIR %s" % (STEPS, " ".join(p)) for p in parts])
     else:
         begin_session(base, seed % 2)
-        got = "".join(in_view(base, STEPS, "run", low, *p) for p in parts)
+        got = "".join(in_view(base, STEPS, "run", low(base), *p) for p in parts)
     compare("overlayfs" if overlay else "view", expected, got)
     same_below(base, before)
 
@@ -152,35 +188,33 @@ def run_and_kill(base, seed, first, delay):
     log = "%s/log%d" % (base, first)
     with open(log, "wb"):
         pass
-    view = subprocess.Popen([UMVIEW, "--cow", base + "/low", "--upper", base + "/upper", "--", sys.executable, "-B", STEPS,
-                             "single", base + "/low", str(seed), str(first), str(first + 500), log],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen(view(base) + [sys.executable, "-B", STEPS, "single", low(base), str(seed), str(first), str(first + 500), log],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.time() + 60
-    while last_step(log)[0] is None and view.poll() is None and time.time() < end:
+    while last_step(log)[0] is None and run.poll() is None and time.time() < end:
         time.sleep(0.005)
     time.sleep(delay)
     pid = last_step(log)[0]
-    if pid and view.poll() is None:
+    if pid and run.poll() is None:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-    view.wait(60)
+    run.wait(60)
     return last_step(log)[1]
 
 
 def kill_session(base, seed, kills):
     """One session, killed so often; what is there is compared each time."""
-    low, plain = base + "/low", base + "/plain"
+    plain = base + "/plain"
     draw = random.Random("kills %s" % seed)
-    python(STEPS, "make", low, str(seed))
-    call("cp", "-a", low, plain)
+    make_low(base, STEPS, "make", str(seed))
     before = below(base)
     begin_session(base, seed % 2)
     first = 0
     for n in range(kills):
         at = run_and_kill(base, seed, first, draw.random() * 0.06)
-        got = in_view(base, STEPS, "dump", low)
+        got = in_view(base, STEPS, "dump", low(base))
         if at is None:
             compare("killed early", python(STEPS, "dump", plain), got)
             continue
@@ -235,10 +269,21 @@ def some(work, *args_of):
     return all_of_them
 
 
+def over(what):
+    global OVER
+    OVER = what
+    os.environ["COW_OVER"] = what or ""
+
+
 def check():
     good = result("table: a view is as a plain copy", table, False)
     good &= result("random: a view is as a plain copy", some(sequence, *[(seed, False) for seed in (0, 1, 2, 3, 88)]))
     good &= result("killed: before or after the call", some(kill_session, (1, 6), (2, 6)))
+    for what in ("image", "bind", "cow"):
+        over(what)
+        good &= result("table, over %s: a view is as a plain copy" % what, table, False)
+        good &= result("random, over %s: a view is as a plain copy" % what, some(sequence, *[(seed, False) for seed in (0, 1, 2)]))
+        good &= result("killed, over %s: before or after the call" % what, some(kill_session, (1, 3)))
     return good
 
 
@@ -261,7 +306,10 @@ def main():
     p.add_argument("--seconds", type=int, default=1 << 30)
     p.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     p.add_argument("--overlay", action="store_true")
+    p.add_argument("--over", choices=["image", "bind", "cow"])
     o = p.parse_args()
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    over(o.over)
     good = True
     if o.check:
         good = check()

@@ -39,9 +39,13 @@ def setup(top, which):
         if not which:
             os.makedirs(path)
             ops.file(path + "/other", "other")
-        ops.STATES[state][which](path + "/t")
-        if other:
-            ops.STATES[other][which](path + "/s")
+        for one, name in ((state, "/t"), (other, "/s")):
+            try:
+                if one:
+                    ops.STATES[one][which](path + name)
+            except OSError as e:        # a directory that cannot be moved: it is what it was
+                if not ops.OVER:
+                    raise e
 
 
 def run(top, word):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Attributes: modes, owners, times, statx, access, umask, extended attributes.
- * GUEST_WORLDS: view mount cow bindcow merge fakeroot
+ * GUEST_WORLDS: view mount cow bindcow cowmount cowbind cowcow merge fakeroot
  */
 #include "guest.h"
 #include <sys/time.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Directories: making, removing, reading (with telldir, seekdir, rewinddir), large ones.
- * GUEST_WORLDS: view mount cow bindcow merge secure
+ * GUEST_WORLDS: view mount cow bindcow cowmount cowbind cowcow merge secure
  */
 #include "guest.h"
 #include <sys/statvfs.h>

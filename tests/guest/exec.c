@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a program finds when it starts: arguments, environment, auxiliary vector, /proc/self, signals.
- * GUEST_WORLDS: view mount bind cow bindcow merge secure
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge secure
  */
 #include "guest.h"
 #include <elf.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Descriptors: what dup, fork, exec and SCM_RIGHTS share, and which of them are closed when.
- * GUEST_WORLDS: view mount bind cow bindcow merge
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge
  */
 #include "guest.h"
 #include "passfd.h"

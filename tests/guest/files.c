@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Opening files: every flag alone and in the combinations that programs use, and the errors.
- * GUEST_WORLDS: view mount bind cow bindcow merge fakeroot secure
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge fakeroot secure
  */
 #include "guest.h"
 

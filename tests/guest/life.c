@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Processes: fork, vfork, clone, clone3, posix_spawn, waiting, exiting.
- * GUEST_WORLDS: view cow bindcow
+ * GUEST_WORLDS: view cow bindcow cowmount cowbind cowcow
  */
 #include "guest.h"
 #include <pthread.h>

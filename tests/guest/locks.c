@@ -3,7 +3,7 @@
  * File locks: record locks of processes and of open files, and flock: who is in whose way, how ranges are
  * split and joined, who waits, and when a lock goes away.
  *
- * GUEST_WORLDS: view mount cow bindcow merge
+ * GUEST_WORLDS: view mount cow bindcow cowmount cowbind cowcow merge
  */
 #include "guest.h"
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Mapping files: private, shared, the tail of the last page, executable.
- * GUEST_WORLDS: view mount cow bindcow merge
+ * GUEST_WORLDS: view mount cow bindcow cowmount cowbind cowcow merge
  */
 #include "guest.h"
 #include <setjmp.h>

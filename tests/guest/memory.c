@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Anonymous memory: brk, stack growth, MAP_FIXED, munmap, mremap, mprotect, memfd.
- * GUEST_WORLDS: view cow bindcow
+ * GUEST_WORLDS: view cow bindcow cowmount cowbind cowcow
  */
 #include "guest.h"
 #include <dlfcn.h>

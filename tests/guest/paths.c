@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Paths: relative to descriptors and to the cwd, too long, removed, and openat2's rules.
- * GUEST_WORLDS: view mount bind cow bindcow merge secure
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge secure
  */
 #include "guest.h"
 #include <linux/openat2.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fd, fdinfo, cwd in /proc: our own and another process's; opening files through them.
- * GUEST_WORLDS: view mount bind cow bindcow merge
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge
  */
 #include "guest.h"
 #include <pthread.h>

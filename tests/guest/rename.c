@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * rename, renameat2 and its flags; link.
- * GUEST_WORLDS: view mount bind cow bindcow merge fakeroot secure
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge fakeroot secure
  */
 #include "guest.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reading, writing, seeking, sizes and holes of regular files.
- * GUEST_WORLDS: view mount cow bindcow merge
+ * GUEST_WORLDS: view mount cow bindcow cowmount cowbind cowcow merge
  */
 #include "guest.h"
 #include <sys/sendfile.h>

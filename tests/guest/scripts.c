@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Scripts: `#!` lines, nested ones, long ones, and their errors.
- * GUEST_WORLDS: view mount bind cow bindcow merge
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge
  */
 #include "guest.h"
 

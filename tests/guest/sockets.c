@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Sockets of the host: loopback TCP and UDP, UNIX ones by name and abstract, ancillary data, options.
- * GUEST_WORLDS: view mount bind cow bindcow merge
+ * GUEST_WORLDS: view mount bind cow bindcow cowmount cowbind cowcow merge
  */
 #include "guest.h"
 #include <netdb.h>

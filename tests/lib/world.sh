@@ -10,6 +10,9 @@
 #	mount	in a view, its scratch directory in an ext4 image mounted there
 #	cow	in a view, its scratch directory in a tree that is copied on write: which must stay as it was
 #	bindcow	the same, its scratch directory behind a bind mount of the directory that is copied on write
+#	cowmount	the same, over an ext4 image mounted there
+#	cowbind	the same, over a bind mount; beneath that are other things of the same names
+#	cowcow	the same, over another tree that is copied on write
 #	merge	in a view, its scratch directory merged with an empty one
 #	fakeroot	in a view in which it is root: natively root it would be, or skip its tests
 #	secure	in a view in which it is who it is, and every path is checked
@@ -47,6 +50,12 @@ make_image() {	# make_image FILE: 64 MiB of ext4 with an empty directory s
 	mke2fs -q -t ext4 -d "$dir/tree" "$1"
 }
 
+unpack_image() {	# unpack_image DIR: what is in that image now
+	mkdir "$1"
+	debugfs -R "rdump s $1" "$dir/image" >/dev/null 2>&1
+	touch -d @0 "$1"
+}
+
 run() {		# run OUTPUT COMMAND...: the program's TAP; its status
 	local out=$1
 	shift
@@ -80,6 +89,27 @@ in_world() {
 			echo beneath >"$dir/mnt/s/$below"
 		done
 		GUEST_FS=bindcow run "$dir/out" "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" --bind "$dir/low" "$dir/mnt" -- "$program" "$dir/mnt/s" ;;
+	cowmount)
+		make_image "$dir/image"
+		rm -rf "$dir/tree"
+		unpack_image "$dir/tree"
+		GUEST_FS=cow run "$dir/out" "$UMVIEW" "${options[@]}" --mount "$dir/image" "$dir/mnt" --cow "$dir/mnt" --upper "$dir/upper" -- "$program" "$dir/mnt/s"
+		over_status=$?
+		unpack_image "$dir/low"
+		return $over_status ;;
+	cowbind)
+		cp -a "$dir/tree" "$dir/low"
+		mkdir -p "$dir/mnt/s"
+		for below in f d out g h s; do
+			echo beneath >"$dir/mnt/s/$below"
+		done
+		GUEST_FS=cow run "$dir/out" "$UMVIEW" "${options[@]}" --bind "$dir/low" "$dir/mnt" --cow "$dir/mnt" --upper "$dir/upper" -- "$program" "$dir/mnt/s" ;;
+	cowcow)
+		cp -a "$dir/tree" "$dir/low"
+		GUEST_FS=cow run "$dir/out" "$UMVIEW" --cow "$dir/low" --upper "$dir/lower" -- "$UMVIEW" "${options[@]}" --cow "$dir/low" --upper "$dir/upper" -- "$program" "$dir/low/s"
+		over_status=$?
+		[ -z "$(find "$dir/lower/tree" -mindepth 1)" ] || echo "not ok - $name [$world] the tree below is empty"
+		return $over_status ;;
 	merge)
 		mkdir -p "$dir/names/s" "$dir/mnt/s"
 		chmod 777 "$dir/mnt/s"
@@ -166,7 +196,7 @@ if [ -s "$dir/image" ] && [ "$world" = mount ]; then
 	say $fsck "e2fsck after it"
 	[ $fsck = 0 ] || sed 's/^/# /' "$dir/fsck"
 fi
-if [ "$world" = cow ] || [ "$world" = bindcow ]; then
+if [[ $world = cow* || $world = bindcow ]]; then
 	diff <(cd "$dir/tree"; find . -printf '%P %y %m %u %g %s %T@ %l\n' | sort) \
 	     <(cd "$dir/low"; find . -printf '%P %y %m %u %g %s %T@ %l\n' | sort) >"$dir/changes"
 	say $? "what is below is as it was"

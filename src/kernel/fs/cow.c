@@ -96,7 +96,7 @@ static long spot_fill(struct where *w, struct spot *s)
 		return -UM_EAGAIN;
 	if (!w->cow_below)
 		return 0;
-	r = cow_look(s->low, &s->low_st);
+	r = cow_low_look(s->t, s->c, s->low, &s->low_st);
 	s->has_low = !r;
 	if (has_to_be_seen(w, s, r)) {
 		long e = look_up(w, s, true);
@@ -157,7 +157,7 @@ void spot_forget(struct spot *s, const struct stat *st, int pin)
 /* May what is below be written, by who may write it there, or by anybody if it is somebody else's? */
 static long writable(const struct spot *s)
 {
-	long r = raw_syscall(__NR_faccessat2, AT_FDCWD, s->low, 2 /* W_OK */, AT_EACCESS | AT_SYMLINK_NOFOLLOW);
+	long r = cow_low_access(s->t, s->c, s->low, 2 /* W_OK */);
 
 	if (r == -EROFS || r == -ETXTBSY)
 		return 0;
@@ -209,7 +209,7 @@ static long open_below(struct spot *s, int flags, unsigned mode)
 
 	if (!(type == S_IFDIR && tmpfile) && (type != S_IFREG || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) ||
 					      flags & O_DIRECTORY))
-		return kernel_call(s->t, __NR_openat, AT_FDCWD, s->low, flags, mode);
+		return cow_low_open(s->t, s->c, s->low, flags, mode);
 	r = type == S_IFDIR ? 0 : writable(s);
 	if (!r)
 		r = cow_copy_up(s->w, s->c, s->rel, flags & O_TRUNC);
@@ -342,8 +342,9 @@ static long access_below(struct spot *s, int mode, int flags)
 {
 	long r;
 
-	spot_at(s, s->low);
-	r = real_fs.access(s->w, mode & ~2, flags);
+	if (!s->c->over)
+		spot_at(s, s->low);
+	r = s->c->over ? cow_low_access(s->t, s->c, s->low, mode & ~2) : real_fs.access(s->w, mode & ~2, flags);
 	return r || !(mode & 2) ? r : writable(s);
 }
 

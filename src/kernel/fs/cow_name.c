@@ -160,7 +160,7 @@ static long remove_name(struct spot *s, int flags)
 	if (dir != !!(flags & AT_REMOVEDIR))
 		return dir ? -EISDIR : -ENOTDIR;
 	if (dir)
-		r = cow_check_empty(s->c, s->rel, s->has_up ? &s->up_st : NULL, s->has_low);
+		r = cow_check_empty(s->t, s->c, s->rel, s->has_up ? &s->up_st : NULL, s->has_low);
 	if (!r)
 		r = spot_place(s);
 	if (r)

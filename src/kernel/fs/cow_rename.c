@@ -3,7 +3,8 @@
  * cow_fs: names that are moved.
  *
  * What is moved leaves a whiteout if something of that name is below.  A directory that shows what is below it is redirected
- * before it is moved: nothing in it is copied.
+ * before it is moved: nothing in it is copied.  Not so where what is below is virtual: that is no path of the kernel's, and programs
+ * get EXDEV, on which they copy.
  */
 #include "cow.h"
 #include "ident.h"
@@ -30,6 +31,7 @@ static bool lies_in(const struct spot *s, const struct spot *dir)
 static long rename_verdict(const struct spot *from, const struct spot *to, unsigned flags)
 {
 	bool dir = S_ISDIR(spot_stat(from)->st_mode), exists = spot_exists(to);
+	long r = 0;
 
 	if (flags & RENAME_NOREPLACE && exists)
 		return -EEXIST;
@@ -45,9 +47,11 @@ static long rename_verdict(const struct spot *from, const struct spot *to, unsig
 		if (dir != dir_there)
 			return dir ? -ENOTDIR : -EISDIR;
 		if (dir)
-			return cow_check_empty(to->c, to->rel, to->has_up ? &to->up_st : NULL, to->has_low);
+			r = cow_check_empty(to->t, to->c, to->rel, to->has_up ? &to->up_st : NULL, to->has_low);
 	}
-	return 0;
+	if (!r && from->c->over && (is_merged(from) || (flags & RENAME_EXCHANGE && is_merged(to))))
+		r = -EXDEV;
+	return r;
 }
 
 /* Moves it and leaves a whiteout behind.  n: what is counted then. */

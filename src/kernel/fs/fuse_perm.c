@@ -42,7 +42,7 @@ int fuse_may(struct fuse_job *j, struct fuse_node *n, int mask)
 {
 	int r;
 
-	if (!fuse_checks(j->c) || (!j->req.uid && !(mask & MAY_EXEC && fuse_node_is(n, S_IFREG))))
+	if (!fuse_checks(j->c) || (!j->req.uid && !(mask & MAY_EXEC && !fuse_node_is(n, S_IFDIR))))
 		return 0;
 	r = fuse_getattr(j, n, NULL, false);
 	if (r)

@@ -86,6 +86,9 @@ long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool l
 long file_fsync(struct task *t, struct file *f, bool datasync);
 long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, int64_t len);
 
+/* A regular file's whole contents into the empty file fd, with holes where there are zeros.  0 or -errno. */
+long file_copy_to(struct task *t, struct file *f, long fd);
+
 /*
  * A regular file's whole contents in a new memory file that stands for that path, with holes where there are zeros;
  * cloexec: O_CLOEXEC or 0.  Returns the raw descriptor.
@@ -115,6 +118,7 @@ long file_listxattr(struct task *t, struct file *f, gaddr buf, size_t size);
 long file_removexattr(struct task *t, struct file *f, const char *name);
 
 /* remote_attr.c's part of remote_fs */
+long remote_look(struct where *w, struct stat *st);	/* as the server has it */
 long remote_stat(struct where *w, gaddr buf);
 long remote_statx(struct where *w, int flags, unsigned mask, gaddr buf);
 long remote_statfs(struct where *w, gaddr buf);

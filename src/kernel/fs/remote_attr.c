@@ -4,6 +4,7 @@
  * extended attributes.  Each exists twice for the guest, by name and by descriptor; here both are one
  * function about a `struct target`.
  */
+#include "../cow.h"
 #include "remote.h"
 #include <asm/statfs.h>
 #include <linux/fuse.h>
@@ -119,15 +120,24 @@ static uint32_t target_dev(struct target at)
 	return 0;		/* the device itself, or unmounted while open */
 }
 
-static long target_stat(struct target at, gaddr buf)
+static long target_look(struct target at, struct stat *st)
 {
 	struct um_attr a;
-	struct stat st;
 	long r = target_attr(at, &a);
+
+	if (!r)
+		attr_to_stat(&a, target_dev(at), st);
+	return r;
+}
+
+static long target_stat(struct target at, gaddr buf)
+{
+	struct stat st;
+	long r = target_look(at, &st);
 
 	if (r)
 		return r;
-	attr_to_stat(&a, target_dev(at), &st);
+	cow_show(at.t, &st);	/* how many names there are, where some are removed or changed in a session */
 	return copy_to_guest(at.t, buf, &st, sizeof st);
 }
 
@@ -135,11 +145,15 @@ static long target_statx(struct target at, gaddr buf)
 {
 	struct um_attr a;
 	struct statx sx;
+	struct stat st;
 	long r = target_attr(at, &a);
 
 	if (r)
 		return r;
+	attr_to_stat(&a, target_dev(at), &st);
 	attr_to_statx(&a, target_dev(at), &sx);
+	cow_show(at.t, &st);
+	sx.stx_nlink = (uint32_t)st.st_nlink;
 	sx.stx_attributes_mask = STATX_ATTR_MOUNT_ROOT;
 	if (at.w && remote_is_root(at.w))
 		sx.stx_attributes = STATX_ATTR_MOUNT_ROOT;
@@ -335,6 +349,11 @@ static long target_access(struct target at, int mode, int flags)
 }
 
 /* ---- the two faces ---------------------------------------------------------------------------------- */
+
+long remote_look(struct where *w, struct stat *st)
+{
+	return target_look(PLACE(w), st);
+}
 
 long remote_stat(struct where *w, gaddr buf)
 {

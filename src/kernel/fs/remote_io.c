@@ -332,7 +332,7 @@ static bool all_zero(const uint8_t *p, size_t n)
 }
 
 /* Writes n bytes at offset, page by page, leaving out those that are zero. */
-static long memfd_fill(long fd, const uint8_t *data, size_t n, uint64_t offset)
+static long fill(long fd, const uint8_t *data, size_t n, uint64_t offset)
 {
 	for (size_t at = 0; at < n; ) {
 		size_t end = at;
@@ -370,23 +370,29 @@ static long memfd_create(struct task *t, struct file *f, const char *path, int c
 	return fd;
 }
 
-long file_to_memfd(struct task *t, struct file *f, const char *path, int cloexec)
+long file_copy_to(struct task *t, struct file *f, long fd)
 {
 	uint64_t offset = 0;
 	uint8_t *data;
-	long n, r = 0, fd = memfd_create(t, f, path, cloexec);
+	long n, r = 0;
 
-	if (fd < 0)
-		return fd;
 	while (!r && (n = file_read_piece(t, f, UM_DATA_SIZE, offset, &data)) != 0) {
-		r = n < 0 ? n : memfd_fill(fd, data, (size_t)n, offset);
+		r = n < 0 ? n : fill(fd, data, (size_t)n, offset);
 		if (!r)
 			offset += (uint64_t)n;
 		if (n < (long)UM_DATA_SIZE)
 			break;
 	}
-	if (!r)
-		r = own_file_call(__NR_ftruncate, fd, (long)offset, 0, 0);
+	return r ? r : own_file_call(__NR_ftruncate, fd, (long)offset, 0, 0);
+}
+
+long file_to_memfd(struct task *t, struct file *f, const char *path, int cloexec)
+{
+	long r, fd = memfd_create(t, f, path, cloexec);
+
+	if (fd < 0)
+		return fd;
+	r = file_copy_to(t, f, fd);
 	if (r) {
 		raw_syscall(__NR_close, fd);
 		return r;

@@ -56,6 +56,8 @@ long sys_fchmod(struct task *t, int fd, unsigned mode)
 		return -EROFS;
 	if (!fd_is_virtual(t, fd))
 		return cow_fd_change(t, fd, &r, chmod, EPERM, mode, 0) || r ? r : has_identity(t) ? ident_fchmod(t, fd, mode) : real_call(t, __NR_fchmod, fd, mode);
+	if (cow_fd_over(t, fd) && (cow_fd_change(t, fd, &r, chmod, EPERM, mode, 0) || r))
+		return r;
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -86,6 +88,8 @@ long sys_fchown(struct task *t, int fd, unsigned uid, unsigned gid)
 		return -EROFS;
 	if (!fd_is_virtual(t, fd))
 		return cow_fd_change(t, fd, &r, chown, EPERM, uid, gid) || r ? r : has_identity(t) ? ident_fchown(t, fd, uid, gid) : real_call(t, __NR_fchown, fd, uid, gid);
+	if (cow_fd_over(t, fd) && (cow_fd_change(t, fd, &r, chown, EPERM, uid, gid) || r))
+		return r;
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;
@@ -133,6 +137,8 @@ static long fd_utimens(struct task *t, int fd, const struct timespec64 *ts)
 		return r;
 	if (!fd_is_virtual(t, fd))
 		return (!bad_times(ts) && cow_fd_change(t, fd, &r, utimens, EPERM, ts)) || r ? r : real_call(t, __NR_utimensat, fd, 0, ts, 0);
+	if (!bad_times(ts) && cow_fd_over(t, fd) && (cow_fd_change(t, fd, &r, utimens, EPERM, ts) || r))
+		return r;
 	f = hold_for_change(t, fd, &r);
 	if (!f)
 		return r;

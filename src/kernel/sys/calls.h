@@ -56,7 +56,7 @@ static inline bool fd_is_virtual(const struct task *t, int fd)
 	((w)->fs->verb ? (w)->fs->verb((w), ##__VA_ARGS__) : -(missing))
 
 /*
- * A change is to be made by a real descriptor: true, if it is of something that a copy-on-write mount covers; then w is its
+ * A change is to be made by a descriptor: true, if it is of something that a copy-on-write mount covers; then w is its
  * place, and the operation's result goes to where_end(), which tells -UM_ERETRY too.  False: *r is what is wrong, or 0.
  */
 static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
@@ -67,7 +67,7 @@ static inline bool cow_fd(struct where *w, struct task *t, int fd, long *r)
 	if (!view_has(UM_MOUNT_COW) || cow_has_fd(t, fd))
 		return false;
 	flags = fd_is_ours(fd) ? -EBADF : raw_syscall(__NR_fcntl, fd, F_GETFL);
-	if (flags < 0 || flags & O_PATH)
+	if (flags < 0 || flags & O_PATH || (fd_is_virtual(t, fd) && fd_peek(t, fd)->flags & FILE_PATH))
 		*r = -EBADF;
 	else
 		*r = where_begin(w, t, fd, 0, WHERE_EMPTY | WHERE_CHANGE | WHERE_SECOND);

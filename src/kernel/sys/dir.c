@@ -116,10 +116,10 @@ static inline long any_getdents(struct task *t, int fd, gaddr dirent, unsigned c
 
 	if (merge_getdents(t, fd, dirent, count, legacy, &r))
 		return r;
-	if (fd_is_virtual(t, fd))
-		return virtual_getdents(t, fd, dirent, count, legacy);
 	if (cow_getdents(t, fd, dirent, count, legacy, &r))
 		return r;
+	if (fd_is_virtual(t, fd))
+		return virtual_getdents(t, fd, dirent, count, legacy);
 	return real_getdents(t, legacy ? __NR_getdents : __NR_getdents64, fd, dirent, count);
 }
 

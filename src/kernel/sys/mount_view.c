@@ -411,10 +411,28 @@ static bool is_real(struct task *t, const char *path)
 {
 	struct where w;
 	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_CHANGE | WHERE_NOFOLLOW | WHERE_VIEW);
-	bool real = !r && !strcmp(w.fs->name, "real") && !w.bind;
+	bool real = !r && w.fs == &real_fs && !w.bind;
 
 	where_end(&w, r);
 	return real;
+}
+
+/*
+ * Where the kernel has the directory at this path of the view, if nobody but the kernel is asked about what is in it: then the session's
+ * files may be used by that path.  In another session it has to be that one's alone.  0 or -errno.
+ */
+static long kernel_path(struct task *t, char *path, size_t size)
+{
+	struct where w;
+	long r = where_begin_path(&w, t, AT_FDCWD, path, WHERE_CHANGE | WHERE_NOFOLLOW | WHERE_VIEW);
+
+	if (!r && w.fs != &real_fs && !(w.fs == &cow_fs && w.cow_state == COW_UPPER && !w.cow_below))
+		r = -EBUSY;
+	if (!r && (w.fs == &cow_fs || w.bind))
+		r = w.len < size ? 0 : -ENAMETOOLONG;
+	if (!r && (w.fs == &cow_fs || w.bind))
+		memcpy(path, w.path, w.len + 1);
+	return where_end(&w, r);
 }
 
 /* a->source is the tree of a session that `umview mount` has prepared. */
@@ -430,8 +448,13 @@ static long mount_cow(struct task *t, struct mount_args *a)
 		return r;
 	if (!S_ISDIR(a->mode))
 		return a->mode ? -ENOTDIR : -ENOENT;
-	if (!is_real(t, a->path) || !is_real(t, a->bound))
+	if (!is_real(t, a->path))
+		m.flags |= UM_MNT_OVER;
+	if (m.flags & UM_MNT_OVER && (m.flags & UM_MNT_MIN || (view_has(UM_MOUNT_MERGE) && merge_has(t, a->path, strlen(a->path)))))
 		return -EBUSY;
+	r = kernel_path(t, a->bound, sizeof a->bound);
+	if (r)
+		return r;
 	r = view_words(t, a, &o);
 	if (!r && (o.chosen || a->flags & MS_RDONLY))
 		r = -EINVAL;

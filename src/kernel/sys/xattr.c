@@ -172,6 +172,8 @@ long sys_fsetxattr(struct task *t, int fd, gaddr attr, gaddr value, size_t size,
 		r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
 		return cow_fd_change(t, fd, &r, setxattr, EPERM, name.text, value, size, flags) || r ? r : real_fsetxattr(t, fd, attr, value, size, flags);
+	if (!r && cow_fd_over(t, fd) && (cow_fd_change(t, fd, &r, setxattr, EPERM, name.text, value, size, flags) || r))
+		return r;
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
 		return r;
@@ -211,6 +213,8 @@ long sys_fremovexattr(struct task *t, int fd, gaddr attr)
 	r = fetch_name(t, &name, attr);
 	if (!r && !fd_is_virtual(t, fd))
 		return cow_fd_change(t, fd, &r, removexattr, EPERM, name.text) || r ? r : real_call(t, __NR_fremovexattr, fd, attr);
+	if (!r && cow_fd_over(t, fd) && (cow_fd_change(t, fd, &r, removexattr, EPERM, name.text) || r))
+		return r;
 	f = r ? NULL : hold(t, fd, &r);
 	if (!f)
 		return r;
