@@ -162,9 +162,19 @@ struct cow *cow_get(struct task *t, uint32_t id, long *error)
 
 /* ---- what copies look like ------------------------------------------------------------------------------- */
 
-struct cow *cow_first(void)
+static struct cow *if_seen(const struct task *t, struct cow *c)
 {
-	return __atomic_load_n(&sessions, __ATOMIC_ACQUIRE);
+	return c && c->id < t->epoch ? c : NULL;
+}
+
+struct cow *cow_first(const struct task *t)
+{
+	return if_seen(t, __atomic_load_n(&sessions, __ATOMIC_ACQUIRE));
+}
+
+struct cow *cow_next(const struct task *t, const struct cow *c)
+{
+	return if_seen(t, __atomic_load_n(&c->next, __ATOMIC_ACQUIRE));
 }
 
 void cow_open_all(struct task *t)
@@ -176,7 +186,7 @@ void cow_open_all(struct task *t)
 
 	if (__atomic_load_n(&opened, __ATOMIC_RELAXED) == generation)
 		return;
-	for (int n = view_cow_ids(ids, COW_MOUNTS); n-- > 0;)
+	for (int n = view_cow_ids(t, ids, COW_MOUNTS); n-- > 0;)
 		cow_get(t, ids[n], &error);
 	__atomic_store_n(&opened, generation, __ATOMIC_RELAXED);
 }
@@ -188,7 +198,7 @@ static bool show(const struct task *t, struct cow *c, struct stat *st)
 
 	if (c->dev != st->st_dev && !(cow_knows_links(c) && cow_has_names(st)))
 		return false;
-	if (!vtable_get(&c->inodes, cow_kept_dev(c, st->st_dev), st->st_ino, &v))
+	if (!vtable_get(&c->inodes, um_cow_dev(st->st_dev), st->st_ino, &v))
 		return false;
 	if (v.have & UM_VS_NLINK)
 		st->st_nlink += (uint64_t)(int64_t)v.nlink;
@@ -212,7 +222,7 @@ void cow_show_below(const struct task *t, struct stat *st, uint32_t id)
 	if (!view_has(UM_MOUNT_COW))
 		return;
 	over = cow_over_any((struct task *)t);
-	for (struct cow *c = cow_first(); c && c->id < id; c = c->next)
+	for (struct cow *c = cow_first(t); c && c->id < id; c = cow_next(t, c))
 		if (show(t, c, st) && !over)
 			return;
 }
@@ -227,7 +237,7 @@ bool cow_over_any(struct task *t)
 	bool any = false;
 
 	cow_open_all(t);
-	for (const struct cow *c = cow_first(); c && !any; c = c->next)
+	for (const struct cow *c = cow_first(t); c && !any; c = cow_next(t, c))
 		any = c->over;
 	return any;
 }

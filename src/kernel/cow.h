@@ -59,8 +59,9 @@ void cow_show(const struct task *t, struct stat *st);
 /* The same as who is below the copy-on-write mount with this id is shown it. */
 void cow_show_below(const struct task *t, struct stat *st, uint32_t id);
 
-/* The sessions that this process uses, the oldest mount's first; all of the view are among them after cow_open_all(). */
-struct cow *cow_first(void);
+/* The sessions that this process uses and sees, the oldest mount's first; all of the view are among them after cow_open_all(). */
+struct cow *cow_first(const struct task *t);
+struct cow *cow_next(const struct task *t, const struct cow *c);
 void cow_open_all(struct task *t);
 
 /* Is the mount with this id a copy-on-write one? */
@@ -118,7 +119,7 @@ void cow_journal_end(struct cow *c);
 
 /* How often what names mean has changed, in all sessions that this process uses.  If that is just being done, it is waited for. */
 uint32_t cow_changes(struct task *t);
-bool cow_changed_since(uint32_t changes);
+bool cow_changed_since(const struct task *t, uint32_t changes);
 
 /* Around steps that make a name go, or mean something else.  The lock is held by cow_lock_place(), for these. */
 void cow_change_begin(struct cow *c, struct where *w, struct where *other);
@@ -195,12 +196,6 @@ bool cow_over_any(struct task *t);
 
 /* st_dev of what is below, where that is a server's. */
 uint64_t cow_low_dev(const struct task *t, struct cow *c);
-
-/* st_dev as the session keeps it: a server's is another one in each view, and 0 stands for it. */
-static inline uint64_t cow_kept_dev(const struct cow *c, uint64_t dev)
-{
-	return c->over && !(dev >> 8 & 0xfff) && dev >> 12 & 0x80000 ? 0 : dev;
-}
 
 /* ---- copying up (cow_up.c) ------------------------------------------------------------------------------ */
 
@@ -308,6 +303,9 @@ struct cow *cow_listed_at(struct task *t, char *path, size_t len, const char **r
 /* A path that the kernel knows, in the tree of a copy-on-write mount or below something that has been moved: puts its path in the
  * view instead.  COW_NONE: it is neither.  Else COW_UPPER or COW_LOWER; then *len is its new length, or -ENAMETOOLONG. */
 enum cow_state cow_to_view(char *buf, long *len, size_t size);
+
+/* Is the place at this path of the view in a mount over something virtual? */
+bool cow_lies_over(const struct task *t, const char *path, size_t len);
 
 /* Is this file, or real descriptor at the kernel's path `path`, of something that a copy-on-write mount lies over, and so not in its tree?
  * Then path (UM_PATH_MAX) becomes that of the view. */

@@ -18,11 +18,11 @@ static uint32_t changes_of(const struct cow *c)
 	return __atomic_load_n(&c->state->changes, __ATOMIC_SEQ_CST);
 }
 
-static uint32_t changes_now(void)
+static uint32_t changes_now(const struct task *t)
 {
 	uint32_t sum = 0;
 
-	for (const struct cow *c = cow_first(); c; c = c->next)
+	for (const struct cow *c = cow_first(t); c; c = cow_next(t, c))
 		sum += changes_of(c);
 	return sum;
 }
@@ -31,7 +31,7 @@ uint32_t cow_changes(struct task *t)
 {
 	uint32_t sum = 0, n;
 
-	for (struct cow *c = cow_first(); c; c = c->next) {
+	for (struct cow *c = cow_first(t); c; c = cow_next(t, c)) {
 		n = changes_of(c);
 		if (n & 1) {
 			cow_lock(t, c);
@@ -43,14 +43,14 @@ uint32_t cow_changes(struct task *t)
 	return sum;
 }
 
-bool cow_changed_since(uint32_t changes)
+bool cow_changed_since(const struct task *t, uint32_t changes)
 {
-	return changes_now() != changes;
+	return changes_now(t) != changes;
 }
 
 bool where_is_stale(const struct where *w)
 {
-	return view_has(UM_MOUNT_COW) && w->tries < WHERE_TRIES && changes_now() != w->changes;
+	return view_has(UM_MOUNT_COW) && w->tries < WHERE_TRIES && changes_now(w->t) != w->changes;
 }
 
 /* To whoever does it himself nothing has changed: if it fails, that is so. */

@@ -16,7 +16,7 @@ bool cow_has_links(struct task *t)
 	bool has = false;
 
 	cow_open_all(t);
-	for (const struct cow *c = cow_first(); c && !has; c = c->next)
+	for (const struct cow *c = cow_first(t); c && !has; c = cow_next(t, c))
 		has = cow_knows_links(c);
 	return has;
 }
@@ -24,7 +24,7 @@ bool cow_has_links(struct task *t)
 int cow_index_path(const struct cow *c, char *buf, const struct stat *low)
 {
 	int n = text_format(buf, UM_PATH_MAX, "%s/" UM_COW_INDEX "/%lx-%lx", c->session,
-			    (unsigned long)cow_kept_dev(c, low->st_dev),
+			    (unsigned long)um_cow_dev(low->st_dev),
 			    (unsigned long)low->st_ino);
 
 	return n < UM_PATH_MAX ? 0 : -ENAMETOOLONG;
@@ -49,7 +49,7 @@ bool cow_has_copy(struct task *t, const struct stat *st)
 
 	if (!cow_has_names(st) || !cow_has_links(t))
 		return false;
-	for (const struct cow *c = cow_first(); c; c = c->next)
+	for (const struct cow *c = cow_first(t); c; c = cow_next(t, c))
 		if (cow_index_find(c, st, &there))
 			return true;
 	return false;
@@ -69,7 +69,7 @@ int32_t cow_count_of(const struct cow *c, const struct stat *st)
 {
 	struct vstat v;
 
-	return vtable_get(&c->inodes, cow_kept_dev(c, st->st_dev), st->st_ino, &v) && v.have & UM_VS_NLINK ? v.nlink : 0;
+	return vtable_get(&c->inodes, um_cow_dev(st->st_dev), st->st_ino, &v) && v.have & UM_VS_NLINK ? v.nlink : 0;
 }
 
 struct cow_count cow_count_less(struct cow *c, const struct stat *low)
@@ -81,7 +81,7 @@ struct cow_count cow_count_less(struct cow *c, const struct stat *low)
 	if (!cow_index_find(c, low, &st))
 		st = *low;
 	__atomic_add_fetch(&c->state->nindex, 1, __ATOMIC_RELAXED);
-	return (struct cow_count) { cow_kept_dev(c, st.st_dev), st.st_ino, cow_count_of(c, &st) - 1 };
+	return (struct cow_count) { um_cow_dev(st.st_dev), st.st_ino, cow_count_of(c, &st) - 1 };
 }
 
 void cow_count_set(struct task *t, struct cow *c, const struct cow_count *n)

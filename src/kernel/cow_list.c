@@ -168,7 +168,7 @@ static struct dir_list *make_list(struct task *t, int fd, long *error)
 		*error = 0;
 		changes = cow_changes(t);
 		fresh = list_now(t, fd, (int)flags & O_NOATIME, path, error);
-		if (!cow_changed_since(changes))
+		if (!cow_changed_since(t, changes))
 			break;
 	}
 	if (fresh)

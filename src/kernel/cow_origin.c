@@ -20,7 +20,7 @@ void cow_note_origin(const struct cow *c, const char *rel, const struct stat *lo
 		return;
 	}
 	*o = (struct um_cow_origin) {
-		.place = um_cow_place(rel), .dev = cow_kept_dev(c, low->st_dev), .ino = low->st_ino,
+		.place = um_cow_place(rel), .dev = um_cow_dev(low->st_dev), .ino = low->st_ino,
 		.mtime = in_ns(low->st_mtime, low->st_mtime_nsec), .ctime = in_ns(low->st_ctime, low->st_ctime_nsec),
 		.size = (uint64_t)low->st_size, .mode = low->st_mode, .uid = low->st_uid, .gid = low->st_gid,
 	};

@@ -70,7 +70,7 @@ static void copy_times(const char *path, const struct stat *st)
 static int note_attributes(const struct copy *k, const struct stat *st)
 {
 	struct vstat v = {
-		.have = UM_VS_ORIGIN, .origin_dev = cow_kept_dev(k->c, k->st.st_dev), .origin_ino = k->st.st_ino,
+		.have = UM_VS_ORIGIN, .origin_dev = um_cow_dev(k->st.st_dev), .origin_ino = k->st.st_ino,
 	};
 
 	if (st->st_uid != k->st.st_uid) {

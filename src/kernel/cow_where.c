@@ -167,8 +167,7 @@ bool cow_has_fd(const struct task *t, int fd)
 	return bind && cow_is_mount(t, bind);
 }
 
-/* Is the place at this path of the view in a mount over something virtual? */
-static bool lies_over(const struct task *t, const char *path, size_t len)
+bool cow_lies_over(const struct task *t, const char *path, size_t len)
 {
 	uint32_t id;
 	size_t at;
@@ -179,7 +178,7 @@ static bool lies_over(const struct task *t, const char *path, size_t len)
 bool cow_file_over(struct task *t, const struct file *f, char *path, long *len)
 {
 	*len = view_has(UM_MOUNT_COW) && cow_over_any(t) ? file_path(t, f, path, UM_PATH_MAX) : 0;
-	return *len > 0 && lies_over(t, path, (size_t)*len);
+	return *len > 0 && cow_lies_over(t, path, (size_t)*len);
 }
 
 bool cow_fd_over(struct task *t, int fd)
@@ -207,9 +206,9 @@ bool cow_real_over(struct task *t, int dfd, char *path, long *len)
 		return false;
 	memcpy(tree, path, (size_t)*len + 1);
 	*len = path_from_kernel(t, bind, bound, path, *len, UM_PATH_MAX, &copied);
-	if (*len <= 0 || !lies_over(t, path, (size_t)*len))
+	if (*len <= 0 || !cow_lies_over(t, path, (size_t)*len))
 		return false;
-	in_tree = view_cow_by_tree(tree, strlen(tree), &m, dir, sizeof dir) != -ENOENT;
+	in_tree = view_cow_by_tree(t, tree, strlen(tree), &m, dir, sizeof dir) != -ENOENT;
 	state_of(t, t->epoch, path, (size_t)*len, &id, &at);
 	return !in_tree || m.id != id;
 }
@@ -220,7 +219,7 @@ bool cow_covers(const struct task *t, const char *path, size_t len)
 	size_t at;
 	char *dir = heap_alloc(UM_PATH_MAX);
 	struct mount m;
-	bool covers = dir && view_cow_by_tree(path, len, &m, dir, UM_PATH_MAX) < 0 &&
+	bool covers = dir && view_cow_by_tree(t, path, len, &m, dir, UM_PATH_MAX) < 0 &&
 		      state_of(t, t->epoch, path, len, &id, &at) != COW_NONE;
 
 	heap_free(dir);
@@ -265,7 +264,7 @@ enum cow_state cow_to_view(char *buf, long *len, size_t size)
 {
 	char dir[UM_PATH_MAX];
 	struct mount m;
-	int n = *len > 0 && view_has(UM_MOUNT_COW) ? view_cow_by_tree(buf, (size_t)*len, &m, dir, sizeof(dir)) : -ENOENT;
+	int n = *len > 0 && view_has(UM_MOUNT_COW) ? view_cow_by_tree(task_next(NULL), buf, (size_t)*len, &m, dir, sizeof(dir)) : -ENOENT;
 	size_t d, tail;
 
 	if (n < 0)

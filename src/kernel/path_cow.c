@@ -32,7 +32,7 @@ int walk_enter_cow(struct walk *k, const struct mount *m)
 	k->pure = k->anchored = false;
 	if (!(process.watch & WATCH_IDENTITY))		/* fstat() has to show what copies are copies of */
 		__atomic_fetch_or(&process.watch, WATCH_IDENTITY, __ATOMIC_ACQ_REL);
-	return walk_behind(k, m);
+	return walk_at_kernels(k, m);
 }
 
 /* From here on the kernel's own path is right again, unless what is below is virtual. */
@@ -273,7 +273,7 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 	if (known & CACHE_MERGED && named && (S_ISLNK(st.st_mode) || S_ISCHR(st.st_mode)))
 		return COW_FAST_NO;
 	dir = heap_alloc(UM_PATH_MAX);
-	n = dir ? view_cow_by_tree(path, len, &m, dir, UM_PATH_MAX) : -ENOMEM;
+	n = dir ? view_cow_by_tree(w->t, path, len, &m, dir, UM_PATH_MAX) : -ENOMEM;
 	heap_free(dir);
 	if (n < 0)
 		return COW_FAST_NO;

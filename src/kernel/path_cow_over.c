@@ -145,7 +145,7 @@ int walk_other_name_over(struct walk *k)
 	struct cow *c = cow_get(k->t, top.id, &error);
 	int r;
 
-	if (!c || !cow_knows_links(c) || k->place.cow_state == COW_ABSENT || (k->flags & WHERE_STAT && !k->place.remote))
+	if (!c || !cow_knows_links(c) || k->place.cow_state == COW_ABSENT)
 		return 0;
 	if (cow_low_look(k->t, c, k->v, &st) || !cow_index_find(c, &st, &there))
 		return 0;

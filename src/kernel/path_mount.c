@@ -98,7 +98,8 @@ static int settle(struct walk *k, uint32_t epoch)
 	}
 }
 
-int walk_behind(struct walk *k, const struct mount *m)
+/* v is where m is, at whose other end nobody but the kernel answers. */
+int walk_at_kernels(struct walk *k, const struct mount *m)
 {
 	struct place *p = &k->place;
 	int r = m->flags & UM_MNT_DYING ? -ENOENT : bind_target(k, m->id, k->back, &p->back_len);
@@ -106,8 +107,16 @@ int walk_behind(struct walk *k, const struct mount *m)
 	k->back_hash.len = 0;
 	p->cut = k->len;
 	p->cut_is_file = !m->is_dir;
+	p->epoch = m->epoch;
 	if (m->flags & UM_MNT_RDONLY)
 		p->read_only = true;
+	return r;
+}
+
+int walk_behind(struct walk *k, const struct mount *m)
+{
+	int r = walk_at_kernels(k, m);
+
 	return r ? r : settle(k, m->epoch);
 }
 

@@ -283,6 +283,7 @@ bool mount_around(const char *path, size_t *n, uint32_t epoch, struct mount *m);
 /* Pieces that know mounts (path_mount.c). */
 int walk_arrive(struct walk *k);	/* v has a new last name: enters what is mounted there.  enum view_hit, WALK_HIDDEN, or -errno */
 int walk_behind(struct walk *k, const struct mount *m);	/* v is where the bind mount m is */
+int walk_at_kernels(struct walk *k, const struct mount *m);	/* the same where the kernel answers */
 long walk_dotdot(struct walk *k, char *from);		/* from: where ".." stands in the text */
 long walk_is_directory(struct walk *k, char *from);	/* v must be one: 0, WALK_*, -errno */
 int walk_ask(struct walk *k, unsigned how, uint64_t *node);	/* UM_OP_STAT of v: 0, WALK_AGAIN, -errno */

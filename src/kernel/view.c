@@ -348,13 +348,13 @@ int view_mount_by_id(const struct task *t, uint32_t mount_id, struct mount *m, c
 	return -ENOENT;
 }
 
-static int cow_by_tree_once(const struct reader *r, const char *path, size_t len, struct mount *m, char *dir, size_t size)
+static int cow_by_tree_once(const struct reader *r, uint32_t epoch, const char *path, size_t len, struct mount *m, char *dir, size_t size)
 {
 	for (uint32_t i = r->head->nmounts; i-- > 0;) {
 		const struct um_mount *c = mount_at(r, i);
 		size_t n;
 
-		if (!c || c->kind != UM_MOUNT_COW)
+		if (!c || c->kind != UM_MOUNT_COW || c->id >= epoch)
 			continue;
 		const char *tree = string_at(r, c->target, &n);
 		if (len < n || memcmp(path, tree, n) || (path[n] && path[n] != '/'))
@@ -365,7 +365,7 @@ static int cow_by_tree_once(const struct reader *r, const char *path, size_t len
 	return -ENOENT;
 }
 
-int view_cow_ids(uint32_t *ids, int max)
+int view_cow_ids(const struct task *t, uint32_t *ids, int max)
 {
 	struct reader r;
 
@@ -377,7 +377,7 @@ int view_cow_ids(uint32_t *ids, int max)
 		for (uint32_t i = 0; i < r.head->nmounts && n < max; i++) {
 			const struct um_mount *m = mount_at(&r, i);
 
-			if (m && m->kind == UM_MOUNT_COW)
+			if (m && m->kind == UM_MOUNT_COW && m->id < t->epoch)
 				ids[n++] = m->id;
 		}
 		if (reader_valid(&r))
@@ -386,14 +386,14 @@ int view_cow_ids(uint32_t *ids, int max)
 	return 0;
 }
 
-int view_cow_by_tree(const char *path, size_t len, struct mount *m, char *dir, size_t size)
+int view_cow_by_tree(const struct task *t, const char *path, size_t len, struct mount *m, char *dir, size_t size)
 {
 	struct reader r;
 
 	for (int n = 0; n < MAX_TRIES; n++) {
 		if (!reader_begin(&r))
 			continue;
-		int result = cow_by_tree_once(&r, path, len, m, dir, size);
+		int result = cow_by_tree_once(&r, t->epoch, path, len, m, dir, size);
 		if (reader_valid(&r))
 			return result;
 	}

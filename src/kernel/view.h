@@ -64,11 +64,11 @@ int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t 
 int view_mount_by_id(const struct task *t, uint32_t mount_id, struct mount *m, char *path, size_t size);
 
 /* The ids of the UM_MOUNT_COW mounts, at most max.  How many. */
-int view_cow_ids(uint32_t *ids, int max);
+int view_cow_ids(const struct task *t, uint32_t *ids, int max);
 
 /* The UM_MOUNT_COW mount in whose tree this real path lies: m, and where it is mounted.  The length of the tree's own path,
  * or -ENOENT. */
-int view_cow_by_tree(const char *path, size_t len, struct mount *m, char *dir, size_t size);
+int view_cow_by_tree(const struct task *t, const char *path, size_t len, struct mount *m, char *dir, size_t size);
 
 /* The visible mounts as the lines of /proc/PID/mounts (style 0) or mountinfo (style 1).  Returns bytes
  * written, or -ENOSPC. */

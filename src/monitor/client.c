@@ -78,6 +78,11 @@ int client_servants(pid_t *pids, int max)
 	return r < 0 ? (int)r : (int)(r / (long)sizeof(*pids));
 }
 
+int client_below(unsigned id)
+{
+	return (int)um_call(UM_CALL_BELOW, id, 0, 0);
+}
+
 int client_identity(const char *text)
 {
 	return (int)um_call(UM_CALL_IDENTITY, (unsigned long)text, 0, 0);

@@ -18,6 +18,7 @@ bool client_is_strict(void);			/* in secure mode */
 int client_branch(const char *name);		/* this process changes to a view of its own: its number */
 int client_branch_end(int view);
 int client_review(int in, int status, int out, int err);		/* review_inside.c */
+int client_below(unsigned id);			/* this process sees what is below that copy-on-write mount */
 int client_log(const char *line);
 int client_log_tail(char *buf, size_t size);
 int client_servant(uint32_t flags);

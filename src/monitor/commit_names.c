@@ -36,7 +36,7 @@ static int by_inode(const void *a, const void *b)
 
 static struct origin *origin_of(const struct commit *k, uint64_t dev, uint64_t ino)
 {
-	const struct origin key = { .dev = dev, .ino = ino };
+	const struct origin key = { .dev = um_cow_dev(dev), .ino = ino };
 
 	return k->norigins ? bsearch(&key, k->origins, (size_t)k->norigins, sizeof(key), by_inode) : NULL;
 }
@@ -75,7 +75,7 @@ static bool is_searched(struct commit *k, uint64_t dev)
 		return is;
 	is = fstat(k->s->low_fd, &root) == 0 && root.st_dev == dev;
 	for (int i = 0; i < k->norigins && !is; i++)
-		is = k->origins[i].dev == dev;
+		is = k->origins[i].dev == um_cow_dev(dev);
 	asked = dev;
 	return is;
 }
@@ -132,7 +132,7 @@ static int write_linking(const struct commit *k)
  * given it the others; then its number is not enough, which may be that of another file. */
 static bool is_copied(const struct origin *o, const struct stat *st)
 {
-	return o && st->st_ino == o->ino && st->st_dev == o->dev &&
+	return o && st->st_ino == o->ino && um_cow_dev(st->st_dev) == o->dev &&
 	       (st->st_nlink > 1 || (o->known && o->mtime == mtime_of(st) && o->size == st->st_size));
 }
 

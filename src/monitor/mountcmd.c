@@ -353,6 +353,9 @@ static int why_not(const struct mount_options *o)
 	if (error == EOPNOTSUPP && o->src)
 		return fail("%s: what is merged into an image (-o merge) cannot be shown at %s, too; mount it there before the image",
 			    o->src, o->dst);
+	if (error == EBUSY && o->src)
+		return fail("%s: is in a copy-on-write mount over a mount of the view; a bind mount cannot show it; make that first, and "
+			    "the copy-on-write one over it", o->src);
 	return fail("%s%s%s: %s", o->src ? o->src : "", o->src ? " on " : "", o->dst, strerror(error));
 }
 
@@ -519,6 +522,18 @@ static int choose_session(const char *given, char *dir, size_t size, char *error
 	return n < 0 || (size_t)n >= size ? snprintf(error, error_size, "%s: %s", given, strerror(errno)), -1 : 0;
 }
 
+static int why_not_copied(const struct mount_options *o, const char *lower, const char *session)
+{
+	char *over = session_over(lower);
+	int r = over && o->type && !strcmp(o->type, "mincow")
+			? fail("%s: is of a mount (%s) already, and only `cow` goes over those, not `mincow`", lower, over)
+			: fail("%s: cannot be copied on write: it is merged there, or the session %s is itself in a mounted image "
+			       "or among what another one copies; give one elsewhere with -o upper=DIR", lower, session);
+
+	free(over);
+	return r;
+}
+
 static int mount_session(const struct mount_options *o, const struct cow_options *c)
 {
 	char session[PATH_MAX], tree[PATH_MAX + 8], error[SESSION_ERROR], holder[320];
@@ -543,7 +558,7 @@ static int mount_session(const struct mount_options *o, const struct cow_options
 	if (!r && mount(tree, lower, c->type, 0, c->words) < 0)
 		r = errno == EALREADY ? fail("%s: the session is in use by %s", session,
 					     session_is_used(session, holder, sizeof(holder)) ? holder : "another view") :
-		    errno == EBUSY ? fail("%s: something that is mounted there, or copied on write already, is in the way", lower)
+		    errno == EBUSY ? why_not_copied(o, lower, session)
 				   : fail("%s: %s", lower, strerror(errno));
 	if (r && !o->src && !c->upper)
 		session_remove(session, error, sizeof(error));

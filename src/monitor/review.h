@@ -164,7 +164,7 @@ int review_options_parse(struct review_options *o, int argc, char **argv, const 
 int review_open(struct session *s, const struct review_options *o, const char *command, bool writable);
 
 /* Inside of the view that works on the session the command is run outside.  Its exit status, or -1: that is not so. */
-int review_outside(const struct review_options *o, const char *command);
+int review_outside(struct review_options *o, const char *command);
 
 /* The same for those who change it: locked, and what was left half done is finished.  s->running: a view works on it.
  * session_end closes it, and removes it if it is one of umview's naming and nothing is left in it. */

@@ -50,10 +50,17 @@ static bool same_bytes(int a, int b)
 	}
 }
 
+/* Not every file system below keeps the nanoseconds. */
+static bool same_mtime(const struct stat *up, const struct stat *low)
+{
+	return up->st_mtim.tv_sec == low->st_mtim.tv_sec &&
+	       (up->st_mtim.tv_nsec == low->st_mtim.tv_nsec || !low->st_mtim.tv_nsec);
+}
+
 /* What its owner may not read is taken for the same if it was changed at the same time: a commit has put it there. */
 static bool same_time(const struct stat *up, const struct stat *low)
 {
-	return ns(up->st_mtim) == ns(low->st_mtim) && (up->st_mode & 07777) == (low->st_mode & 07777);
+	return same_mtime(up, low) && (up->st_mode & 07777) == (low->st_mode & 07777);
 }
 
 static bool same_files(int up_dir, int low_dir, const char *name, const struct stat *up, const struct stat *low)
@@ -171,7 +178,7 @@ static void compare_attributes(struct change *c, const struct um_cow_origin *o)
 		c->attributes |= CHANGE_OWNER;
 	if (attribute(c->up.st_gid, c->low.st_gid, o ? &o->gid : NULL, &c->gid, &conflict))
 		c->attributes |= CHANGE_GROUP;
-	if (!S_ISDIR(c->up.st_mode) && ns(c->up.st_mtim) != ns(c->low.st_mtim) && !(o && ns(c->up.st_mtim) == o->mtime))
+	if (!S_ISDIR(c->up.st_mode) && !same_mtime(&c->up, &c->low) && !(o && ns(c->up.st_mtim) == o->mtime))
 		c->attributes |= CHANGE_TIMES;
 	if (!same_xattrs(c))
 		c->attributes |= CHANGE_XATTRS;
@@ -269,7 +276,7 @@ static bool is_another(const struct review *r, const struct change *c, const str
 	struct vstat v;
 
 	return !S_ISDIR(c->up.st_mode) && c->low.st_nlink > 1 && c->low.st_nlink != c->real.st_nlink &&
-	       hidden && hidden->ino == c->low.st_ino && hidden->dev == c->low.st_dev &&
+	       hidden && hidden->ino == c->low.st_ino && hidden->dev == um_cow_dev(c->low.st_dev) &&
 	       !(session_vstat(r->s, c->real.st_dev, c->real.st_ino, &v) && v.have & UM_VS_ORIGIN);
 }
 

@@ -37,29 +37,67 @@ static bool is_meant(const struct review_options *o, const char *dir)
 	return is;
 }
 
-/* The session of this view that is meant, or the only one: allocated.  NULL: there is none. */
-static char *session_here(const struct review_options *o)
+/* A session that is mounted: its directory, as the view has it and as the kernel has it. */
+struct mounted {
+	char *dir, *kernels;
+	unsigned id;
+	bool over, own;		/* what is below is virtual; it was mounted in this view, and in none that it has come from */
+};
+
+static void mounted_free(struct mounted *m)
+{
+	free(m->dir);
+	free(m->kernels);
+	*m = (struct mounted) { .dir = NULL };
+}
+
+/* PATH without "/tree": allocated, or NULL. */
+static char *without_tree(const char *path)
+{
+	size_t len = strlen(path), tail = strlen("/" UM_COW_TREE);
+
+	return len > tail ? strndup(path, len - tail) : NULL;
+}
+
+static bool take_mounted(struct mounted *to, const struct client_mount *m, unsigned view)
+{
+	char *dir = without_tree(m->source), *real = dir ? realpath(dir, NULL) : NULL;
+
+	if (real)
+		free(dir);
+	*to = (struct mounted) {
+		.dir = real ? real : dir, .kernels = without_tree(m->target), .id = m->info.id,
+		.over = m->info.flags & UM_MNT_OVER, .own = m->info.view == view,
+	};
+	return to->dir && to->kernels;
+}
+
+/* The session of this view that is meant: of several the only one that was mounted in it.  dir NULL: there is none. */
+static struct mounted session_here(const struct review_options *o)
 {
 	struct client_mount *list;
-	int n = client_mounts(&list), found = 0;
-	char *dir = NULL;
+	struct mounted found = { .dir = NULL }, one;
+	struct um_info info = { .view = 0 };
+	int n = client_mounts(&list), equal = 0;
 
+	client_info(&info);
 	for (int i = 0; i < n; i++) {
-		size_t len = strlen(list[i].target), tail = strlen("/" UM_COW_TREE);
-		char *one = list[i].info.kind == UM_MOUNT_COW && len > tail ? strndup(list[i].target, len - tail) : NULL;
-		if (!one || !is_meant(o, one) || found++) {
-			free(one);
+		if (list[i].info.kind != UM_MOUNT_COW)
+			continue;
+		bool taken = take_mounted(&one, &list[i], info.view) && is_meant(o, one.dir);
+		if (!taken || (found.dir && found.own && !one.own)) {
+			mounted_free(&one);
 			continue;
 		}
-		dir = one;
+		equal = found.dir && found.own == one.own ? equal + 1 : 0;
+		mounted_free(&found);
+		found = one;
 	}
 	if (n >= 0)
 		free(list);
-	if (found > 1 && !o->session && !o->upper) {
-		free(dir);
-		dir = NULL;
-	}
-	return dir;
+	if (equal && !o->session && !o->upper)
+		mounted_free(&found);
+	return found;
 }
 
 static bool put(FILE *f, const char *dir, const char *text)
@@ -159,12 +197,32 @@ static int ask_for(const struct review_options *o, const char *command, const ch
 	return 2;
 }
 
-int review_outside(const struct review_options *o, const char *command)
+/* What is below is there for those of the view alone: it is done here, by a process that sees that. */
+static int go_below(struct review_options *o, const char *command, struct mounted *m)
 {
-	char *dir = client_inside() ? session_here(o) : NULL;
-	int r = dir ? ask_for(o, command, dir) : -1;
+	int r = client_below(m->id);
 
-	free(dir);
+	if (r < 0) {
+		say("%s: %s: cannot be reviewed from within its view: %s", command, m->dir,
+		    r == -EPERM ? "not in secure mode" : strerror(-r));
+		return 2;
+	}
+	o->session = NULL;
+	o->upper = m->dir;
+	m->dir = NULL;		/* for good */
+	return -1;
+}
+
+int review_outside(struct review_options *o, const char *command)
+{
+	struct mounted m = { .dir = NULL };
+	int r = -1;
+
+	if (client_inside())
+		m = session_here(o);
+	if (m.dir)
+		r = m.over ? go_below(o, command, &m) : ask_for(o, command, m.kernels);
+	mounted_free(&m);
 	return r;
 }
 

@@ -115,7 +115,7 @@ static bool is_original(const struct session *s, const struct change *c)
 	struct vstat v;
 
 	return c->has_low && S_ISDIR(c->low.st_mode) && session_vstat(s, c->real.st_dev, c->real.st_ino, &v) &&
-	       v.have & UM_VS_ORIGIN && v.origin_ino == c->low.st_ino && v.origin_dev == c->low.st_dev;
+	       v.have & UM_VS_ORIGIN && v.origin_ino == c->low.st_ino && v.origin_dev == um_cow_dev(c->low.st_dev);
 }
 
 static bool is_below(const char *path, const char *dir, bool itself)

@@ -22,6 +22,7 @@
 
 struct making {
 	const char *dir, *lower, *command;
+	const char *over;	/* NULL: what is below is the kernel's */
 	struct failure f;
 };
 
@@ -144,7 +145,9 @@ static void *map_new(const struct making *m, const char *name, size_t size, size
 	void *p = MAP_FAILED;
 	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0 && (errno = posix_fallocate(fd, 0, (off_t)room)) == 0)
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED && errno == ENODEV)
+		session_fail(&m->f, "%s: a session cannot be kept in a mounted image; give another place with --upper DIR", m->dir);
+	else if (p == MAP_FAILED)
 		session_fail(&m->f, "%s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
@@ -190,7 +193,7 @@ static void note_root(const struct making *m, struct um_cow_state *s, const stru
 		return;
 	s->norigins = 1;
 	*o = (struct um_cow_origin) {
-		.place = um_cow_place(""), .dev = st.st_dev, .ino = st.st_ino, .nlink = 1, .size = (uint64_t)st.st_size,
+		.place = um_cow_place(""), .dev = um_cow_dev(st.st_dev), .ino = st.st_ino, .nlink = 1, .size = (uint64_t)st.st_size,
 		.mtime = st.st_mtim.tv_sec * 1000000000l + st.st_mtim.tv_nsec,
 		.ctime = st.st_ctim.tv_sec * 1000000000l + st.st_ctim.tv_nsec,
 		.mode = tree->st_mode, .uid = tree->st_uid, .gid = tree->st_gid,
@@ -228,7 +231,8 @@ static int make_info(const struct making *m)
 	FILE *f = fopen(path, "wxe");
 	if (!f)
 		return session_fail(&m->f, "%s: %s", path, strerror(errno));
-	bool bad = fprintf(f, SESSION_FIRST "%s\n%s\n", m->lower, m->command ? m->command : "") < 0;
+	bool bad = fprintf(f, SESSION_FIRST "%s\n%s\n", m->lower, m->command ? m->command : "") < 0 ||
+		   (m->over && fprintf(f, "over %s\n", m->over) < 0);
 	if (fclose(f) || bad)
 		return session_fail(&m->f, "%s: %s", path, strerror(errno));
 	return 0;
@@ -265,6 +269,25 @@ static int check_state(const struct making *m)
 	return 0;
 }
 
+/* The rest of `info`: does it tell of what is below now? */
+static int check_over(const struct making *m, FILE *f)
+{
+	char *line = NULL;
+	size_t room = 0;
+	const char *over = NULL;
+
+	if (getline(&line, &room, f) > 0 && getline(&line, &room, f) > 0 && !strncmp(line, "over ", 5)) {
+		line[strcspn(line, "\n")] = 0;
+		over = line + 5;
+	}
+	int r = !over && !m->over ? 0 :
+		!over ? session_fail(&m->f, "%s: holds changes of %s itself, and %s is mounted there now", m->dir, m->lower, m->over) :
+		!m->over || strcmp(over, m->over) ? session_fail(&m->f, "%s: holds changes of what %s has at %s, which is not mounted there now",
+								  m->dir, over, m->lower) : 0;
+	free(line);
+	return r;
+}
+
 static int check_info(const struct making *m)
 {
 	char path[PATH_MAX], line[PATH_MAX + 2];
@@ -273,37 +296,47 @@ static int check_info(const struct making *m)
 		return -1;
 	FILE *f = fopen(path, "re");
 	bool ok = f && fgets(line, sizeof(line), f) && !strcmp(line, SESSION_FIRST) && fgets(line, sizeof(line), f);
+	line[strcspn(line, "\n")] = 0;
+	int r = !ok ? session_fail(&m->f, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir) :
+		strcmp(line, m->lower) ? session_fail(&m->f, "%s: holds changes of %s, not of %s", m->dir, line, m->lower) : 0;
+	if (!r)
+		r = check_over(m, f);
 	if (f)
 		fclose(f);
-	if (!ok)
-		return session_fail(&m->f, "%s: is no copy-on-write session of umview; give an empty directory, or none", m->dir);
-	line[strcspn(line, "\n")] = 0;
-	if (strcmp(line, m->lower))
-		return session_fail(&m->f, "%s: holds changes of %s, not of %s", m->dir, line, m->lower);
-	return 0;
+	return r;
+}
+
+static int prepare(const struct making *m)
+{
+	char info[PATH_MAX];
+
+	if (mkdir(m->dir, 0700) < 0 && errno != EEXIST)
+		return session_fail(&m->f, "%s: %s", m->dir, strerror(errno));
+	if (join(m, info, UM_COW_INFO) < 0)
+		return -1;
+	if (access(info, F_OK) == 0)
+		return check_info(m) < 0 ? -1 : check_state(m);
+	if (rmdir(m->dir) < 0 && errno == ENOTEMPTY)
+		return session_fail(&m->f, "%s: is neither empty nor a session of umview", m->dir);
+	if (mkdir(m->dir, 0700) < 0 && errno != EEXIST)
+		return session_fail(&m->f, "%s: %s", m->dir, strerror(errno));
+	removexattr(m->dir, "system.posix_acl_default");	/* nothing that is copied into it shall inherit from it */
+	if (make_directory(m, UM_COW_TREE, 0755) < 0 || dress_tree(m) < 0 ||
+	    make_directory(m, UM_COW_WORK, 0700) < 0 || make_directory(m, UM_COW_INDEX, 0700) < 0 ||
+	    make_directory(m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(m) < 0 || make_state(m) < 0)
+		return -1;
+	return make_info(m);
 }
 
 int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size)
 {
-	struct making m = { dir, lower, command, { error, size } };
-	char info[PATH_MAX];
+	struct making m = { dir, lower, command, NULL, { error, size } };
 
 	if (strchr(lower, '\n'))		/* `info` has lines */
 		return session_fail(&m.f, "a directory with a line break in its path cannot be worked on copy-on-write");
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return session_fail(&m.f, "%s: %s", dir, strerror(errno));
-	if (join(&m, info, UM_COW_INFO) < 0)
-		return -1;
-	if (access(info, F_OK) == 0)
-		return check_info(&m) < 0 ? -1 : check_state(&m);
-	if (rmdir(dir) < 0 && errno == ENOTEMPTY)
-		return session_fail(&m.f, "%s: is neither empty nor a session of umview", dir);
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return session_fail(&m.f, "%s: %s", dir, strerror(errno));
-	removexattr(dir, "system.posix_acl_default");	/* nothing that is copied into it shall inherit from it */
-	if (make_directory(&m, UM_COW_TREE, 0755) < 0 || dress_tree(&m) < 0 ||
-	    make_directory(&m, UM_COW_WORK, 0700) < 0 || make_directory(&m, UM_COW_INDEX, 0700) < 0 ||
-	    make_directory(&m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(&m) < 0 || make_state(&m) < 0)
-		return -1;
-	return make_info(&m);
+	char *over = session_over(lower);
+	m.over = over;
+	int r = prepare(&m);
+	free(over);
+	return r;
 }

@@ -25,8 +25,12 @@ __attribute__((format(printf, 2, 3)))
 int session_fail(const struct failure *f, const char *fmt, ...);
 
 /* Makes the session `dir` for changes of the directory `lower`, or takes the one that is there.  command: what for, or
- * NULL.  0, or -1 with the reason in error. */
+ * NULL.  What is below is what this process sees there.  0, or -1 with the reason in error. */
 int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size);
+
+/* Whose is the directory that this process sees at this path, if it is not the kernel's?  "TYPE SOURCE" of a mount of the view: allocated;
+ * or NULL. */
+char *session_over(const char *lower);
 
 /* A new name for a session: $XDG_STATE_HOME/umview/TIME-PID, its directory made.  0, or -1 with the reason in error. */
 int session_name(char *dir, size_t size, char *error, size_t error_size);
@@ -49,6 +53,7 @@ struct stat;
 struct session {
 	char *dir, *lower;	/* absolute */
 	char *command;		/* what it was made for; "" */
+	char *over;		/* whose what is below is, as session_over() says; NULL: the kernel's */
 	int dir_fd, tree_fd, low_fd;	/* low_fd: O_PATH; -1 if the directory below is not there any more */
 	bool writable;
 	bool running;		/* a view works on it: nothing leaves it (docs/design.md) */

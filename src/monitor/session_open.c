@@ -97,6 +97,10 @@ static int read_info(const struct opening *o)
 	}
 	if (s->lower && !s->command)
 		s->command = strdup("");
+	if (s->command && (n = getline(&line, &room, f)) > 0 && !strncmp(line, "over ", 5)) {
+		line[strcspn(line, "\n")] = 0;
+		s->over = strdup(line + 5);
+	}
 	free(line);
 	fclose(f);
 	if (s->lower && s->command)
@@ -204,6 +208,22 @@ int session_reserve(const struct session *s, const char *name, uint64_t at, uint
 
 /* ---- all of it ----------------------------------------------------------------------------------------- */
 
+/* Is what is below what the session is of?  Another copy-on-write mount shows it, too. */
+static int check_over(const struct opening *o)
+{
+	const struct session *s = o->s;
+	char *now = session_over(s->lower);
+	bool same = s->over ? now && !strcmp(now, s->over) : !now || !strncmp(now, "cow ", 4);
+	int r = same ? 0 :
+		s->over ? session_fail(&o->f, "%s: holds changes of what %s has at %s; give the command in a view in which that is mounted there",
+				       s->dir, s->over, s->lower) :
+			  session_fail(&o->f, "%s: holds changes of %s itself; give the command outside of this view, where %s is not mounted there",
+				       s->dir, s->lower, now);
+
+	free(now);
+	return r;
+}
+
 static int open_lower(const struct opening *o)
 {
 	struct session *s = o->s;
@@ -232,18 +252,23 @@ static void raise_limit(void)
 }
 
 /* In the view that works on it what is below cannot be seen: what is seen there is what the session makes of it. */
+static bool is_its_tree(const struct session *s, const char *path)
+{
+	size_t len = strlen(s->dir);
+
+	return !strncmp(path, s->dir, len) && !strcmp(path + len, "/" UM_COW_TREE);
+}
+
 static bool is_of_this_view(const struct session *s)
 {
 	struct client_mount *list;
-	size_t len = strlen(s->dir);
 	int n = client_mounts(&list);
 	bool is = false;
 
 	if (n < 0)
 		return false;
 	for (int i = 0; i < n; i++)
-		is |= list[i].info.kind == UM_MOUNT_COW && !strncmp(list[i].target, s->dir, len) &&
-		      !strcmp(list[i].target + len, "/" UM_COW_TREE);
+		is |= list[i].info.kind == UM_MOUNT_COW && (is_its_tree(s, list[i].source) || is_its_tree(s, list[i].target));
 	free(list);
 	return is;
 }
@@ -264,7 +289,7 @@ static int open_all(const struct opening *o, const char *dir)
 		return -1;
 	if (session_origins_open(s) < 0)
 		return session_fail(&o->f, "out of memory");
-	return open_lower(o);
+	return check_over(o) < 0 ? -1 : open_lower(o);
 }
 
 int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size)
@@ -293,5 +318,6 @@ void session_close(struct session *s)
 	free(s->dir);
 	free(s->lower);
 	free(s->command);
+	free(s->over);
 	*s = SESSION_NONE;
 }

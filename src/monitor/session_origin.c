@@ -194,7 +194,7 @@ void session_renew_origin(struct session *s, const char *path, const struct stat
 	forget(s, path, 0);
 	struct um_cow_origin *o = record(s, n);
 	*o = (struct um_cow_origin) {
-		.place = um_cow_place(path), .dev = low->st_dev, .ino = low->st_ino, .size = (uint64_t)low->st_size,
+		.place = um_cow_place(path), .dev = um_cow_dev(low->st_dev), .ino = low->st_ino, .size = (uint64_t)low->st_size,
 		.mtime = low->st_mtim.tv_sec * 1000000000l + low->st_mtim.tv_nsec,
 		.ctime = low->st_ctim.tv_sec * 1000000000l + low->st_ctim.tv_nsec,
 		.mode = low->st_mode, .uid = low->st_uid, .gid = low->st_gid,

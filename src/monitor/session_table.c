@@ -53,40 +53,40 @@ void session_table_detach(struct session *s)
 
 bool session_vstat(const struct session *s, uint64_t dev, uint64_t ino, struct vstat *out)
 {
-	return vtable_get(s->inodes, dev, ino, out);
+	return vtable_get(s->inodes, um_cow_dev(dev), ino, out);
 }
 
 int session_set_flags(struct session *s, uint64_t dev, uint64_t ino, uint32_t flags)
 {
 	const struct vstat v = { .have = flags ? UM_VS_FLAGS : 0, .flags = flags };
 
-	return vtable_set(s->inodes, NULL, dev, ino, &v, UM_VS_FLAGS);
+	return vtable_set(s->inodes, NULL, um_cow_dev(dev), ino, &v, UM_VS_FLAGS);
 }
 
 int session_note_copy(struct session *s, uint64_t dev, uint64_t ino, const struct vstat *v)
 {
 	__atomic_add_fetch(&s->state->ncopies, 1, __ATOMIC_RELAXED);
-	return vtable_set(s->inodes, NULL, dev, ino, v, ~0u);
+	return vtable_set(s->inodes, NULL, um_cow_dev(dev), ino, v, ~0u);
 }
 
 void session_set_nlink(struct session *s, uint64_t dev, uint64_t ino, int32_t n)
 {
 	const struct vstat v = { .have = UM_VS_NLINK, .nlink = n };
 
-	vtable_set(s->inodes, NULL, dev, ino, &v, UM_VS_NLINK);
+	vtable_set(s->inodes, NULL, um_cow_dev(dev), ino, &v, UM_VS_NLINK);
 }
 
 void session_name_gone(struct session *s, uint64_t dev, uint64_t ino)
 {
 	struct vstat v;
 
-	if (vtable_get(s->inodes, dev, ino, &v) && v.have & UM_VS_NLINK)
-		vtable_add_nlink(s->inodes, NULL, dev, ino, 1);
+	if (vtable_get(s->inodes, um_cow_dev(dev), ino, &v) && v.have & UM_VS_NLINK)
+		vtable_add_nlink(s->inodes, NULL, um_cow_dev(dev), ino, 1);
 }
 
 void session_forget_inode(struct session *s, uint64_t dev, uint64_t ino)
 {
-	vtable_remove(s->inodes, NULL, dev, ino);
+	vtable_remove(s->inodes, NULL, um_cow_dev(dev), ino);
 }
 
 void session_tree_lock(struct session *s)

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "session.h"
 
 /* ---- the lock --------------------------------------------------------------------------------------- */
@@ -87,6 +88,49 @@ bool session_is_used(const char *dir, char *holder, size_t size)
 	if (fd >= 0)
 		close(fd);
 	return used;
+}
+
+/* ---- what is below ---------------------------------------------------------------------------------- */
+
+/* Directories that no copy-on-write mount copies. */
+static bool is_uncopied(const char *path)
+{
+	const char *const machine[] = { "/proc", "/sys", "/dev" };
+
+	for (size_t i = 0; i < sizeof(machine) / sizeof(machine[0]); i++) {
+		size_t n = strlen(machine[i]);
+		if (!strncmp(path, machine[i], n) && (!path[n] || path[n] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static bool lies_at(const char *path, const char *mount)
+{
+	size_t n = strcmp(mount, "/") ? strlen(mount) : 0;
+
+	return !strncmp(path, mount, n) && (!path[n] || path[n] == '/');
+}
+
+char *session_over(const char *lower)
+{
+	struct client_mount *list;
+	int n = client_inside() ? client_mounts(&list) : -1;
+	char *over = NULL;
+
+	for (int i = n; i-- > 0 && !over;) {
+		const struct client_mount *m = &list[i];
+		const char *type = m->info.kind == UM_MOUNT_COW ? "cow" : m->info.kind == UM_MOUNT_BIND ? "bind" : m->fstype;
+		const char *source = m->info.kind == UM_MOUNT_REMOTE ? m->source : m->target;
+		bool is = m->info.kind == UM_MOUNT_COW || m->info.kind == UM_MOUNT_BIND || m->info.kind == UM_MOUNT_REMOTE;
+		if (!is || !lies_at(lower, m->path))
+			continue;
+		if ((m->info.kind == UM_MOUNT_COW && is_uncopied(lower)) || asprintf(&over, "%s %s", type, source) < 0)
+			over = NULL;
+	}
+	if (n >= 0)
+		free(list);
+	return over;
 }
 
 /* ---- which there are -------------------------------------------------------------------------------- */

@@ -251,6 +251,8 @@ enum um_call {
 	UM_CALL_SERVANT,	/* (UM_SERVANT_*): this process and its children are not guests whose end is awaited */
 	UM_CALL_MOUNTS,		/* (buf, size) -> bytes: struct um_mount_info records, oldest first; ERANGE: too small */
 	UM_CALL_IDENTITY,	/* ("[s]UID:GID:GROUP,GROUP...", numbers; s: strict): who this thread is from now on, and its children */
+	UM_CALL_BELOW,		/* (mount id): this process sees the view as it was below that copy-on-write mount, which is over something
+				   virtual; EINVAL: it is none.  Not in secure mode: EPERM */
 	UM_CALL_REVIEW,		/* ("PID FD FD FD FD"): UM_CTL_REVIEW -> PID; not in secure mode: EPERM */
 };
 #define UM_SERVANT_ROOT	1u	/* what is mounted below is served as uid 0 (umview mount without -o human) */

@@ -2,7 +2,8 @@
 /*
  * A copy-on-write session on disk: what a directory tree looks like after changes that were never made to it.
  *
- *	SESSION/info		text: which version, which directory below, since when, for which command
+ *	SESSION/info		text, in lines: which version, which directory below, for which command; "over WHAT" if what is below
+ *				is not the kernel's: "over cow TREE", "over bind DIRECTORY", "over TYPE SOURCE" of a mount
  *	SESSION/lock		locked (flock) by the monitor of the view that works on it, or by a command that does; its text
  *				tells who that is: "PID what"
  *	SESSION/reviewing	the same for commands alone, which take it first: one that has it may work while a view does
@@ -124,6 +125,12 @@ struct um_cow_origin {
 };
 
 #define UM_COW_STATE_SIZE	(UM_COW_ORIGINS_AT + (uint64_t)UM_COW_ORIGINS * sizeof(struct um_cow_origin))
+
+/* st_dev of a file below, as it is kept: a mounted image has another number in each view, so 0 stands for those. */
+static inline uint64_t um_cow_dev(uint64_t dev)
+{
+	return dev >> 8 & 0xfff || !(dev >> 12 & 0x80000) ? dev : 0;
+}
 
 /* A path in tree/, without a slash in front, as a number. */
 static inline uint64_t um_cow_place(const char *path)

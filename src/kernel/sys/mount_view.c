@@ -243,6 +243,8 @@ static long bind_at(struct task *t, struct mount_args *a, uint32_t flags, bool m
 	}
 	if (merge && !strcmp(a->bound, a->path))
 		return -EINVAL;
+	if (view_has(UM_MOUNT_COW) && (cow_lies_over(t, a->bound, strlen(a->bound)) || (merge && cow_lies_over(t, a->path, strlen(a->path)))))
+		return -EBUSY;		/* what is there has no path by which it could be found from elsewhere */
 	r = view_has(UM_MOUNT_MERGE) ? bind_merged(t, a, &m) : 0;
 	if (r < 0)
 		return r;

@@ -242,6 +242,20 @@ static long call_review(struct task *t, gaddr text)
 	return r < 0 ? r : (long)s->rep.handle;
 }
 
+/* Reviewing such a session is work on what is below it, where the view alone has that. */
+static long call_below(struct task *t, unsigned long id)
+{
+	struct mount m;
+
+	if (t->cred && t->cred->strict)
+		return -EPERM;
+	if (view_mount_by_id(t, (uint32_t)id, &m, NULL, 0) || m.id >= t->epoch || m.kind != UM_MOUNT_COW || !(m.flags & UM_MNT_OVER))
+		return -EINVAL;
+	t->epoch = m.id;
+	view_links_changed(t);
+	return 0;
+}
+
 /* A request whose answer is bytes in the data window. */
 static long call_for_data(struct task *t, uint32_t op, uint32_t mode, gaddr buf, unsigned long size)
 {
@@ -308,6 +322,7 @@ long sys_um_call(struct task *t, unsigned long op, unsigned long a, unsigned lon
 	case UM_CALL_SERVANT:		return call_servant(t, a, b, c);
 	case UM_CALL_MOUNTS:		return call_mounts(t, a, b);
 	case UM_CALL_REVIEW:		return call_review(t, a);
+	case UM_CALL_BELOW:		return call_below(t, a);
 	case UM_CALL_IDENTITY:		return call_identity(t, a);
 	default:			return -ENOSYS;
 	}
