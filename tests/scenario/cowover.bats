@@ -326,7 +326,7 @@ in-low" ]
 	[[ $output == *"a session cannot be kept in a mounted image; give another place with --upper DIR"* ]]
 	mkdir other
 	run ! umview --mount img mnt --cow mnt --bind mnt/docs other -- true
-	[[ $output == *"mnt/docs is in a copy-on-write mount over a mount of the view; a bind mount cannot show it"* ]]
+	[[ $output == *"mnt/docs: is in a copy-on-write mount over a mount of the view; a bind mount cannot show it"* ]]
 	run -0 umview --mount img mnt --cow mnt -- sh -c 'python3 -c "import os; os.rename(\"mnt/docs\", \"mnt/d\")" 2>&1 | tail -1; mv mnt/docs mnt/d; ls mnt mnt/d; mkdir mnt/x; mv mnt/x mnt/y; ls -d mnt/y'
 	[ "$(sed '/changes of it are in session/d' <<<"$output")" = "OSError: [Errno 18] Invalid cross-device link: 'mnt/docs' -> 'mnt/d'
 mnt:
