@@ -403,10 +403,11 @@ static bool in_session(struct cow *c, char *buf, long *len, size_t size)
 
 bool cow_moved_to_view(char *buf, long *len, size_t size)
 {
-	struct task *t = task_next(NULL);
+	struct task *t;
 
 	if (*len <= 0 || buf[0] != '/' || !view_has(UM_MOUNT_COW))
 		return false;
+	t = task_next(NULL);
 	cow_open_all(t);
 	for (struct cow *c = cow_first(t); c; c = cow_next(t, c))
 		if (in_session(c, buf, len, size))
