@@ -22,7 +22,7 @@ elif [ "$*" = fuzz ]; then
 	fuzz=$((minutes * 60))
 fi
 if [ "$*" = cow ]; then
-	cow="nice python3 -B tests/cow/run.py"
+	cow="nice python3 -B tests/cow/run.py --over any"
 	user="tests/lib/as-user.sh"
 	share=$((minutes * 20))		# seconds
 	export UMVIEW="${UMVIEW:-$PWD/$build/umview}" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin

@@ -136,6 +136,14 @@ long cow_check_empty(struct task *t, struct cow *c, const char *rel, const struc
 
 /* ---- reading it ------------------------------------------------------------------------------------------ */
 
+/* Does the kernel have the directory by its path in the view? */
+static bool is_kernels(int fd, const char *path)
+{
+	char there[UM_PATH_MAX];
+
+	return base_backing(fd, there, sizeof there) > 0 && !strcmp(there, path);
+}
+
 /* What is in fd now, if it is a merged directory of which nothing has been read. */
 static struct dir_list *list_now(struct task *t, int fd, int atime, char *path, long *error)
 {
@@ -146,8 +154,8 @@ static struct dir_list *list_now(struct task *t, int fd, int atime, char *path, 
 	struct cow *c = n > 0 ? cow_listed_at(t, path, (size_t)n, &rel, &up) : NULL;
 
 	at = f ? file_seek(t, f, 0, SEEK_CUR) : raw_syscall(__NR_lseek, fd, 0, SEEK_CUR);
-	if (f && !up)
-		c = NULL;		/* as its server has it */
+	if (c && !up && (f || is_kernels(fd, path)))
+		c = NULL;		/* as whoever has it below lists it */
 	file_put(f);
 	if (!c || at > 0)		/* whoever has begun goes on with it */
 		return NULL;

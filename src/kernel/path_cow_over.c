@@ -23,19 +23,28 @@ const struct under *walk_under(const struct walk *k)
 	return u;
 }
 
-/* v as what is below the mount of this rank, at v[0 .. cut), has it. */
-static int locate_below(struct walk *k, uint32_t rank, size_t cut, const struct top *top)
+/* Would the kernel, by the path of the view, find what is there? */
+static bool is_kernels(const struct place *p)
+{
+	return !p->remote && !p->bind && !p->read_only && p->cow_state != COW_ABSENT && !place_is_moved(p);
+}
+
+/* v as what is below the mount of this rank, at v[0 .. cut), has it.  pure: all links that were followed lead there for the kernel, too. */
+static int locate_below(struct walk *k, uint32_t rank, size_t cut, const struct top *top, bool pure)
 {
 	const struct under here = { k->under, rank, cut };
 	const struct place start = { .top = *top };
-	bool last = k->last;
+	bool last = k->last, cacheable = k->cacheable, grounded = k->grounded;
 	int r;
 
 	k->under = &here;
 	r = walk_locate_from(k, &start);
 	k->under = here.outer;
 	k->last = last;
-	k->pure = k->anchored = k->grounded = k->cacheable = false;
+	k->anchored = false;
+	k->pure = !r && pure && is_kernels(&k->place);
+	k->cacheable = cacheable && k->pure;
+	k->grounded = grounded && k->pure;
 	if (r != -ENOENT)
 		return r;
 	k->place = start;		/* hidden there */
@@ -54,7 +63,7 @@ int walk_step_under(struct walk *k, bool copied)
 		top = (struct top) { .id = p->cow, .rank = p->since, .cut = (uint32_t)p->cow_cut };
 	if (!copied)
 		top.id = 0;
-	r = locate_below(k, p->since, p->cow_cut, &top);
+	r = locate_below(k, p->since, p->cow_cut, &top, p->cow_pure);
 	return r ? r : 1;
 }
 
@@ -63,7 +72,7 @@ int walk_locate_below(struct walk *k, const struct cow *c)
 	struct mount m;
 	int r = view_mount_by_id(k->t, c->id, &m, NULL, 0);
 
-	return r ? r : locate_below(k, m.rank, strlen(c->dir), &(struct top) { 0 });
+	return r ? r : locate_below(k, m.rank, strlen(c->dir), &(struct top) { 0 }, false);
 }
 
 /* ---- links on the way to a change ------------------------------------------------------------------- */

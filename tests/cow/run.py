@@ -7,7 +7,7 @@ usage: run.py --check		the table, some random sequences, some kills: prints TAP
        run.py --random SECONDS [--seed N] [--overlay] [--over WHAT]	random sequences
        run.py --killed RUNS [--seconds N] [--seed N] [--over WHAT]	killed at random moments
 
---over image, bind, cow: what is below is not the kernel's, but in a mounted ext4 image, behind a bind mount, or another copy-on-write
+--over image, bind, cow (any: in turn, and nothing): what is below is not the kernel's, but in a mounted ext4 image, behind a bind mount, or another copy-on-write
 mount's.  There directories that show what is below are not moved (EXDEV), so none is (ops.py).
 
 The table (table.py): every operation on every state.  Random sequences (steps.py): one half in a view, the other in a second view that
@@ -48,6 +48,7 @@ def python(*words):
     return call(sys.executable, "-B", *words)
 
 
+OVERS = None, "image", "bind", "cow"
 OVER = None		# what is below: None (nothing but the kernel's), "image", "bind", "cow"
 
 
@@ -292,6 +293,8 @@ def check():
         good &= result("table, over %s: a view is as a plain copy" % what, table, False)
         good &= result("random, over %s: a view is as a plain copy" % what, some(sequence, *[(seed, False) for seed in (0, 1, 2)]))
         good &= result("killed, over %s: before or after the call" % what, some(kill_session, (1, 3)))
+    over("changed")
+    good &= result("table, over a session that holds the changes: a view is as a plain copy", table, False)
     return good
 
 
@@ -314,10 +317,11 @@ def main():
     p.add_argument("--seconds", type=int, default=1 << 30)
     p.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     p.add_argument("--overlay", action="store_true")
-    p.add_argument("--over", choices=["image", "bind", "cow"])
+    p.add_argument("--over", choices=["image", "bind", "cow", "any"])
     o = p.parse_args()
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    over(o.over)
+    any_of = OVERS if o.over == "any" else (o.over,)
+    over(any_of[0])
     good = True
     if o.check:
         good = check()
@@ -325,11 +329,13 @@ def main():
         good = check_overlay()
     seed, n, end = o.seed, 0, time.time() + (o.random or 0)
     while o.random and good and (time.time() < end or not n):
-        good = result("random %d" % seed, sequence, seed, o.overlay)
+        over(any_of[seed % len(any_of)])
+        good = result("random %d over %s" % (seed, OVER), sequence, seed, o.overlay)
         seed, n = seed + 1, n + 1
     n, end = 0, time.time() + o.seconds
     while o.killed and good and n < o.killed and time.time() < end:
-        good = result("killed %d" % seed, kill_session, seed, min(20, o.killed - n))
+        over(any_of[seed // 20 % len(any_of)])
+        good = result("killed %d over %s" % (seed, OVER), kill_session, seed, min(20, o.killed - n))
         seed, n = seed + 1, n + 20
     return 0 if good else 1
 
