@@ -306,9 +306,20 @@ static int check_info(const struct making *m)
 	return r;
 }
 
+/* All of it, in an empty directory. */
+static int make(const struct making *m)
+{
+	removexattr(m->dir, "system.posix_acl_default");	/* nothing that is copied into it shall inherit from it */
+	if (make_directory(m, UM_COW_TREE, 0755) < 0 || dress_tree(m) < 0 ||
+	    make_directory(m, UM_COW_WORK, 0700) < 0 || make_directory(m, UM_COW_INDEX, 0700) < 0 ||
+	    make_directory(m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(m) < 0 || make_state(m) < 0)
+		return -1;
+	return make_info(m);
+}
+
 static int prepare(const struct making *m)
 {
-	char info[PATH_MAX];
+	char info[PATH_MAX], error[SESSION_ERROR];
 
 	if (mkdir(m->dir, 0700) < 0 && errno != EEXIST)
 		return session_fail(&m->f, "%s: %s", m->dir, strerror(errno));
@@ -320,12 +331,10 @@ static int prepare(const struct making *m)
 		return session_fail(&m->f, "%s: is neither empty nor a session of umview", m->dir);
 	if (mkdir(m->dir, 0700) < 0 && errno != EEXIST)
 		return session_fail(&m->f, "%s: %s", m->dir, strerror(errno));
-	removexattr(m->dir, "system.posix_acl_default");	/* nothing that is copied into it shall inherit from it */
-	if (make_directory(m, UM_COW_TREE, 0755) < 0 || dress_tree(m) < 0 ||
-	    make_directory(m, UM_COW_WORK, 0700) < 0 || make_directory(m, UM_COW_INDEX, 0700) < 0 ||
-	    make_directory(m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(m) < 0 || make_state(m) < 0)
-		return -1;
-	return make_info(m);
+	if (make(m) == 0)
+		return 0;
+	session_remove(m->dir, error, sizeof(error));
+	return -1;
 }
 
 int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size)

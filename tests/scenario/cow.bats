@@ -150,8 +150,8 @@ cow() {
 	[[ $output = *"missing"* ]]
 	run -125 umview --upper s -- true
 	[[ $output = *"--upper comes right after --cow"* ]]
-	run -125 umview --cow low --upper s --cow low --upper s2 -- true
-	[[ $output = *"in the way"* ]]
+	run -125 umview --cow low --upper s --mincow low --upper s2 -- true
+	[[ $output = *"only \`cow\` goes over those, not \`mincow\`"* ]]
 }
 
 @test "CW-07 descriptors, mappings and listings of before stay what they were; the copy keeps holes, times, attributes" {

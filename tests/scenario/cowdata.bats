@@ -204,7 +204,7 @@ for n in range(100000):
 	[ "$(find low/d | wc -l)" = 100001 ]
 }
 
-@test "CW-25 refused, and said why: a file, a mounted image, what is copied on write already; no session is left" {
+@test "CW-25 refused, and said why: what is no directory; no session is left; two of them in views within views" {
 	mkdir -p low/sub other
 	echo a >file
 	run -125 umview --cow file --upper upper -- true
@@ -212,15 +212,6 @@ for n in range(100000):
 	[ ! -e upper ]
 	run -125 umview --mincow file -- true
 	[[ $output = *"/file: is no directory; only directories are copied on write" ]]
-	ext4 disk 16M
-	run -125 umview --mount disk mnt -- umview --cow mnt -- true
-	[[ $output = *"/mnt: something that is mounted there, or copied on write already, is in the way" ]]
-	run -125 umview --mount disk mnt -- umview --cow mnt/docs -- true
-	[[ $output = *"/mnt/docs: something that is mounted there, or copied on write already, is in the way" ]]
-	run -125 umview --cow low --upper upper -- umview --cow low -- true
-	[[ $output = *"/low: something that is mounted there, or copied on write already, is in the way" ]]
-	run -125 umview --cow low --upper upper -- umview --cow low/sub -- true
-	[[ $output = *"/low/sub: something that is mounted there, or copied on write already, is in the way" ]]
 	[ -z "$(ls -A "$HOME/.local/state/umview")" ]
 	run -0 umview --cow low --upper upper -- umview --cow other --upper upper2 -- sh -c 'echo 1 >low/n; echo 2 >other/n; cat low/n other/n'
 	[ "${lines[*]}" = "1 2" ]

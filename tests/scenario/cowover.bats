@@ -340,5 +340,8 @@ mnt/d:
 deep
 numbers
 up
-mnt/y" ]
+mnt/y" ] || {
+		echo "$output"
+		false
+	}
 }
