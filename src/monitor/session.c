@@ -319,7 +319,7 @@ static int make(const struct making *m)
 
 static int prepare(const struct making *m)
 {
-	char info[PATH_MAX], error[SESSION_ERROR];
+	char info[PATH_MAX];
 
 	if (mkdir(m->dir, 0700) < 0 && errno != EEXIST)
 		return session_fail(&m->f, "%s: %s", m->dir, strerror(errno));
@@ -333,7 +333,7 @@ static int prepare(const struct making *m)
 		return session_fail(&m->f, "%s: %s", m->dir, strerror(errno));
 	if (make(m) == 0)
 		return 0;
-	session_remove(m->dir, error, sizeof(error));
+	session_remove_half(m->dir);
 	return -1;
 }
 

@@ -126,6 +126,9 @@ bool session_is_own(const char *dir);
 /* Removes what killed guests and commands have left in it, unless somebody works on it (commit_end.c). */
 void session_tidy(const char *dir);
 
+/* Removes one that could not be made, and so has no `info`. */
+void session_remove_half(const char *dir);
+
 /* Removes a session, whole or not, if nobody works on it.  0, or -1 with the reason. */
 int session_remove(const char *dir, char *error, size_t size);
 

@@ -63,6 +63,18 @@ static int remove_locked(int fd)
 	return remove_parts(fd);
 }
 
+void session_remove_half(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (!is_session(fd))
+		remove_parts(fd);
+	close(fd);
+	rmdir(dir);
+}
+
 int session_remove(const char *dir, char *error, size_t size)
 {
 	const struct failure f = { error, size };
