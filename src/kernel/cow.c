@@ -198,6 +198,8 @@ static bool show(const struct task *t, struct cow *c, struct stat *st)
 
 	if (c->dev != st->st_dev && !(cow_knows_links(c) && cow_has_names(st)))
 		return false;
+	if (!um_cow_dev(st->st_dev) && (!c->over || st->st_dev != cow_low_dev(t, c)))
+		return false;		/* another image's */
 	if (!vtable_get(&c->inodes, um_cow_dev(st->st_dev), st->st_ino, &v))
 		return false;
 	if (v.have & UM_VS_NLINK)

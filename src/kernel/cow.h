@@ -46,6 +46,7 @@ struct cow {
 	uint64_t dev;		/* of the tree */
 	bool over;		/* what is below is another mount's: cow_low.c */
 	uint64_t low_dev;	/* st_dev of what is below, if that is a server's and has been met; or 0 */
+	bool low_asked;		/* its root has been looked at for that */
 	struct cow_moves *moves;	/* redirects, as they were read last; or NULL: cow_moved.c */
 };
 
@@ -188,6 +189,9 @@ long cow_low_listxattr(struct task *t, struct cow *c, const char *low, char *nam
 long cow_low_access(struct task *t, struct cow *c, const char *low, int mode);	/* with the effective ids */
 long cow_low_open(struct task *t, struct cow *c, const char *low, int flags, unsigned mode);	/* for the guest */
 
+/* Is this directory below one that a session below shows, and something below that? */
+bool cow_low_is_merged(struct task *t, struct cow *c, const char *low);
+
 /* Each record of the directory's listing, until take() says false: -ENOMEM then. */
 long cow_low_list(struct task *t, struct cow *c, const char *low, bool (*take)(void *to, struct linux_dirent64 *d), void *to);
 
@@ -311,6 +315,7 @@ bool cow_lies_over(const struct task *t, const char *path, size_t len);
  * Then path (UM_PATH_MAX) becomes that of the view. */
 bool cow_file_over(struct task *t, const struct file *f, char *path, long *len);
 bool cow_real_over(struct task *t, int dfd, char *path, long *len);
+bool cow_kernels_over(const struct task *t, const char *kernels, const char *view, size_t len);	/* both paths are known */
 
 /* Is the real directory fd a merged one, whose listing we make?  Then *r is what getdents returns. */
 bool cow_getdents(struct task *t, int fd, gaddr buf, unsigned count, bool legacy, long *r);

@@ -80,6 +80,8 @@ void cow_change_copied(struct cow *c, struct where *w, bool held)
 
 long cow_lock_place(struct cow *c, const struct where *w, const struct where *other)
 {
+	if (c->over)
+		cow_low_dev(w->t, c);	/* what is shown of a copy may need that, and its server is not asked under the lock */
 	cow_lock(w->t, c);
 	if (!where_is_stale(w) && !(other && where_is_stale(other)))
 		return 0;

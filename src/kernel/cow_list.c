@@ -154,7 +154,7 @@ static struct dir_list *list_now(struct task *t, int fd, int atime, char *path, 
 	struct cow *c = n > 0 ? cow_listed_at(t, path, (size_t)n, &rel, &up) : NULL;
 
 	at = f ? file_seek(t, f, 0, SEEK_CUR) : raw_syscall(__NR_lseek, fd, 0, SEEK_CUR);
-	if (c && !up && (f || is_kernels(fd, path)))
+	if (c && !up && !cow_low_is_merged(t, c, path) && (f || is_kernels(fd, path)))
 		c = NULL;		/* as whoever has it below lists it */
 	file_put(f);
 	if (!c || at > 0)		/* whoever has begun goes on with it */

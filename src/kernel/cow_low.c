@@ -119,8 +119,13 @@ uint64_t cow_low_dev(const struct task *t, struct cow *c)
 {
 	struct stat st;
 
-	if (!c->low_dev)
-		cow_low_look((struct task *)t, c, *c->dir ? c->dir : "/", &st);
+	if (c->low_dev || c->low_asked)
+		return c->low_dev;
+	cow_low_look((struct task *)t, c, *c->dir ? c->dir : "/", &st);
+	for (struct cow *o = cow_first(t); o && o->id < c->id && !c->low_dev; o = cow_next(t, o))
+		if (o->over && path_within(c->dir, strlen(c->dir), o->dir, strlen(o->dir)))
+			c->low_dev = cow_low_dev(t, o);
+	c->low_asked = true;
 	return c->low_dev;
 }
 
@@ -262,13 +267,28 @@ struct taker {
 	bool (*take)(void *to, struct linux_dirent64 *d);
 	void *to;
 	uint8_t *chunk;
+	struct task *t;
+	struct cow *c;
+	const char *low;	/* the directory */
+	char *path;		/* of a name in it; NULL: none is hidden */
 };
+
+static bool is_hidden(const struct taker *k, const char *name)
+{
+	struct stat st;
+
+	return k->path && !dir_is_dots(name) && !cow_join(k->path, strcmp(k->low, "/") ? k->low : "", name) &&
+	       cow_low_look(k->t, k->c, k->path, &st) == -ENOENT;
+}
 
 static long take_chunk(const struct taker *k, long n)
 {
-	for (long at = 0; at < n; at += ((struct linux_dirent64 *)(k->chunk + at))->d_reclen)
-		if (!k->take(k->to, (struct linux_dirent64 *)(k->chunk + at)))
+	for (long at = 0; at < n; at += ((struct linux_dirent64 *)(k->chunk + at))->d_reclen) {
+		struct linux_dirent64 *d = (struct linux_dirent64 *)(k->chunk + at);
+
+		if (!is_hidden(k, d->d_name) && !k->take(k->to, d))
 			return -ENOMEM;
+	}
 	return n;
 }
 
@@ -303,12 +323,12 @@ static long list_remote(const struct taker *k, struct where *w)
 	return n;
 }
 
-static long list_merged(const struct taker *k, struct task *t, struct low *l)
+static long list_merged(const struct taker *k, struct low *l)
 {
 	const struct linux_dirent64 *d;
 	size_t at = 0;
 	long r;
-	struct dir_list *list = cow_list_make(t, l->merged, l->rel, true, true, O_NOATIME, &r);
+	struct dir_list *list = cow_list_make(k->t, l->merged, l->rel, true, true, O_NOATIME, &r);
 
 	while (list && !r && (d = dir_list_next(list, &at)))
 		r = k->take(k->to, (struct linux_dirent64 *)d) ? 0 : -ENOMEM;
@@ -316,25 +336,37 @@ static long list_merged(const struct taker *k, struct task *t, struct low *l)
 	return r == -EACCES || r == -ENOENT || r == -ENOTDIR ? 0 : r;
 }
 
-static long list(const struct taker *k, struct task *t, struct cow *c, const char *low)
+static long list(const struct taker *k)
 {
 	long r;
 	struct low *l;
 
-	if (!c->over)
-		return list_real(k, low);
-	l = low_find(t, c, low, &r);
+	if (!k->c->over)
+		return list_real(k, k->low);
+	l = low_find(k->t, k->c, k->low, &r);
 	if (!r)
-		r = l->remote ? list_remote(k, &l->w) : l->merged ? list_merged(k, t, l) : list_real(k, l->w.path);
+		r = l->remote ? list_remote(k, &l->w) : l->merged ? list_merged(k, l) : list_real(k, l->w.path);
 	r = low_done(l, r);
 	return r == -ENOENT ? 0 : r;
 }
 
 long cow_low_list(struct task *t, struct cow *c, const char *low, bool (*take)(void *to, struct linux_dirent64 *d), void *to)
 {
-	const struct taker k = { take, to, heap_alloc(CHUNK) };
-	long r = k.chunk ? list(&k, t, c, low) : -ENOMEM;
+	const bool hides = c->over && view_hides();
+	const struct taker k = { take, to, heap_alloc(CHUNK), t, c, low, hides ? heap_alloc(UM_PATH_MAX) : NULL };
+	long r = k.chunk && (k.path || !hides) ? list(&k) : -ENOMEM;
 
 	heap_free(k.chunk);
+	heap_free(k.path);
 	return r;
+}
+
+bool cow_low_is_merged(struct task *t, struct cow *c, const char *low)
+{
+	long r;
+	struct low *l = low_find(t, c, low, &r);
+	bool is = !r && l->merged;
+
+	low_done(l, r);
+	return is;
 }

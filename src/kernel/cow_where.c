@@ -193,24 +193,32 @@ bool cow_fd_over(struct task *t, int fd)
 	return over;
 }
 
-bool cow_real_over(struct task *t, int dfd, char *path, long *len)
+bool cow_kernels_over(const struct task *t, const char *kernels, const char *view, size_t len)
 {
-	uint32_t bound, bind = base_bind(t, dfd, &bound);
-	char tree[UM_PATH_MAX], dir[8];
+	char dir[8];
 	struct mount m;
-	bool in_tree, copied;
+	bool in_tree;
 	uint32_t id;
 	size_t at;
 
+	if (!cow_lies_over(t, view, len))
+		return false;
+	in_tree = view_cow_by_tree(t, kernels, strlen(kernels), &m, dir, sizeof dir) != -ENOENT;
+	state_of(t, t->epoch, view, len, &id, &at);
+	return !in_tree || m.id != id;
+}
+
+bool cow_real_over(struct task *t, int dfd, char *path, long *len)
+{
+	uint32_t bound, bind = base_bind(t, dfd, &bound);
+	char kernels[UM_PATH_MAX];
+	bool copied;
+
 	if (!cow_over_any(t))
 		return false;
-	memcpy(tree, path, (size_t)*len + 1);
+	memcpy(kernels, path, (size_t)*len + 1);
 	*len = path_from_kernel(t, bind, bound, path, *len, UM_PATH_MAX, &copied);
-	if (*len <= 0 || !cow_lies_over(t, path, (size_t)*len))
-		return false;
-	in_tree = view_cow_by_tree(t, tree, strlen(tree), &m, dir, sizeof dir) != -ENOENT;
-	state_of(t, t->epoch, path, (size_t)*len, &id, &at);
-	return !in_tree || m.id != id;
+	return *len > 0 && cow_kernels_over(t, kernels, path, (size_t)*len);
 }
 
 bool cow_covers(const struct task *t, const char *path, size_t len)

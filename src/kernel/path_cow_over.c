@@ -146,19 +146,30 @@ int walk_finish_top(struct walk *k)
 
 /* ---- files with several names ----------------------------------------------------------------------- */
 
+/* The newest session over something that v is not in the tree of, and that has a copy of v's file by another name. */
+static struct cow *has_copy_of(struct walk *k)
+{
+	uint32_t from = k->place.cow && k->place.bind ? k->place.cow : 0;
+	struct stat st, there;
+	struct cow *found = NULL;
+
+	cow_open_all(k->t);
+	for (struct cow *c = cow_first(k->t); c && c->id <= k->place.top.id; c = cow_next(k->t, c))
+		if (c->over && c->id > from && cow_knows_links(c) && path_within(k->v, k->len, c->dir, strlen(c->dir)) &&
+		    !cow_low_look(k->t, c, k->v, &st) && cow_index_find(c, &st, &there))
+			found = c;
+	return found;
+}
+
 int walk_other_name_over(struct walk *k)
 {
-	const struct top top = k->place.top;
-	struct stat st, there;
-	long error;
-	struct cow *c = cow_get(k->t, top.id, &error);
+	struct cow *c = k->place.cow_state == COW_ABSENT ? NULL : has_copy_of(k);
+	size_t cut = c ? strlen(c->dir) : 0;
 	int r;
 
-	if (!c || !cow_knows_links(c) || k->place.cow_state == COW_ABSENT)
+	if (!c)
 		return 0;
-	if (cow_low_look(k->t, c, k->v, &st) || !cow_index_find(c, &st, &there))
-		return 0;
-	r = (int)cow_copy_up(k->w, c, k->v + top.cut + (k->v[top.cut] == '/'), false);
+	r = (int)cow_copy_up(k->w, c, k->v + cut + (k->v[cut] == '/'), false);
 	if (!r)
 		r = walk_locate(k);
 	k->pure = k->cacheable = false;

@@ -143,6 +143,7 @@ int walk_enter_behind(struct walk *k, const struct mount *m)
 	if (m->kind == UM_MOUNT_HIDE)
 		return WALK_HIDDEN;
 	k->anchored = false;
+	k->place.top = (struct top) { 0 };	/* is not copied: a descriptor of it would not know where it is in the view */
 	if (k->place.cow_bound)
 		walk_leave_cow_bound(k);
 	if (m->kind == UM_MOUNT_REMOTE)

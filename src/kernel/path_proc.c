@@ -56,6 +56,41 @@ static bool is_to_copy(const struct walk *k, const struct proc_hit *h, int dfd, 
 	       st.st_ino == there.st_ino && st.st_dev == there.st_dev;
 }
 
+static bool is_same_file(int dfd, const char *link, const char *path)
+{
+	struct stat st, there;
+
+	return !raw_syscall(__NR_newfstatat, dfd, link, &st, 0) &&
+	       !raw_syscall(__NR_newfstatat, AT_FDCWD, path, &there, AT_SYMLINK_NOFOLLOW) &&
+	       st.st_ino == there.st_ino && st.st_dev == there.st_dev;
+}
+
+/* Where this link of /proc, whose text is in pending, leads in the view.  Length or -errno; room for UM_PATH_MAX. */
+static long link_in_view(struct walk *k, const struct proc_hit *h, char *view, long len)
+{
+	if (h->what == PROC_BOUND)
+		return proc_link_text(k->t, h, view, UM_PATH_MAX);
+	memcpy(view, k->pending, (size_t)len + 1);
+	cow_to_view(view, &len, UM_PATH_MAX);
+	return len;
+}
+
+/* The same where something virtual is below: then pending becomes the path of the view, which is *n long. */
+static bool is_to_copy_over(struct walk *k, const struct proc_hit *h, int dfd, const char *link, long *n)
+{
+	bool written = !h->pid && h->arg >= 0 && (raw_syscall(__NR_fcntl, h->arg, F_GETFL) & O_ACCMODE) != O_RDONLY;
+	char *view = !written && *n < UM_PATH_MAX && view_has(UM_MOUNT_COW) && cow_over_any(k->t) ? heap_alloc(UM_PATH_MAX) : NULL;
+	long len = view ? link_in_view(k, h, view, *n) : -ENOMEM;
+	bool is = len > 0 && cow_kernels_over(k->t, k->pending, view, (size_t)len) && is_same_file(dfd, link, k->pending);
+
+	if (is) {
+		memcpy(k->pending, view, (size_t)len + 1);
+		*n = len;
+	}
+	heap_free(view);
+	return is;
+}
+
 /*
  * A link of /proc that only the kernel can follow.  On the way to something else its text is the best
  * there is: the path of a directory.  And what is open somewhere below /proc is looked up there again,
@@ -82,6 +117,10 @@ static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool
 		k->pure = false;
 		cow_to_view(k->pending, &n, room);
 		return n < 0 ? n : walk_text(k, dir_len, (size_t)n, true);
+	}
+	if (final && n > 0 && k->flags & WHERE_CHANGE && is_to_copy_over(k, h, dfd, path, &n)) {
+		k->pure = false;
+		return walk_text(k, dir_len, (size_t)n, true);
 	}
 	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
 		return 0;
@@ -144,11 +183,20 @@ static long faked_link(struct walk *k, const struct proc_hit *h, size_t dir_len)
 }
 
 /* One that leads to a virtual file: by its handle, whatever its path has become. */
-static long virtual_link(struct walk *k, const struct proc_hit *h, bool final)
+static long virtual_link(struct walk *k, const struct proc_hit *h, size_t dir_len, bool final)
 {
 	struct file *f = proc_file_of(k->t, h);
-	long r = jump(k, f, final);
+	char *path = f && final && k->flags & WHERE_CHANGE && view_has(UM_MOUNT_COW) ? heap_alloc(UM_PATH_MAX) : NULL;
+	long r, len;
 
+	if (path && cow_file_over(k->t, f, path, &len)) {
+		memcpy(k->pending, path, (size_t)len + 1);
+		k->pure = k->cacheable = false;
+		r = walk_text(k, dir_len, (size_t)len, true);
+	} else {
+		r = jump(k, f, final);
+	}
+	heap_free(path);
 	file_put(f);
 	return r;
 }
@@ -185,7 +233,7 @@ long walk_magic(struct walk *k, size_t dir_len, bool final)
 		return faked_link(k, &h, dir_len);
 	case PROC_CWD:
 	case PROC_FD:
-		return virtual_link(k, &h, final);
+		return virtual_link(k, &h, dir_len, final);
 	case PROC_BOUND:
 		if (final && (h.pid || !walk_is_directory_fd(h.arg)))
 			return magic_file(k, &h, dir_len, final);

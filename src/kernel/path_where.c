@@ -165,6 +165,8 @@ long walk_finish(struct walk *k)
 	}
 	if (k->place.top.id && (r = walk_other_name_over(k)))
 		return r;
+	if (k->place.top.id)
+		k->place.read_only = false;	/* what is changed is the session's */
 	if (k->place.cow && k->flags & WHERE_CHANGE && !k->place.read_only)
 		return walk_finish_cow(k);
 	if (k->place.cow_state == COW_LOWER && (r = walk_other_name(k)))

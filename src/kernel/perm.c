@@ -3,6 +3,7 @@
  * The rules of the kernel's fs/namei.c, fs/attr.c and fs/posix_acl.c, on the attributes that the view shows.
  */
 #include "acl.h"
+#include "cow.h"
 #include "perm.h"
 #include "path_walk.h"
 #include "fs/ident.h"
@@ -197,6 +198,36 @@ static bool owns(const struct cred *c, const struct stat *st)
 
 #define ELSEWHERE	1	/* look(): not ours to judge */
 
+/* What is below a copy-on-write mount, where that is virtual. */
+static int look_below(struct task *t, struct cow *c, const char *low, struct stat *st)
+{
+	int r = cow_low_look(t, c, low, st);
+
+	if (!r && um_cow_dev(st->st_dev))
+		ident_show(t, st);
+	return r;
+}
+
+static long look_over(struct where *w, struct cow *c, struct thing *f)
+{
+	char *path = heap_alloc(UM_PATH_MAX);
+	long r = path ? cow_up_path(c, path, w->path + w->cow_at) : -ENOMEM;
+
+	if (!r)
+		r = cow_look(path, &f->st);
+	if (!r) {
+		r = cow_is_whiteout(AT_FDCWD, path, &f->st) ? -ENOENT : 0;
+		ident_show(w->t, &f->st);
+	} else if (r == -ENOENT) {
+		r = cow_low_path(c, path, w->path + w->cow_at);
+		if (!r)
+			r = look_below(w->t, c, path, &f->st);
+	}
+	f->at = NULL;
+	heap_free(path);
+	return r;
+}
+
 /* What is there: 0, -errno, or ELSEWHERE. */
 static long look(struct where *w, bool follow, struct thing *f, struct target *at)
 {
@@ -209,6 +240,12 @@ static long look(struct where *w, bool follow, struct thing *f, struct target *a
 	if (w->cow && w->cow_state == COW_ABSENT)
 		return -ENOENT;
 	*at = (struct target){ w->t, w->dfd, w->upath, (int)flags, NULL };
+	if (w->fs == &cow_fs && w->cow_state == COW_LOWER) {
+		struct cow *c = cow_get(w->t, w->cow, &r);
+
+		if (c && c->over)
+			return look_over(w, c, f);
+	}
 	if (flags & AT_EMPTY_PATH && w->path[0])
 		at->at &= ~AT_EMPTY_PATH;
 	r = raw_syscall(__NR_newfstatat, at->dfd, at->path, &f->st, at->at);
@@ -230,6 +267,30 @@ static long parent_writable(const struct where *w)
 	return bits_grant(&who, &dir, PERM_W | PERM_X) || caps_grant(&who, &dir.st, PERM_W | PERM_X) ? 0 : -EACCES;
 }
 
+/* The directory in which the walk stands: 0, -errno, or ELSEWHERE. */
+static long look_at_directory(struct walk *k, struct thing *f)
+{
+	struct where *w = k->w;
+	const struct target *at = f->at;
+	long error;
+	struct cow *c = k->place.remote && k->place.top.id ? cow_get(w->t, k->place.top.id, &error) : NULL;
+	long r = ELSEWHERE;
+
+	if (c)
+		r = look_below(w->t, c, k->len ? k->v : "/", &f->st);
+	else if (!k->place.remote)
+		r = raw_syscall(__NR_newfstatat, at->dfd, at->path, &f->st, 0);
+	if (r || !S_ISDIR(f->st.st_mode) || is_of_proc(&f->st))
+		return r ? r : ELSEWHERE;
+	if (c)
+		f->at = NULL;
+	w->dir_dev = f->st.st_dev;
+	w->dir_ino = f->st.st_ino;
+	if (!c)
+		ident_show(w->t, &f->st);
+	return 0;
+}
+
 long perm_search(struct walk *k)
 {
 	struct where *w = k->w;
@@ -240,13 +301,8 @@ long perm_search(struct walk *k)
 	struct thing f = { .at = &at };
 
 	w->dir_mode = 0;
-	if (k->place.remote || raw_syscall(__NR_newfstatat, dfd, path, &f.st, 0))
+	if (look_at_directory(k, &f))
 		return 0;
-	if (!S_ISDIR(f.st.st_mode) || is_of_proc(&f.st))
-		return 0;
-	w->dir_dev = f.st.st_dev;
-	w->dir_ino = f.st.st_ino;
-	ident_show(w->t, &f.st);
 	w->dir_uid = f.st.st_uid;
 	w->dir_gid = f.st.st_gid;
 	w->dir_mode = f.st.st_mode;

@@ -527,8 +527,8 @@ static int why_not_copied(const struct mount_options *o, const char *lower, cons
 	char *over = session_over(lower);
 	int r = over && o->type && !strcmp(o->type, "mincow")
 			? fail("%s: is of a mount (%s) already, and only `cow` goes over those, not `mincow`", lower, over)
-			: fail("%s: cannot be copied on write: it is merged there, or the session %s is itself in a mounted image "
-			       "or among what another one copies; give one elsewhere with -o upper=DIR", lower, session);
+			: fail("%s: cannot be copied on write: the view has merge mounts, or the session %s is itself in a mounted image "
+			       "or among what another one copies; give one elsewhere with --upper DIR", lower, session);
 
 	free(over);
 	return r;

@@ -50,17 +50,10 @@ static bool same_bytes(int a, int b)
 	}
 }
 
-/* Not every file system below keeps the nanoseconds. */
-static bool same_mtime(const struct stat *up, const struct stat *low)
-{
-	return up->st_mtim.tv_sec == low->st_mtim.tv_sec &&
-	       (up->st_mtim.tv_nsec == low->st_mtim.tv_nsec || !low->st_mtim.tv_nsec);
-}
-
 /* What its owner may not read is taken for the same if it was changed at the same time: a commit has put it there. */
 static bool same_time(const struct stat *up, const struct stat *low)
 {
-	return same_mtime(up, low) && (up->st_mode & 07777) == (low->st_mode & 07777);
+	return ns(up->st_mtim) == ns(low->st_mtim) && (up->st_mode & 07777) == (low->st_mode & 07777);
 }
 
 static bool same_files(int up_dir, int low_dir, const char *name, const struct stat *up, const struct stat *low)
@@ -164,7 +157,15 @@ static bool attribute(unsigned up, unsigned low, const unsigned *was, unsigned *
 	return changed;
 }
 
-static void compare_attributes(struct change *c, const struct um_cow_origin *o)
+/* Not every mounted image keeps the nanoseconds. */
+static bool same_mtime(const struct session *s, const struct stat *up, const struct stat *low)
+{
+	if (s->over && !low->st_mtim.tv_nsec)
+		return up->st_mtim.tv_sec == low->st_mtim.tv_sec;
+	return ns(up->st_mtim) == ns(low->st_mtim);
+}
+
+static void compare_attributes(const struct session *s, struct change *c, const struct um_cow_origin *o)
 {
 	const unsigned mode = o ? o->mode & 07777 : 0;
 	bool conflict = false;
@@ -178,7 +179,7 @@ static void compare_attributes(struct change *c, const struct um_cow_origin *o)
 		c->attributes |= CHANGE_OWNER;
 	if (attribute(c->up.st_gid, c->low.st_gid, o ? &o->gid : NULL, &c->gid, &conflict))
 		c->attributes |= CHANGE_GROUP;
-	if (!S_ISDIR(c->up.st_mode) && !same_mtime(&c->up, &c->low) && !(o && ns(c->up.st_mtim) == o->mtime))
+	if (!S_ISDIR(c->up.st_mode) && !same_mtime(s, &c->up, &c->low) && !(o && ns(c->up.st_mtim) == o->mtime))
 		c->attributes |= CHANGE_TIMES;
 	if (!same_xattrs(c))
 		c->attributes |= CHANGE_XATTRS;
@@ -293,7 +294,7 @@ static void compare_both(struct review *r, struct change *c)
 	}
 	const bool another = is_another(r, c, o);
 
-	compare_attributes(c, o && !another && (o->mode & S_IFMT) == (c->low.st_mode & S_IFMT) ? o : NULL);
+	compare_attributes(r->s, c, o && !another && (o->mode & S_IFMT) == (c->low.st_mode & S_IFMT) ? o : NULL);
 	if (S_ISDIR(c->up.st_mode) ||
 	    (!another && review_same_contents(c->up_dir, c->low_dir, c->name, &c->real, &c->low))) {
 		c->kind = c->attributes ? CHANGE_ATTRIBUTES : CHANGE_NONE;

@@ -154,6 +154,21 @@ static void *map_new(const struct making *m, const char *name, size_t size, size
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* The root of the tree is shown as the directory that it stands for. */
+static int note_copy(const struct making *m, struct um_vtable *t, size_t size)
+{
+	char path[PATH_MAX];
+	struct stat tree, low;
+	int r = join(m, path, UM_COW_TREE);
+
+	if (r < 0)
+		return r;
+	if (stat(path, &tree) < 0 || stat(m->lower, &low) < 0)
+		return session_fail(&m->f, "%s: %s", path, strerror(errno));
+	r = session_table_begin(t, size, tree.st_dev, tree.st_ino, low.st_dev, low.st_ino);
+	return r < 0 ? session_fail(&m->f, "%s: %s", m->dir, strerror(-r)) : 0;
+}
+
 static int make_inodes(const struct making *m)
 {
 	size_t size = um_vtable_size(UM_VSTAT_RECORDS);
@@ -164,8 +179,9 @@ static int make_inodes(const struct making *m)
 		return -1;
 	um_vtable_format(t, UM_VSTAT_RECORDS);
 	t->room = UM_VSTAT_RECORDS_FIRST;
+	int r = note_copy(m, t, size);
 	munmap(t, size);
-	return 0;
+	return r;
 }
 
 /* Can a device with number 0:0, which means "removed", be made here? */

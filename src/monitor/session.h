@@ -83,6 +83,8 @@ void session_renew_origin(struct session *s, const char *path, const struct stat
 /* The table of virtual attributes (session_table.c).  Attached to a mapping, which it keeps: 0 or -EINVAL. */
 int session_table_attach(struct session *s, void *base, uint64_t size);
 void session_table_detach(struct session *s);
+/* The first record of a new one: the tree's root (dev, ino) is shown as the directory below.  0 or -errno. */
+int session_table_begin(void *base, uint64_t size, uint64_t dev, uint64_t ino, uint64_t low_dev, uint64_t low_ino);
 bool session_vstat(const struct session *s, uint64_t dev, uint64_t ino, struct vstat *out);
 int session_set_flags(struct session *s, uint64_t dev, uint64_t ino, uint32_t flags);	/* 0 or -errno */
 /* This file of the session is a copy, of which this is all that is to be remembered.  0 or -errno. */

@@ -44,6 +44,15 @@ int session_table_attach(struct session *s, void *base, uint64_t size)
 	return r;
 }
 
+int session_table_begin(void *base, uint64_t size, uint64_t dev, uint64_t ino, uint64_t low_dev, uint64_t low_ino)
+{
+	const struct vstat v = { .have = UM_VS_ORIGIN, .origin_dev = um_cow_dev(low_dev), .origin_ino = low_ino };
+	struct vtable vt = { .head = NULL };
+	int r = vtable_attach(&vt, base, size);
+
+	return r < 0 ? r : vtable_set(&vt, NULL, dev, ino, &v, ~0u);
+}
+
 void session_table_detach(struct session *s)
 {
 	if (s->inodes)

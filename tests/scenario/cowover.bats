@@ -321,7 +321,7 @@ in-low" ]
 	run ! umview --mount img mnt -- umview mount -t mincow mnt
 	[[ $output == *"is of a mount (fuse.ext4 $W/img) already, and only \`cow\` goes over those, not \`mincow\`" ]]
 	run ! umview --mount img mnt --merge names mnt --cow mnt -- true
-	[[ $output == *"cannot be copied on write: it is merged there"* ]]
+	[[ $output == *"cannot be copied on write: the view has merge mounts"* ]]
 	run ! umview --mount img mnt --cow mnt --upper mnt/session -- true
 	[[ $output == *"a session cannot be kept in a mounted image; give another place with --upper DIR"* ]]
 	mkdir other
@@ -344,4 +344,131 @@ mnt/y" ] || {
 		echo "$output"
 		false
 	}
+}
+
+# What is below, in $1, and a twin and links in it.
+given() {
+	tree
+	cp -a "$T" "$1"
+	ln "$1/hello" "$1/twin"
+	ln -s docs/new "$1/dangling"
+	ln -s docs "$1/to"
+}
+
+@test "CO-09 descriptors, and what /proc leads to: what is below stays as it is, whoever's it is" {
+	need fuse2fs
+	given plain
+	given low
+	ext4 img 32M low
+	find low -printf '%P %y %m %s %T@ %n %l\n' | sort >before
+	contents img >image
+	python3 "$BATS_TEST_DIRNAME/cowover.py" plain >expected
+	for over in "--mount img mnt" "--bind low mnt" "--bind low mnt --cow mnt --upper first" "--mount img mnt --cow mnt --upper second"; do
+		read -ra words <<<"$over"
+		umview "${words[@]}" -- sh -ec '
+			case $2 in *first*|*second*) touch mnt/hello mnt/docs/numbers mnt/docs/deep/er/file mnt/bin/script ;; esac
+			umview --cow mnt --upper own -- python3 "$1" mnt' sh "$BATS_TEST_DIRNAME/cowover.py" "$over" >got
+		diff expected got || {
+			echo "over $over"
+			false
+		}
+		find low -printf '%P %y %m %s %T@ %n %l\n' | sort | diff before -
+		rm -rf own
+	done
+	contents img | diff image -
+}
+
+@test "CO-10 what is mounted inside of a bind mount's other end is not copied, by name or by descriptor" {
+	mkdir -p X P/b mnt
+	echo x >X/f
+	umview --bind X P/b --bind P mnt --cow mnt --upper upper -- sh -ec 'echo 1 >>mnt/b/f; cd mnt/b; echo 2 >>f; rm f; echo 3 >g; cd "$W"; mkdir mnt/own'
+	[ "$(cat X/g)" = 3 ]
+	[ ! -e X/f ]
+	[ ! -e P/own ]
+	(cd upper/tree; find . | sort) | diff <(printf '.\n./own\n') -
+}
+
+@test "CO-11 a name hidden below is not in listings, copied or not; chattr of what has no copy is refused" {
+	need chattr lsattr
+	mkdir -p low/docs mnt
+	echo g >low/docs/g
+	echo h >low/docs/h
+	run -0 umview --hide low/docs/g --bind low mnt --cow mnt --upper upper -- sh -c 'ls mnt/docs; touch mnt/docs/x; ls mnt/docs; cat mnt/docs/g || :'
+	[ "$output" = "h
+h
+x
+cat: mnt/docs/g: No such file or directory" ]
+	run ! umview --cow low --upper own -- chattr +d low/docs/h
+	[[ $output == *"not supported"* ]]
+	[[ $(lsattr low/docs/h) != *d*low* ]]
+}
+
+@test "CO-12 two sessions over one another: each name of a file leads to the newest copy; link counts of other images are their own" {
+	need fuse2fs
+	given low
+	ext4 img 32M low
+	ext4 other 32M low
+	mkdir mnt2
+	run -0 umview --bind low mnt --cow mnt --upper first -- sh -c '
+		echo A >>mnt/hello; umview --cow mnt --upper second -- sh -c "cat mnt/twin; echo B >>mnt/twin; cat mnt/hello"; cat mnt/twin'
+	[ "$output" = "hello from the image
+A
+hello from the image
+A
+B
+hello from the image
+A" ]
+	run -0 umview --mount img mnt --cow mnt --upper third --mount other mnt2 -- sh -c 'rm mnt/hello mnt/twin; stat -c %h mnt2/hello'
+	[ "$output" = 2 ]
+}
+
+@test "CO-13 secure mode over a bind mount and an image: permissions are those that the view shows" {
+	need fuse2fs
+	given low
+	echo secret >low/secret
+	chmod 600 low/secret
+	echo own >low/own
+	mkdir -m 1777 low/sticky
+	touch low/sticky/f
+	ext4 img 32M low
+	cat >secure.py <<-'END'
+		import os
+		os.chdir("mnt")
+		os.chown("own", 1234, 1234)
+		os.chown("secret", 0, 0)
+		os.chown("docs", 0, 0)
+		os.setgroups([])
+		os.setgid(1234)
+		os.setuid(1234)
+		def said(name, work, *args):
+		    try:
+		        r = work(*args)
+		    except OSError as e:
+		        r = e.strerror
+		    print(name, r)
+		said("unlink", os.unlink, "docs/numbers")
+		said("secret", lambda: open("secret", "r+").read())
+		said("read", lambda: open("secret").read())
+		said("truncate", os.truncate, "hello", 0)
+		said("sticky", os.unlink, "sticky/f")
+		said("new", lambda: open("docs/n", "w"))
+		said("own", lambda: open("own", "a").write("x"))
+		said("chmod", os.chmod, "hello", 0o777)
+	END
+	for over in "--mount img mnt" "--bind low mnt"; do
+		read -ra words <<<"$over"
+		run -0 umview --fakeroot --secure "${words[@]}" --cow mnt --upper upper -- python3 secure.py
+		[ "$output" = "unlink Permission denied
+secret Permission denied
+read Permission denied
+truncate Permission denied
+sticky Operation not permitted
+new Permission denied
+own 1
+chmod Operation not permitted" ] || {
+			echo "$over: $output"
+			false
+		}
+		rm -rf upper
+	done
 }

@@ -329,6 +329,20 @@ static long clone_verdict(struct task *t, int fd, unsigned cmd, gaddr arg)
 	return here && there ? -EOPNOTSUPP : here || there ? -EXDEV : 0;
 }
 
+/* May the flags of the file be changed?  Of what lies below a copy-on-write mount they cannot: it would not be its copy's. */
+static long flags_verdict(struct task *t, int fd)
+{
+	struct where w;
+	long r;
+
+	if (fd_read_only(t, fd))
+		return -EROFS;
+	if (!cow_fd(&w, t, fd, &r))
+		return 0;
+	where_end(&w, 0);
+	return w.cow_state == COW_LOWER ? -EOPNOTSUPP : 0;
+}
+
 long sys_ioctl(struct task *t, int fd, unsigned cmd, gaddr arg)
 {
 	struct file *f;
@@ -342,8 +356,11 @@ long sys_ioctl(struct task *t, int fd, unsigned cmd, gaddr arg)
 	if (!fd_is_virtual(t, fd)) {
 		if (cmd == SECCOMP_IOCTL_NOTIF_SEND)
 			return notif_send(t, fd, arg);
-		if ((cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR) && fd_read_only(t, fd))
-			return -EROFS;
+		if (cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR) {
+			r = flags_verdict(t, fd);
+			if (r)
+				return r;
+		}
 		return real_call(t, __NR_ioctl, fd, cmd, arg);
 	}
 	f = fd_hold(t, fd);

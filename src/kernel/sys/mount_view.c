@@ -442,6 +442,7 @@ static long mount_cow(struct task *t, struct mount_args *a)
 {
 	struct um_ctl_mount m = { .is_dir = 1, .flags = strcmp(a->fstype, "cow") ? UM_MNT_MIN : 0 };
 	struct view_options o = { .mode = MODE_MOVE };
+	uint32_t ids[COW_MOUNTS];
 	long r = mount_point(t, a);
 
 	if (r >= 0)
@@ -452,8 +453,10 @@ static long mount_cow(struct task *t, struct mount_args *a)
 		return a->mode ? -ENOTDIR : -ENOENT;
 	if (!is_real(t, a->path))
 		m.flags |= UM_MNT_OVER;
-	if (m.flags & UM_MNT_OVER && (m.flags & UM_MNT_MIN || (view_has(UM_MOUNT_MERGE) && merge_has(t, a->path, strlen(a->path)))))
-		return -EBUSY;
+	if (m.flags & UM_MNT_OVER && (m.flags & UM_MNT_MIN || view_has(UM_MOUNT_MERGE)))
+		return -EBUSY;		/* what is merged behind a bind mount could not be listed */
+	if (view_cow_ids(t, ids, COW_MOUNTS) == COW_MOUNTS)
+		return -ENOSPC;
 	r = kernel_path(t, a->bound, sizeof a->bound);
 	if (r)
 		return r;
