@@ -30,6 +30,7 @@
 #include "path_walk.h"
 #include "perm.h"
 #include "fs/proc.h"
+#include "fs/remote.h"
 #include "../agent/channel.h"
 
 /* ---- the text ------------------------------------------------------------------------------------- */
@@ -401,8 +402,21 @@ struct file *virtual_base(struct task *t, int dfd)
 	return dfd == AT_FDCWD ? fsinfo_cwd(t) : fd_hold(t, dfd);
 }
 
-/* w->path[0 .. len) is the name, in the view, of what is changed by a descriptor. */
-static long begin_named(struct where *w, size_t len)
+/* Is what has the name now what is open (st), or its copy?  What has no name any more stays below as it is. */
+static long is_it_yet(const struct where *w, const struct stat *st)
+{
+	struct stat now;
+
+	if (!w->cow || (w->cow_state != COW_UPPER && w->cow_state != COW_ABSENT))
+		return 0;
+	if (w->cow_state == COW_ABSENT || cow_look(w->path, &now))
+		return -EROFS;
+	cow_show(w->t, &now);
+	return now.st_ino == st->st_ino && now.st_dev == st->st_dev ? 0 : -EROFS;
+}
+
+/* w->path[0 .. len) is the name, in the view, of what is changed by a descriptor, of which st is true. */
+static long begin_named(struct where *w, size_t len, const struct stat *st)
 {
 	long r;
 
@@ -412,7 +426,7 @@ static long begin_named(struct where *w, size_t len)
 	w->dfd = AT_FDCWD;
 	r = slow_way(w, NULL);
 	w->state |= STATE_NEW;
-	return r;
+	return r ? r : is_it_yet(w, st);
 }
 
 /* A real descriptor of what a copy-on-write mount covers: it is the name that is changed, in the tree. */
@@ -440,19 +454,22 @@ static long begin_copied(struct where *w)
 	}
 	if (covered)
 		cow_to_view(w->path, &n, sizeof(w->path));
-	return n < 0 ? n : begin_named(w, (size_t)n);
+	cow_show(w->t, &st);
+	return n < 0 ? n : begin_named(w, (size_t)n, &st);
 }
 
 /* A virtual descriptor of what such a mount lies over. */
-static long begin_over(struct where *w, const struct file *f)
+static long begin_over(struct where *w, struct file *f)
 {
-	long n;
+	struct stat st;
+	long n, r;
 
 	if (!cow_file_over(w->t, f, w->path, &n)) {
 		w->path[0] = 0;
 		return 0;
 	}
-	return begin_named(w, (size_t)n);
+	r = file_stat(w->t, f, (gaddr)&st);
+	return r ? r : begin_named(w, (size_t)n, &st);
 }
 
 /* "": dfd itself, if the operation allows that. */

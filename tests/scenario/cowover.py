@@ -97,6 +97,15 @@ said("chmod of the cwd", os.chmod, ".", 0o751)
 said("by /proc", os.chmod, "/proc/self/cwd", 0o755)
 said("its mode", mode, top + "/docs")
 said("its names", lambda: sorted(os.listdir(docs)))
+kept = os.open("numbers", os.O_RDONLY)
+os.unlink("numbers")
+append("numbers", b"new", os.O_WRONLY | os.O_CREAT)
+os.chmod("numbers", 0o600)
+try:
+    os.fchmod(kept, 0o444)          # what is removed stays below as it is: docs/limits.md
+except OSError as e:
+    assert e.errno == errno.EROFS, e
+said("what has its name now", mode, "numbers")
 os.chdir("deep/er")
 os.unlink("file")
 os.rmdir("../er")

@@ -35,6 +35,7 @@ NO_FILE(remote_access, struct where *w, int mode, int flags)
 NO_FILE(remote_open_file, struct where *w, int flags, unsigned mode, struct file **out)
 NO_FILE(remote_open, struct where *w, int flags, unsigned mode)
 NO_FILE(remote_close, struct task *t, struct file *f)
+NO_FILE(file_stat, struct task *t, struct file *f, gaddr buf)
 NO_FILE(file_copy_to, struct task *t, struct file *f, long fd)
 NO_FILE(file_readdir, struct task *t, struct file *f, gaddr buf, size_t size, bool legacy)
 #pragma GCC diagnostic pop
