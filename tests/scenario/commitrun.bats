@@ -198,7 +198,7 @@ A  $W/low/old/er/" ]
 		umview --cow low --upper upper -- sh -c "python3 busy.py $seed; s=\$?; (cd low; find . -type f -exec cksum {} + | sort) >seen; exit \$s" \
 			</dev/null >bg.log 2>&1 3>&- &
 		V=$!
-		until_true test -d upper/tree
+		until_true test -e upper/tree/n1 -o -e upper/tree/old
 		commits=0
 		while kill -0 "$V" 2>/dev/null && [ "$commits" -lt 20 ]; do
 			umview commit --upper upper >log 2>&1 || [ $? = 1 ]
