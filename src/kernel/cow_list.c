@@ -72,6 +72,24 @@ static long read_tree(struct builder *b, const char *path)
 	return n;
 }
 
+/* A directory that its owner may not read any more: whoever has it open, or removes it when it is empty, need not be allowed to. */
+static long read_closed(struct task *t, struct builder *b, struct cow *c, const char *path)
+{
+	struct stat st;
+	long r;
+
+	cow_lock(t, c);
+	r = cow_look(path, &st);
+	if (!r)
+		r = raw_syscall(__NR_fchmodat, AT_FDCWD, path, (st.st_mode & 07777) | 0700);
+	if (!r) {
+		r = read_tree(b, path);
+		raw_syscall(__NR_fchmodat, AT_FDCWD, path, st.st_mode & 07777);
+	}
+	cow_unlock(c);
+	return r;
+}
+
 static bool add_dot(struct builder *b, const char *name, uint64_t ino)
 {
 	struct linux_dirent64 *d = (struct linux_dirent64 *)b->chunk;
@@ -103,6 +121,8 @@ struct dir_list *cow_list_make(struct task *t, struct cow *c, const char *rel, b
 		r = cow_up_path(c, path, rel);
 	if (!r && up)
 		r = read_tree(&b, path);
+	if (r == -EACCES && up)
+		r = read_closed(t, &b, c, path);
 	if (!r && low)
 		r = cow_low_dir(c, path, rel);
 	if (!r && low && !up && c->over)

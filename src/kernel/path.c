@@ -228,36 +228,92 @@ static bool whole_is_known(const struct where *w)
 	       cache_find(CACHE_WHOLE(b.key), w->path, s.end, generation);
 }
 
+/* A place by the kernel's path of its directory, and the last name of the guest's text. */
+struct named {
+	size_t len, rest;		/* path[rest ..] is that name, if there is one */
+	char path[UM_PATH_MAX + 256];
+};
+
+static bool name_place(const struct where *w, uint64_t key, uint64_t generation, const struct split *s, struct named *p)
+{
+	size_t n = s->end - s->last;
+
+	if (n > 255 || w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT))
+		return false;
+	p->len = p->rest = cache_canon(key, w->path, s->dir, generation, p->path, UM_PATH_MAX);
+	if (!p->len)
+		return false;
+	if (n) {
+		p->path[p->len++] = '/';
+		memcpy(p->path + p->len, w->path + s->last, n);
+		p->rest = p->len;
+		p->len += n;
+		p->path[p->len] = 0;
+	}
+	return p->len < sizeof(w->path);
+}
+
+static void take_place(struct where *w, const struct named *p)
+{
+	memcpy(w->path, p->path, p->len + 1);
+	w->len = p->len;
+	w->rest = p->rest;
+	w->dfd = AT_FDCWD;
+	w->upath = (gaddr)w->path;
+	w->state = STATE_PATH | STATE_NEW;
+}
+
+/* What is not in the tree is below; the guest's own text does not lead there. */
+static bool go_below(const struct where *w, struct named *p)
+{
+	char *dir = heap_alloc(UM_PATH_MAX);
+	struct mount m;
+	int n = dir ? view_cow_by_tree(w->t, p->path, p->len, &m, dir, UM_PATH_MAX) : -ENOMEM;
+	size_t d = n < 0 || !strcmp(dir, "/") ? 0 : strlen(dir), tail = p->len - (size_t)n;
+	bool fits = n >= 0 && d + tail < sizeof(w->path);
+
+	if (fits) {
+		p->rest = p->rest - (size_t)n + d;
+		p->len = d + tail;
+		memmove(p->path + d, p->path + n, tail + 1);
+		memcpy(p->path, dir, d);
+	}
+	heap_free(dir);
+	return fits;
+}
+
 /* The directory part leads into a copy-on-write mount's tree. */
 __attribute__((noinline))
 static bool fast_in_tree(struct where *w, uint64_t key, uint64_t generation, const struct split *s, unsigned known)
 {
-	char path[UM_PATH_MAX + 256];
-	size_t len = cache_canon(key, w->path, s->dir, generation, path, UM_PATH_MAX), n = s->end - s->last, rest = len;
+	struct named p;
 
-	if (!len || n > 255 || w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT))
+	if (!name_place(w, key, generation, s, &p))
 		return false;
-	if (n) {
-		path[len++] = '/';
-		memcpy(path + len, w->path + s->last, n);
-		rest = len;
-		len += n;
-		path[len] = 0;
-	}
-	if (len >= sizeof(w->path))
-		return false;
-	switch (cow_fast_name(w, path, len, known, n)) {
+	switch (cow_fast_name(w, p.path, p.len, known, s->end > s->last)) {
 	case COW_FAST_NO:
 		return false;
 	case COW_FAST_BELOW:
-		return last_name(w, key, generation, s, known);
+		if (!(known & CACHE_BELOW))
+			return last_name(w, key, generation, s, known);
+		if (!go_below(w, &p))
+			return false;
+		w->fast = follows(w->flags);
 	}
-	memcpy(w->path, path, len + 1);
-	w->len = len;
-	w->rest = rest;
-	w->dfd = AT_FDCWD;
-	w->upath = (gaddr)w->path;
-	w->state = STATE_PATH | STATE_NEW;
+	take_place(w, &p);
+	return true;
+}
+
+/* It leads to what is below such a mount, and the guest's own text does not. */
+__attribute__((noinline))
+static bool fast_below(struct where *w, uint64_t key, uint64_t generation, const struct split *s)
+{
+	struct named p;
+
+	if (s->end == s->last || !name_place(w, key, generation, s, &p))
+		return false;
+	take_place(w, &p);
+	w->fast = follows(w->flags);
 	return true;
 }
 
@@ -288,6 +344,8 @@ static bool fast_way(struct where *w)
 		return last_name(w, b.key, generation, &s, known);
 	if (known & CACHE_TREE)
 		return fast_in_tree(w, b.key, generation, &s, known);
+	if (known & CACHE_BELOW)
+		return fast_below(w, b.key, generation, &s);
 	if (known & CACHE_CHECK) {
 		bool fine = known & CACHE_DIRECT ? check_name(w, s.end ? w->path : "/", s.end ? s.end : 1)
 						 : check_text(w, b.key, generation, &s);

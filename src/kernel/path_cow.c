@@ -237,8 +237,12 @@ void walk_remember_tree(struct walk *k, const char *text, size_t len)
 
 	if (p->cow_moved && flags == CACHE_MERGED)
 		flags |= CACHE_MOVED;
-	if (!k->cacheable || !p->cow_known || p->cow_state == COW_LOWER || (flags == CACHE_MERGED && !p->cow_pure))
+	if (!k->cacheable || !p->cow_known || p->cow_state == COW_LOWER)
 		return;
+	if (flags == CACHE_MERGED && !p->cow_pure && !walk_is_straight(k, text, len))
+		return;
+	if (flags == CACHE_MERGED && !p->cow_pure)
+		flags |= CACHE_BELOW;
 	cache_store(k->key, text, len, k->generation, CACHE_KNOWN | flags |
 		    (path_needs_check(k->t, k->v, k->len) ? CACHE_CHECK : 0), path, n);
 }

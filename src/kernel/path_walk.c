@@ -501,6 +501,25 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
 /* The directory part of the guest's own text has been walked: next time it need not be. */
+bool walk_is_straight(const struct walk *k, const char *text, size_t len)
+{
+	for (size_t i = 0; i + 1 < len; i++)
+		if (text[i] == '.' && text[i + 1] == '.' && (!i || text[i - 1] == '/'))
+			return false;
+	return !k->links;
+}
+
+static void remember_below(struct walk *k, const char *text, size_t len)
+{
+	const struct place *p = &k->place;
+	size_t n;
+	const char *path = walk_backing(k, &n);
+
+	if (k->cacheable && walk_is_straight(k, text, len) && p->cow_state == COW_LOWER && !p->bind && !p->remote && !p->read_only && !p->top.id && !place_is_moved(p) &&
+	    !path_needs_check(k->t, k->v, k->len))
+		cache_store(k->key, text, len, k->generation, CACHE_KNOWN | CACHE_BELOW, path, n);
+}
+
 static void remember_directory(struct walk *k)
 {
 	const char *text = k->w->path;
@@ -513,6 +532,8 @@ static void remember_directory(struct walk *k)
 		walk_remember_tree(k, text, len);
 		return;
 	}
+	if (!k->pure && k->place.cow)
+		remember_below(k, text, len);
 	if (!k->pure || !k->cacheable || k->place.remote || k->place.bind)
 		return;
 	check = path_needs_check(k->t, k->v, k->len);

@@ -105,6 +105,8 @@ static inline uint64_t base_key(const struct task *t, uint64_t key)
 #define CACHE_MERGED	16u	/* a merged directory; its canonical path is that in the tree, as the kernel has it */
 #define CACHE_UPPER	32u	/* one of the tree only; likewise */
 #define CACHE_MOVED	64u	/* one that shows another name's directory below: then that is its canonical path (BASE_TREE) */
+#define CACHE_BELOW	128u	/* its canonical path is that below a copy-on-write mount; it is not in the tree.  With CACHE_MERGED: the
+				   guest's own text does not lead to what is below */
 #define CACHE_TREE	(CACHE_MERGED | CACHE_UPPER)
 
 /* A directory prefix as it stands in a path.  0 or CACHE_*. */
@@ -261,6 +263,9 @@ int walk_locate(struct walk *k);			/* v and len are given */
 
 /* Walks the rest.  0: w is filled; WALK_NATIVE; or -errno. */
 long walk_run(struct walk *k);
+
+/* Is every directory that the text goes through one that the canonical path goes through?  Then each is still asked whether it may be searched. */
+bool walk_is_straight(const struct walk *k, const char *text, size_t len);
 
 /* Pieces of it. */
 const char *walk_backing(struct walk *k, size_t *len);	/* v as the kernel or the server knows it; "" = the root */

@@ -367,6 +367,8 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		if (!r)
 			r = place_call(&w, open, EACCES, (int)how.flags, (unsigned)how.mode);
 	}
+	if (w.cow && r < 0 && r != -UM_EAGAIN)
+		r = no_path(asked.flags, r);
 	return where_end(&w, r);
 }
 
