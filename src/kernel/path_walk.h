@@ -10,6 +10,7 @@
  *	path_cow_bound.c	the same behind a bind mount of what is in one
  *	path_cow_over.c	the same where what is below one is virtual itself
  *	path_merge.c	the slow way where directories are merged
+ *	path_empty.c	descriptors themselves, as places
  *	path_where.c	from what was found to a struct where, and back
  *	path_canon.c	what path a thing has
  *	path_base.c	where the cwd and directory descriptors are
@@ -359,6 +360,8 @@ static inline size_t place_root_len(const struct place *p)
 /* Before there is a walk (path.c). */
 void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags);
 struct file *virtual_base(struct task *t, int dfd);	/* the virtual directory that a relative path starts from, with a reference, or NULL */
+long where_empty(struct where *w);			/* w->dfd itself (path_empty.c) */
+long walk_slow(struct where *w, struct file *base);	/* the slow way, from w->path; base: as above */
 int walk_begin(struct walk *k, struct where *w, struct file *base);	/* of the guest's own text, in w->path; base as above */
 
 /* Turning what was found into a place (path_where.c). */

@@ -22,6 +22,9 @@ int cmd_su(int argc, char **argv);
 int cmd_sudo(int argc, char **argv);
 int cmd_fusermount(int argc, char **argv);
 int probe(bool json);
+struct mount_options;
+bool mount_is_cow(const struct mount_options *o);	/* as a type, or as a word of viewfs: mountcow.c */
+int mount_cow(const struct mount_options *o);		/* the exit status */
 int make_binds(const struct step *steps, int n);	/* several at the start of a view: one process for all */
 
 #endif
