@@ -306,6 +306,7 @@ int walk_other_name(struct walk *k)
 	path = walk_there(k, &len);
 	at += path[at] == '/';
 	r = (int)cow_copy_up(k->w, c, path + at, false);
+	k->generation = view_generation(k->t);		/* directories may have come to the tree */
 	if (!r)
 		r = walk_locate(k);
 	k->pure = k->cacheable = false;

@@ -170,6 +170,7 @@ int walk_other_name_over(struct walk *k)
 	if (!c)
 		return 0;
 	r = (int)cow_copy_up(k->w, c, k->v + cut + (k->v[cut] == '/'), false);
+	k->generation = view_generation(k->t);		/* directories may have come to the tree */
 	if (!r)
 		r = walk_locate(k);
 	k->pure = k->cacheable = false;
