@@ -386,6 +386,7 @@ static long finish_walk(struct where *w, struct walk *k, long r)
 	if (!r)
 		r = walk_run(k);
 	if (r == WALK_NATIVE) {
+		w->leads_nowhere = true;
 		where_native(w);
 		return 0;
 	}
@@ -436,7 +437,7 @@ void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned 
 	w->dfd = dfd;
 	w->upath = upath;
 	w->made_for = NULL;
-	w->fast = w->below_plain = w->read_only = w->moved = w->kept = w->nested = w->fuse_device = w->trailing = false;
+	w->leads_nowhere = w->fast = w->below_plain = w->read_only = w->moved = w->kept = w->nested = w->fuse_device = w->trailing = false;
 	w->strict = __builtin_expect(t->cred != NULL, 0) && perm_is_strict(t->cred, flags & WHERE_REALLY);
 	w->dir_mode = 0;
 	w->proc.what = PROC_NONE;

@@ -102,6 +102,7 @@ struct where {
 	bool dir_writable;	/* the directory of the last name, as the guest sees it (dir_mode 0: nobody knows), and may */
 	uint32_t dir_uid, dir_gid, dir_mode;	/* names be made in it? */
 	uint64_t dir_dev, dir_ino;
+	bool leads_nowhere;	/* the walk has found an error; the kernel shall say which */
 	bool fuse_device;	/* it is /dev/fuse: `fs` opens and shows it as it should be */
 	struct proc_hit proc;	/* proc.what: `fs` fakes something of /proc */
 

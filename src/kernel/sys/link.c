@@ -160,7 +160,27 @@ static long old_first(struct task *t, int dfd, gaddr old, unsigned flags, long r
 	return e ? e : r;
 }
 
-/* The new name's directory first: it is fully resolved when where_begin() returns. */
+/*
+ * The kernel does not look at the new name (and at links on its way, whose times tell) if there is nothing by the old one.  Where our walk
+ * has found that, it says so itself: an old name's error comes before that of a bad new one.
+ */
+static long old_error(const struct where *w, long (*call)(const struct where *w, int flags), int flags)
+{
+	long r = w->leads_nowhere ? call(w, flags) : 0;
+
+	return r == -EFAULT ? 0 : r;
+}
+
+static long try_link(const struct where *w, int flags)
+{
+	return raw_syscall(__NR_linkat, w->dfd, w->upath, AT_FDCWD, 0, flags);
+}
+
+static long try_rename(const struct where *w, int flags)
+{
+	return raw_syscall(__NR_renameat2, w->dfd, w->upath, AT_FDCWD, 0, flags);
+}
+
 /*
  * With AT_EMPTY_PATH, a descriptor that was opened with other credentials is ENOENT to the kernel before it looks at the path
  * (and to older ones everything is, without a capability).  It says so for an empty path, too.
@@ -187,6 +207,11 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 		return -EINVAL;
 	if (flags & AT_EMPTY_PATH && denies_descriptor(t, olddfd, old))
 		return -ENOENT;
+	r = where_begin(&from, t, olddfd, old, follow);
+	r = where_end(&from, r ? 0 : old_error(&from, try_link, flags));
+	if (r)
+		return r;
+	/* The new name's directory first: it is fully resolved when where_begin() returns. */
 	r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE);
 	if (r == -EBUSY)
 		r = -EEXIST;	/* a mount point */
@@ -239,6 +264,9 @@ long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new,
 		return -EINVAL;
 	r = where_begin(&from, t, olddfd, old, WHERE_PARENT | WHERE_CHANGE);
 	while (where_next(&from, &r)) {
+		r = old_error(&from, try_rename, (int)flags);
+		if (r)
+			continue;
 		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE | WHERE_SECOND);
 		if (r < 0)
 			r = old_directory_first(&from, flags, r);
