@@ -61,7 +61,7 @@ def from_within(path):
     was = os.open(".", os.O_RDONLY)
     try:
         os.chdir(path)
-        opened("within", os.O_WRONLY | os.O_CREAT, b"w")
+        opened("within", os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, b"w")
         os.mkdir("dir")
         rename("within", "dir/moved")
         return sorted(os.listdir("."))
@@ -120,7 +120,7 @@ ONE = {
     "xattr": change_xattr,
     "within": from_within,
     "descriptor": by_descriptor,
-    "make-in": lambda t: opened(t + "/f", os.O_WRONLY | os.O_CREAT, b"in"),
+    "make-in": lambda t: opened(t + "/f", os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, b"in"),
     "remove-in": lambda t: os.unlink(t + "/one"),
     "link-away": lambda t: os.link(t, "away", follow_symlinks=False),
     "rename-away": lambda t: rename(t, "away"),
