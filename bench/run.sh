@@ -133,13 +133,14 @@ overlaid() {
 	esac
 }
 
-# copied ROW COMMAND...: what @ stands for is written to; natively, with all copied on write, and in overlay file systems.  Each
+# copied ROW COMMAND...: what @ stands for is written to; natively, with all copied on write, within another such view (nested), over the
+# same in a mounted ext4 image (image), and in overlay file systems.  Each
 # time in a new copy; none is removed before all is over, since ext4 is slow for seconds where much has been removed.
 copied() {
 	local row=$1 world low upper
 	shift
 	is_wanted "$row" || return 0
-	for world in native view $overlays; do
+	for world in native view nested image $overlays; do
 		copies=$((copies + 1))
 		low=$dir/copies/$copies/low
 		upper=$dir/copies/$copies/upper
@@ -148,6 +149,9 @@ copied() {
 		case $world in
 		native)	record "$row" native "${@//@/$low}" ;;
 		view)	record "$row" view "$UMVIEW" --cow / --upper "$upper" -- "${@//@/$low}" ;;
+		nested)	record "$row" nested "$UMVIEW" --cow / --upper "$upper/outer" -- \
+				"$UMVIEW" --cow / --upper "$upper/inner" -- "${@//@/$low}" ;;
+		image)	record "$row" image "$UMVIEW" --mount "$dir/image.repo" "$dir/mnt" --cow "$dir/mnt" --upper "$upper" -- "${@//@/$dir/mnt}" ;;
 		*)	record "$row" "$world" overlaid "$world" "$low" "$upper" "${@//@/$dir/over}" ;;
 		esac
 	done
@@ -219,6 +223,8 @@ fixtures() {
 	printf 'O := $(patsubst %%.c,%%.o,$(wildcard *.c))\nall: $(O)\n%%.o: %%.c\n\t@gcc -O1 -c -o $@ $<\n' >"$dir/src/Makefile"
 	(cd "$dir/repo" && git init -q && for i in $(seq 2000); do mkdir -p d$((i % 50)); echo "$i" >"d$((i % 50))/f$i"; done &&
 		git add . && git -c user.name=b -c user.email=b@example.invalid commit -qm b && git status >/dev/null)
+	truncate -s 256M "$dir/image.repo"
+	mke2fs -q -t ext4 -d "$dir/repo" "$dir/image.repo"
 }
 
 one_round() {

@@ -80,9 +80,11 @@ def main():
     for row, (text, goal) in COPIED.items():
         if (f := all_figures.get(row)):
             rows.append([text, compared(f, 'native', None)[0], *compared(f, 'view', 'native'), f'{goal}x' if goal else '-',
-                         *compared(f, 'overlay', 'native'), *compared(f, 'fuseover', 'native')])
+                         *compared(f, 'overlay', 'native'), *compared(f, 'fuseover', 'native'),
+                         compared(f, 'nested', 'native')[1], compared(f, 'image', 'native')[1]])
     if rows:
-        table(['written to', 'native', '--cow /', 'ratio', 'asked', 'kernel overlayfs', 'ratio', 'fuse-overlayfs', 'ratio'], rows)
+        table(['written to', 'native', '--cow /', 'ratio', 'asked', 'kernel overlayfs', 'ratio', 'fuse-overlayfs', 'ratio',
+               '--cow / within --cow /', '--cow over an ext4 image'], rows)
     rows = []
     for row, text in MOUNTED.items():
         if (f := all_figures.get(row)):
