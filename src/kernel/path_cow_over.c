@@ -34,17 +34,20 @@ static int locate_below(struct walk *k, uint32_t rank, size_t cut, const struct 
 {
 	const struct under here = { k->under, rank, cut };
 	const struct place start = { .top = *top };
-	bool last = k->last, cacheable = k->cacheable, grounded = k->grounded;
+	bool last = k->last, cacheable = k->cacheable, grounded = k->grounded, kernels, may_be;
 	int r;
 
 	k->under = &here;
+	k->pure = pure;
 	r = walk_locate_from(k, &start);
 	k->under = here.outer;
 	k->last = last;
+	kernels = !r && is_kernels(&k->place);
+	may_be = kernels || (!r && k->place.cow && !k->place.cow_bound);	/* what comes behind it */
 	k->anchored = false;
-	k->pure = !r && pure && is_kernels(&k->place);
-	k->cacheable = cacheable && k->pure;
-	k->grounded = grounded && k->pure;
+	k->pure = pure && kernels;
+	k->cacheable = cacheable && may_be;
+	k->grounded = grounded && may_be;
 	if (r != -ENOENT)
 		return r;
 	k->place = start;		/* hidden there */

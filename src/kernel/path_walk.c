@@ -515,7 +515,7 @@ static void remember_below(struct walk *k, const char *text, size_t len)
 	size_t n;
 	const char *path = walk_backing(k, &n);
 
-	if (k->cacheable && walk_is_straight(k, text, len) && p->cow_state == COW_LOWER && !p->bind && !p->remote && !p->read_only && !p->top.id && !place_is_moved(p) &&
+	if (k->cacheable && walk_is_straight(k, text, len) && p->cow_state == COW_LOWER && !p->bind && !p->remote && !p->read_only && !place_is_moved(p) &&
 	    !path_needs_check(k->t, k->v, k->len))
 		cache_store(k->key, text, len, k->generation, CACHE_KNOWN | CACHE_BELOW, path, n);
 }
@@ -529,7 +529,8 @@ static void remember_directory(struct walk *k)
 	if (k->place.cow_bound)
 		return;
 	if (k->place.cow && k->place.bind) {
-		walk_remember_tree(k, text, len);
+		if (!k->place.top.id)
+			walk_remember_tree(k, text, len);
 		return;
 	}
 	if (!k->pure && k->place.cow)
