@@ -237,7 +237,7 @@ static bool name_place(const struct where *w, uint64_t key, uint64_t generation,
 {
 	size_t n = s->end - s->last;
 
-	if (n > 255 || w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT))
+	if (n > 255)
 		return false;
 	p->len = p->rest = cache_canon(key, w->path, s->dir, generation, p->path, UM_PATH_MAX);
 	if (!p->len)
@@ -262,12 +262,11 @@ static void take_place(struct where *w, const struct named *p)
 	w->state = STATE_PATH | STATE_NEW;
 }
 
-/* What is not in the tree is below; the guest's own text does not lead there. */
-static bool go_below(const struct where *w, struct named *p)
+/* From the path in the tree to that below, in mount m: path[*cut ..] is the same in both. */
+static bool go_below(const struct where *w, struct named *p, struct mount *m, size_t *cut)
 {
 	char *dir = heap_alloc(UM_PATH_MAX);
-	struct mount m;
-	int n = dir ? view_cow_by_tree(w->t, p->path, p->len, &m, dir, UM_PATH_MAX) : -ENOMEM;
+	int n = dir ? view_cow_by_tree(w->t, p->path, p->len, m, dir, UM_PATH_MAX) : -ENOMEM;
 	size_t d = n < 0 || !strcmp(dir, "/") ? 0 : strlen(dir), tail = p->len - (size_t)n;
 	bool fits = n >= 0 && d + tail < sizeof(w->path);
 
@@ -276,6 +275,7 @@ static bool go_below(const struct where *w, struct named *p)
 		p->len = d + tail;
 		memmove(p->path + d, p->path + n, tail + 1);
 		memcpy(p->path, dir, d);
+		*cut = d;
 	}
 	heap_free(dir);
 	return fits;
@@ -286,8 +286,10 @@ __attribute__((noinline))
 static bool fast_in_tree(struct where *w, uint64_t key, uint64_t generation, const struct split *s, unsigned known)
 {
 	struct named p;
+	struct mount m;
+	size_t cut;
 
-	if (!name_place(w, key, generation, s, &p))
+	if (w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT) || !name_place(w, key, generation, s, &p))
 		return false;
 	switch (cow_fast_name(w, p.path, p.len, known, s->end > s->last)) {
 	case COW_FAST_NO:
@@ -295,7 +297,7 @@ static bool fast_in_tree(struct where *w, uint64_t key, uint64_t generation, con
 	case COW_FAST_BELOW:
 		if (!(known & CACHE_BELOW))
 			return last_name(w, key, generation, s, known);
-		if (!go_below(w, &p))
+		if (!go_below(w, &p, &m, &cut))
 			return false;
 		w->fast = follows(w->flags);
 	}
@@ -309,10 +311,37 @@ static bool fast_below(struct where *w, uint64_t key, uint64_t generation, const
 {
 	struct named p;
 
-	if (s->end == s->last || !name_place(w, key, generation, s, &p))
+	if (s->end == s->last || w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT) ||
+	    !name_place(w, key, generation, s, &p))
 		return false;
 	take_place(w, &p);
 	w->fast = follows(w->flags);
+	return true;
+}
+
+/*
+ * A name that goes, or comes, in a directory that is in the tree and shows what is below it, too: nobody looks for it there before the
+ * operation tries (path_cow.c: may_stay_unseen()).
+ */
+__attribute__((noinline))
+static bool fast_change(struct where *w, uint64_t key, uint64_t generation, const struct split *s, unsigned known)
+{
+	const bool unseen = w->flags & WHERE_ENTRY || (w->flags & (WHERE_CREATE | WHERE_NOFOLLOW)) == (WHERE_CREATE | WHERE_NOFOLLOW);
+	struct named p;
+	struct mount m;
+	size_t cut;
+
+	if (!unseen || w->flags & (WHERE_PARENT | WHERE_VERIFY) || !(known & CACHE_MERGED) || known & (CACHE_CHECK | CACHE_MOVED) ||
+	    s->end == s->last || s->end != w->len)
+		return false;
+	if (!name_place(w, key, generation, s, &p) || !go_below(w, &p, &m, &cut) || m.flags & (UM_MNT_OVER | UM_MNT_MIN | UM_MNT_RDONLY))
+		return false;
+	take_place(w, &p);
+	w->fs = &cow_fs;
+	w->via = w->cow = m.id;
+	w->cow_at = (uint32_t)cut + 1;
+	w->cow_state = COW_LOWER;
+	w->cow_below = w->cow_unseen = w->cow_placed = true;
 	return true;
 }
 
@@ -321,14 +350,13 @@ static bool fast_way(struct where *w)
 	struct split s = split_text(w->path, w->len, entry_only(w->flags));
 	uint64_t generation = view_generation(w->t);
 	struct base b = { .key = base_key(w->t, BASE_ROOT) };
+	const bool change = w->flags & WHERE_CHANGE && view_has(UM_MOUNT_COW);
 	unsigned known;
 
-	if (w->flags & WHERE_CHANGE && view_has(UM_MOUNT_COW))
-		return false;
 	if (w->path[0] != '/') {
 		if (base_find(w->t, w->dfd, generation, &b))
-			return true;	/* nobody knows where that is: the kernel may say */
-		if (b.plain && !s.dir && s.last < s.end) {
+			return !change;	/* nobody knows where that is: the kernel may say */
+		if (!change && b.plain && !s.dir && s.last < s.end) {
 			bool fine = last_name(w, b.key, generation, &s, 0);
 
 			w->below_plain = fine && (w->fast || !follows(w->flags));
@@ -337,8 +365,8 @@ static bool fast_way(struct where *w)
 		}
 	}
 	known = cache_find(b.key, w->path, s.dir, generation);
-	if (!known)
-		return false;
+	if (!known || change)
+		return known && fast_change(w, b.key, generation, &s, known);
 	if (known & CACHE_TREE && b.plain && !has_dotdot(w->path) && strncmp(w->path, "..", 2))
 		return last_name(w, b.key, generation, &s, known);
 	if (known & CACHE_TREE)
