@@ -9,7 +9,6 @@
 
 static unsigned thread_steps;
 static int thread_unshares;
-static pid_t thread_id;
 
 static void say_status(int status)
 {
@@ -66,7 +65,7 @@ static void op_fork(void)
 static void *thread(void *arg)
 {
 	depth_add(1);
-	thread_id = (pid_t)syscall(SYS_gettid);
+	*(pid_t *)arg = (pid_t)syscall(SYS_gettid);
 	if (thread_unshares) {
 		say("  thread");
 		result(syscall(SYS_unshare, thread_unshares));
@@ -81,6 +80,7 @@ static void op_thread(void)
 {
 	static const int apart[] = { 0, 0, CLONE_FS, CLONE_FILES, CLONE_FS | CLONE_FILES };
 	pthread_t t;
+	pid_t tid;
 	int r;
 
 	thread_steps = 1 + pick(12);
@@ -93,10 +93,10 @@ static void op_thread(void)
 		return;
 	}
 	flush_line();
-	r = pthread_create(&t, NULL, thread, NULL);
+	r = pthread_create(&t, NULL, thread, &tid);
 	if (!r) {
 		pthread_join(t, NULL);
-		while (!syscall(SYS_tgkill, getpid(), thread_id, 0))	/* descriptors of its own are closed then */
+		while (!syscall(SYS_tgkill, getpid(), tid, 0))	/* descriptors of its own are closed then */
 			usleep(50);
 	}
 	say("  back: %d", r);
