@@ -148,7 +148,13 @@ static bool open_for_writing(int fd)
 /* It, or what interprets it.  What may be executed but not read a view cannot execute (docs/limits.md): the same. */
 static bool busy(int dfd, const char *path, int depth)
 {
-	int fd = *path ? openat(dfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : dup(dfd);
+	char own[40];
+	int fd;
+
+	snprintf(own, sizeof own, "/proc/self/fd/%d", dfd);
+	if (!*path)
+		path = own;
+	fd = openat(dfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	bool yes = fd >= 0 ? open_for_writing(fd) : errno == EACCES && !faccessat(dfd, path, X_OK, AT_EACCESS);
 	char line[257] = "", *name;
 
