@@ -354,8 +354,10 @@ static bool fast_way(struct where *w)
 	unsigned known;
 
 	if (w->path[0] != '/') {
-		if (base_find(w->t, w->dfd, generation, &b))
-			return !change;	/* nobody knows where that is: the kernel may say */
+		if (base_find(w->t, w->dfd, generation, &b)) {
+			w->leads_nowhere = true;	/* nobody knows where that is: the kernel may say */
+			return !change;
+		}
 		if (!change && b.plain && !s.dir && s.last < s.end) {
 			bool fine = last_name(w, b.key, generation, &s, 0);
 
