@@ -24,8 +24,7 @@ bool cow_has_links(struct task *t)
 int cow_index_path(const struct cow *c, char *buf, const struct stat *low)
 {
 	int n = text_format(buf, UM_PATH_MAX, "%s/" UM_COW_INDEX "/%lx-%lx", c->session,
-			    (unsigned long)um_cow_dev(low->st_dev),
-			    (unsigned long)low->st_ino);
+			    (unsigned long)um_cow_dev(low->st_dev), (unsigned long)low->st_ino);
 
 	return n < UM_PATH_MAX ? 0 : -ENAMETOOLONG;
 }

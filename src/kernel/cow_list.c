@@ -49,18 +49,9 @@ static bool take_low(void *to, struct linux_dirent64 *d)
 	return dir_is_dots(d->d_name) || dir_names_have(&b->names, d->d_name) || dir_list_add(b->l, d, d->d_ino);
 }
 
-/* atime: O_NOATIME, or 0 if the guest's reading is to be seen. */
-static long open_dir(const char *path, int atime)
-{
-	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	long fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags | atime, 0);
-
-	return fd == -EPERM && atime ? raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0) : fd;
-}
-
 static long read_tree(struct builder *b, const char *path)
 {
-	long n, fd = open_dir(path, b->atime);
+	long n, fd = dir_open(path, b->atime);
 
 	if (fd < 0)
 		return fd;
@@ -174,7 +165,7 @@ static struct dir_list *list_now(struct task *t, int fd, int atime, char *path, 
 	struct cow *c = n > 0 ? cow_listed_at(t, path, (size_t)n, &rel, &up) : NULL;
 
 	at = f ? file_seek(t, f, 0, SEEK_CUR) : raw_syscall(__NR_lseek, fd, 0, SEEK_CUR);
-	if (c && !up && !cow_low_is_merged(t, c, path) && (f || is_kernels(fd, path)))
+	if (c && !up && (f || is_kernels(fd, path)) && !cow_low_is_merged(t, c, path))
 		c = NULL;		/* as whoever has it below lists it */
 	file_put(f);
 	if (!c || at > 0)		/* whoever has begun goes on with it */

@@ -295,11 +295,8 @@ static long take_chunk(const struct taker *k, long n)
 /* One that is gone, or may not be read, shows nothing. */
 static long list_real(const struct taker *k, const char *path)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	long n, fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags | O_NOATIME, 0);
+	long n, fd = dir_open(path, O_NOATIME);
 
-	if (fd == -EPERM)
-		fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0);
 	if (fd < 0)
 		return 0;
 	while ((n = raw_syscall(__NR_getdents64, fd, k->chunk, CHUNK)) > 0)

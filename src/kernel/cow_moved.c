@@ -266,14 +266,10 @@ static bool is_it(const struct cow *c, const char *path, uint64_t ino)
 /* The directories in the one at path; if one is that inode, perhaps no others. */
 static void subdirectories(const char *path, uint64_t ino, struct dir_names *names)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	long n, fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags | O_NOATIME, 0);
+	long n, fd = dir_open(path, O_NOATIME | O_NOFOLLOW);
 	bool found = false;
-	char *chunk;
+	char *chunk = fd < 0 ? NULL : heap_alloc(CHUNK);
 
-	if (fd == -EPERM)
-		fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0);
-	chunk = fd < 0 ? NULL : heap_alloc(CHUNK);
 	while (chunk && !found && (n = raw_syscall(__NR_getdents64, fd, chunk, CHUNK)) > 0)
 		for (long at = 0; at < n && !found; at += ((const struct linux_dirent64 *)(chunk + at))->d_reclen) {
 			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(chunk + at);

@@ -197,15 +197,12 @@ bool cow_kernels_over(const struct task *t, const char *kernels, const char *vie
 {
 	char dir[8];
 	struct mount m;
-	bool in_tree;
 	uint32_t id;
 	size_t at;
 
-	if (!cow_lies_over(t, view, len))
+	if (state_of(t, t->epoch, view, len, &id, &at) == COW_NONE || !is_over(t, id))
 		return false;
-	in_tree = view_cow_by_tree(t, kernels, strlen(kernels), &m, dir, sizeof dir) != -ENOENT;
-	state_of(t, t->epoch, view, len, &id, &at);
-	return !in_tree || m.id != id;
+	return view_cow_by_tree(t, kernels, strlen(kernels), &m, dir, sizeof dir) == -ENOENT || m.id != id;
 }
 
 bool cow_real_over(struct task *t, int dfd, char *path, long *len)

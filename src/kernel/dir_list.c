@@ -120,6 +120,15 @@ void dir_names_free(struct dir_names *s)
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
+long dir_open(const char *path, int flags)
+{
+	long fd;
+
+	flags |= O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0);
+	return fd == -EPERM && flags & O_NOATIME ? raw_syscall(__NR_openat, AT_FDCWD, path, flags & ~O_NOATIME, 0) : fd;
+}
+
 bool dir_is_dots(const char *s)
 {
 	return s[0] == '.' && (!s[1] || (s[1] == '.' && !s[2]));

@@ -17,6 +17,9 @@ void dir_list_put(struct dir_list *l);
 /* One more record, with this inode.  False: no memory. */
 bool dir_list_add(struct dir_list *l, const struct linux_dirent64 *d, uint64_t ino);
 
+/* Opens a directory of the kernel's for reading; flags: O_NOATIME (without it where that may not be), O_NOFOLLOW.  A descriptor or -errno. */
+long dir_open(const char *path, int flags);
+
 /* The next record but those of "." and "..", from *at = 0 on; NULL: there are no more. */
 const struct linux_dirent64 *dir_list_next(const struct dir_list *l, size_t *at);
 bool dir_is_dots(const char *s);

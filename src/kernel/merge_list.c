@@ -184,9 +184,7 @@ static long take_layer(struct builder *b, struct where *w)
 	}
 	if (take_copied(b, w, &r))
 		return r == -EACCES ? 0 : r;
-	fd = raw_syscall(__NR_openat, AT_FDCWD, w->path, flags | O_NOATIME, 0);
-	if (fd == -EPERM)
-		fd = raw_syscall(__NR_openat, AT_FDCWD, w->path, flags, 0);
+	fd = dir_open(w->path, O_NOATIME);
 	if (fd < 0)
 		return fd == -EACCES ? 0 : fd;
 	r = take_real(b, (int)fd, false);

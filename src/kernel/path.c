@@ -227,6 +227,8 @@ static bool whole_is_known(const struct where *w)
 	       cache_find(CACHE_WHOLE(b.key), w->path, s.end, generation);
 }
 
+#define NOT_FOR_LOOKS	(WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT)
+
 /* A place by the kernel's path of its directory, and the last name of the guest's text. */
 struct named {
 	size_t len, rest;		/* path[rest ..] is that name, if there is one */
@@ -289,7 +291,7 @@ static bool fast_in_tree(struct where *w, uint64_t key, uint64_t generation, con
 	struct mount m;
 	size_t cut;
 
-	if (w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT) || !name_place(w, key, generation, s, &p))
+	if (w->flags & NOT_FOR_LOOKS || !name_place(w, key, generation, s, &p))
 		return false;
 	switch (cow_fast_name(w, p.path, p.len, known, s->end > s->last)) {
 	case COW_FAST_NO:
@@ -311,7 +313,7 @@ static bool fast_below(struct where *w, uint64_t key, uint64_t generation, const
 {
 	struct named p;
 
-	if (s->end == s->last || w->flags & (WHERE_VERIFY | WHERE_CREATE | WHERE_ENTRY | WHERE_PARENT) ||
+	if (s->end == s->last || w->flags & NOT_FOR_LOOKS ||
 	    !name_place(w, key, generation, s, &p))
 		return false;
 	take_place(w, &p);
@@ -326,12 +328,11 @@ static bool fast_below(struct where *w, uint64_t key, uint64_t generation, const
 __attribute__((noinline))
 static bool fast_change(struct where *w, uint64_t key, uint64_t generation, const struct split *s, unsigned known)
 {
-	const bool unseen = w->flags & WHERE_ENTRY || (w->flags & (WHERE_CREATE | WHERE_NOFOLLOW)) == (WHERE_CREATE | WHERE_NOFOLLOW);
 	struct named p;
 	struct mount m;
 	size_t cut;
 
-	if (!unseen || w->flags & (WHERE_PARENT | WHERE_VERIFY) || !(known & CACHE_MERGED) || known & (CACHE_CHECK | CACHE_MOVED) ||
+	if (!may_stay_unseen(w->flags) || w->flags & WHERE_VERIFY || !(known & CACHE_MERGED) || known & (CACHE_CHECK | CACHE_MOVED) ||
 	    s->end == s->last || s->end != w->len)
 		return false;
 	if (!name_place(w, key, generation, s, &p) || !go_below(w, &p, &m, &cut) || m.flags & (UM_MNT_OVER | UM_MNT_MIN | UM_MNT_RDONLY))

@@ -141,18 +141,6 @@ static int step_on(struct walk *k, const struct cow *c, const char *path, size_t
 	return 0;
 }
 
-/*
- * A name that is to go, or to come, in a directory that is in the tree: most often the tree has none, and the step that changes
- * that would say so if it had.
- */
-static bool may_stay_unseen(const struct walk *k)
-{
-	const unsigned flags = k->flags & (WHERE_CHANGE | WHERE_PARENT | WHERE_ENTRY | WHERE_CREATE | WHERE_NOFOLLOW);
-
-	return k->last && flags & WHERE_CHANGE && !(flags & WHERE_PARENT) && !k->place.read_only && !k->place.cow_min &&
-	       (flags & WHERE_ENTRY || (flags & WHERE_CREATE && flags & WHERE_NOFOLLOW));
-}
-
 int walk_step_cow(struct walk *k)
 {
 	struct place *p = &k->place;
@@ -170,7 +158,7 @@ int walk_step_cow(struct walk *k)
 		return step_down(k, COW_NONE);
 	if (p->cow_state != COW_MERGED && p->cow_state != COW_UPPER)
 		return 0;
-	if (p->cow_state == COW_MERGED && may_stay_unseen(k)) {
+	if (p->cow_state == COW_MERGED && k->last && may_stay_unseen(k->flags) && !p->read_only && !p->cow_min) {
 		r = step_down(k, COW_LOWER);
 		if (p->top.id)
 			p->top.unseen = true;
@@ -239,10 +227,11 @@ void walk_remember_tree(struct walk *k, const char *text, size_t len)
 		flags |= CACHE_MOVED;
 	if (!k->cacheable || !p->cow_known || p->cow_state == COW_LOWER)
 		return;
-	if (flags == CACHE_MERGED && !p->cow_pure && !walk_is_straight(k, text, len))
-		return;
-	if (flags == CACHE_MERGED && !p->cow_pure)
+	if (flags == CACHE_MERGED && !p->cow_pure) {
+		if (!walk_is_straight(k, text, len))
+			return;
 		flags |= CACHE_BELOW;
+	}
 	cache_store(k->key, text, len, k->generation, CACHE_KNOWN | flags |
 		    (path_needs_check(k->t, k->v, k->len) ? CACHE_CHECK : 0), path, n);
 }

@@ -40,7 +40,7 @@ static long begin_named(struct where *w, size_t len, const struct stat *st)
 static long begin_copied(struct where *w)
 {
 	char link[48];
-	struct stat st, there;
+	struct stat st;
 	bool covered;
 	long n;
 
@@ -53,9 +53,7 @@ static long begin_copied(struct where *w)
 		n = 0;
 	w->path[n] = 0;
 	covered = n && cow_covers(w->t, w->path, (size_t)n);
-	if (!n || raw_syscall(__NR_newfstatat, AT_FDCWD, link, &st, 0) ||
-	    raw_syscall(__NR_newfstatat, AT_FDCWD, w->path, &there, AT_SYMLINK_NOFOLLOW) ||
-	    st.st_ino != there.st_ino || st.st_dev != there.st_dev || !(covered || cow_real_over(w->t, w->dfd, w->path, &n))) {
+	if (!n || !proc_link_is_at(AT_FDCWD, link, w->path, &st) || !(covered || cow_real_over(w->t, w->dfd, w->path, &n))) {
 		w->path[0] = 0;
 		return 0;
 	}

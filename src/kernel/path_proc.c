@@ -39,30 +39,28 @@ static long is_magic_dir(struct walk *k)
 	return r ? walk_fail(k, r) : 0;
 }
 
+bool proc_link_is_at(int dfd, const char *link, const char *path, struct stat *st)
+{
+	struct stat there;
+
+	return !raw_syscall(__NR_newfstatat, dfd, link, st, 0) &&
+	       !raw_syscall(__NR_newfstatat, AT_FDCWD, path, &there, AT_SYMLINK_NOFOLLOW) &&
+	       st->st_ino == there.st_ino && st->st_dev == there.st_dev;
+}
+
 /*
  * Is it a file that a copy-on-write mount covers (its path is k->pending), and that is to be changed?  Then the copy is meant; but
  * who has it open for writing has it from outside, and is to get it.
  */
 static bool is_to_copy(const struct walk *k, const struct proc_hit *h, int dfd, const char *link, size_t n)
 {
-	struct stat st, there;
+	struct stat st;
 
 	if (!view_has(UM_MOUNT_COW) || k->pending[0] != '/' || !cow_covers(k->t, k->pending, n))
 		return false;
 	if (!h->pid && h->arg >= 0 && (raw_syscall(__NR_fcntl, h->arg, F_GETFL) & O_ACCMODE) != O_RDONLY)
 		return false;
-	return !raw_syscall(__NR_newfstatat, dfd, link, &st, 0) &&
-	       !raw_syscall(__NR_newfstatat, AT_FDCWD, k->pending, &there, AT_SYMLINK_NOFOLLOW) &&
-	       st.st_ino == there.st_ino && st.st_dev == there.st_dev;
-}
-
-static bool is_same_file(int dfd, const char *link, const char *path)
-{
-	struct stat st, there;
-
-	return !raw_syscall(__NR_newfstatat, dfd, link, &st, 0) &&
-	       !raw_syscall(__NR_newfstatat, AT_FDCWD, path, &there, AT_SYMLINK_NOFOLLOW) &&
-	       st.st_ino == there.st_ino && st.st_dev == there.st_dev;
+	return proc_link_is_at(dfd, link, k->pending, &st);
 }
 
 /* Where this link of /proc, whose text is in pending, leads in the view.  Length or -errno; room for UM_PATH_MAX. */
@@ -81,7 +79,8 @@ static bool is_to_copy_over(struct walk *k, const struct proc_hit *h, int dfd, c
 	bool written = !h->pid && h->arg >= 0 && (raw_syscall(__NR_fcntl, h->arg, F_GETFL) & O_ACCMODE) != O_RDONLY;
 	char *view = !written && *n < UM_PATH_MAX && view_has(UM_MOUNT_COW) && cow_over_any(k->t) ? heap_alloc(UM_PATH_MAX) : NULL;
 	long len = view ? link_in_view(k, h, view, *n) : -ENOMEM;
-	bool is = len > 0 && cow_kernels_over(k->t, k->pending, view, (size_t)len) && is_same_file(dfd, link, k->pending);
+	struct stat st;
+	bool is = len > 0 && cow_kernels_over(k->t, k->pending, view, (size_t)len) && proc_link_is_at(dfd, link, k->pending, &st);
 
 	if (is) {
 		memcpy(k->pending, view, (size_t)len + 1);

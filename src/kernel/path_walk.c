@@ -500,7 +500,6 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
-/* The directory part of the guest's own text has been walked: next time it need not be. */
 bool walk_is_straight(const struct walk *k, const char *text, size_t len)
 {
 	for (size_t i = 0; i + 1 < len; i++)
@@ -509,17 +508,21 @@ bool walk_is_straight(const struct walk *k, const char *text, size_t len)
 	return !k->links;
 }
 
+/* It is below a copy-on-write mount, and the guest's own text does not lead there. */
 static void remember_below(struct walk *k, const char *text, size_t len)
 {
 	const struct place *p = &k->place;
+	const char *path;
 	size_t n;
-	const char *path = walk_backing(k, &n);
 
-	if (k->cacheable && walk_is_straight(k, text, len) && p->cow_state == COW_LOWER && !p->bind && !p->remote && !p->read_only && !place_is_moved(p) &&
-	    !path_needs_check(k->t, k->v, k->len))
-		cache_store(k->key, text, len, k->generation, CACHE_KNOWN | CACHE_BELOW, path, n);
+	if (!k->cacheable || p->cow_state != COW_LOWER || p->bind || p->remote || p->read_only || place_is_moved(p) ||
+	    !walk_is_straight(k, text, len) || path_needs_check(k->t, k->v, k->len))
+		return;
+	path = walk_backing(k, &n);
+	cache_store(k->key, text, len, k->generation, CACHE_KNOWN | CACHE_BELOW, path, n);
 }
 
+/* The directory part of the guest's own text has been walked: next time it need not be. */
 static void remember_directory(struct walk *k)
 {
 	const char *text = k->w->path;

@@ -282,6 +282,9 @@ bool walk_is_directory_fd(int dfd);	/* the path of a link or a file that was ope
 /* A name below /proc, on the way or to be followed (path_proc.c). */
 long walk_magic(struct walk *k, size_t dir_len, bool final);
 
+/* Is what a link of /proc leads to (*st) still at this path of the kernel's? */
+bool proc_link_is_at(int dfd, const char *link, const char *path, struct stat *st);
+
 /* The innermost mount that path[0 .. *n) lies in, as of `epoch`, and where it is; what merge mounts show is not meant.  False:
  * none. */
 bool mount_around(const char *path, size_t *n, uint32_t epoch, struct mount *m);
@@ -309,6 +312,16 @@ int walk_arrive_merged(struct walk *k, int hit, struct mount *m);	/* v has been 
 int walk_merged_behind(struct walk *k, const char *path, size_t len, struct mount *m, enum view_hit *hit);	/* what is below them becomes *hit, *m */
 int walk_enter_over(struct walk *k, const struct over *o);	/* goes to v as o shows it */
 int walk_base_merged(struct walk *k, uint32_t bind);	/* v is the cwd or a descriptor: do names of merge mounts show in it? */
+
+/*
+ * An operation with these flags makes a name that is to go, or to come, in a directory that is in the tree: most often the tree has none, and the
+ * step that changes that would say so if it had.
+ */
+static inline bool may_stay_unseen(unsigned flags)
+{
+	return flags & WHERE_CHANGE && !(flags & WHERE_PARENT) &&
+	       (flags & WHERE_ENTRY || (flags & WHERE_CREATE && flags & WHERE_NOFOLLOW));
+}
 
 /* Pieces that know copy-on-write mounts (path_cow.c).  0 or -errno. */
 int walk_enter_cow(struct walk *k, const struct mount *m);	/* v is where m is */

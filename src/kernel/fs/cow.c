@@ -342,9 +342,12 @@ static long access_below(struct spot *s, int mode, int flags)
 {
 	long r;
 
-	if (!s->c->over)
+	if (s->c->over) {
+		r = cow_low_access(s->t, s->c, s->low, mode & ~2);
+	} else {
 		spot_at(s, s->low);
-	r = s->c->over ? cow_low_access(s->t, s->c, s->low, mode & ~2) : real_fs.access(s->w, mode & ~2, flags);
+		r = real_fs.access(s->w, mode & ~2, flags);
+	}
 	return r || !(mode & 2) ? r : writable(s);
 }
 

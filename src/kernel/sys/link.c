@@ -233,7 +233,7 @@ static long old_directory_first(const struct where *from, unsigned flags, long r
 
 	if (from->fs != &real_fs)
 		return r;
-	e = raw_syscall(__NR_renameat2, from->dfd, from->upath, AT_FDCWD, 0, flags);
+	e = try_rename(from, (int)flags);
 	return e == -EFAULT ? r : e;
 }
 

@@ -430,10 +430,11 @@ static long kernel_path(struct task *t, char *path, size_t size)
 
 	if (!r && w.fs != &real_fs && !(w.fs == &cow_fs && w.cow_state == COW_UPPER && !w.cow_below))
 		r = -EBUSY;
-	if (!r && (w.fs == &cow_fs || w.bind))
+	if (!r && (w.fs == &cow_fs || w.bind)) {
 		r = w.len < size ? 0 : -ENAMETOOLONG;
-	if (!r && (w.fs == &cow_fs || w.bind))
-		memcpy(path, w.path, w.len + 1);
+		if (!r)
+			memcpy(path, w.path, w.len + 1);
+	}
 	return where_end(&w, r);
 }
 
