@@ -11,12 +11,12 @@
 # TIER=trap         everything in that interception tier (umview --tier); the total says so
 # V=1               show every result, not only what failed
 #
-# The guest programs, programs, scenarios and the short run of foreign test suites run as an ordinary user: root
+# The guest programs, programs, scenarios, FUSE programs and the short run of foreign test suites run as an ordinary user: root
 # drops its rights for them.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
-parts=${*:-style unit guest programs scenario diff cow conform demo}
+parts=${*:-style unit guest programs scenario fuse diff cow conform demo}
 results=$build/check
 export PATH=$PATH:/usr/sbin:/sbin
 [ -z "${TIER-}" ] || export UMVIEW_TIER=$TIER
@@ -118,6 +118,9 @@ trap_tier() {
 	UMVIEW_TIER=trap tests/run.sh programs || status=1
 	# the entries of stubs that other machines need; on those the other parts have tested them
 	UMVIEW_FSGSBASE=no WORLDS=view tests/run.sh guest registers sigpoints stormcalls threads || status=1
+	# and text mapped as page faults cost, little and much
+	UMVIEW_POPULATE=no WORLDS=view tests/run.sh guest exec sites || status=1
+	UMVIEW_POPULATE=yes WORLDS=view tests/run.sh guest exec sites || status=1
 	return $status
 }
 

@@ -15,8 +15,11 @@ check='bats perl git tar clang libclang-rt-14-dev
 e2fsprogs fuse2fs squashfuse squashfs-tools fuseiso genisoimage fusefat dosfstools ntfs-3g fdisk
 libfuse-dev libfuse3-dev
 sshfs archivemount zip inotify-tools entr debootstrap
+fuseext2 exfat-fuse exfatprogs fuse-zip openssh-server bindfs unionfs-fuse mergerfs mhddfs fuse-overlayfs disorderfs fuse-posixovl
+encfs gocryptfs python3-fuse python3-pyfuse3
 man-db procps busybox-static dash sqlite3 strace gdb file golang-go default-jre-headless nodejs
 libpython3.11-testsuite stress-ng'
+# cryfs and rclone (60 MB each) are in the matrix of FUSE programs where they are installed.
 # chromium is large: `make check` uses it where it is, only `make conform` installs it.
 conform='e2fsprogs fuse2fs libpython3.11-testsuite stress-ng chromium nodejs golang-go default-jdk-headless perl git
 xz-utils bzip2 gettext libpcre2-dev dejagnu'

@@ -26,6 +26,8 @@ struct slot_ref {
 	uint32_t number;		/* of the slot */
 	uint32_t tid, tgid;		/* ours, as the world counts: known with the slot */
 	bool broken;			/* given up while a request was under way: never used again */
+	bool told;			/* a request is under way whose answer nobody waits for */
+	uint32_t later;			/* a handle that is closed: the next request says so */
 	struct um_server *head;
 	struct um_slot *slot;		/* NULL: only the head has been needed so far */
 };
@@ -188,6 +190,8 @@ static void request_identity(const struct task *t, struct um_request *q, const s
 	q->gid = t->cred ? t->cred->gid.fs : (uint32_t)raw_syscall(__NR_getegid);
 }
 
+static int settle(struct slot_ref *ref);
+
 static struct um_slot *request_begin(struct task *t, struct slot_ref *ref, uint32_t op)
 {
 	struct um_slot *s = ref->slot;
@@ -201,6 +205,8 @@ static struct um_slot *request_begin(struct task *t, struct slot_ref *ref, uint3
 	s->req.umask = t->fs ? t->fs->umask : 022;
 	s->req.view = t->view;
 	s->req.epoch = t->epoch;
+	s->req.closed = ref->later;
+	ref->later = 0;
 	request_identity(t, &s->req, ref);
 	return s;
 }
@@ -219,7 +225,7 @@ struct um_slot *channel_begin(struct task *t, uint32_t server, uint32_t op, int 
 	}
 	if (!server_usable(ref))
 		return NULL;
-	*error = ref->slot ? 0 : ref_claim(t, ref);
+	*error = ref->slot ? settle(ref) : ref_claim(t, ref);
 	return *error ? NULL : request_begin(t, ref, op);
 }
 
@@ -337,17 +343,33 @@ static int await(struct task *t, struct slot_ref *ref)
 	}
 }
 
+/* What was told is done when the slot is used again. */
+static int settle(struct slot_ref *ref)
+{
+	int r;
+
+	if (!ref->told)
+		return 0;
+	r = await(NULL, ref);
+	if (r)
+		return r;
+	ref->told = false;
+	__atomic_store_n(&ref->slot->state, UM_SLOT_IDLE, __ATOMIC_RELEASE);
+	return 0;
+}
+
 /* What came from another process is checked before anybody uses it. */
 static long check_reply(const struct um_slot *s)
 {
 	const struct um_request *q = &s->req;
 	const struct um_reply *p = &s->rep;
 
-	if (p->error > 0 || p->error < -4095 || p->status > UM_WALK_LINK || p->size > UM_DATA_SIZE)
+	if (p->error > 0 || p->error < -4095 || p->status > UM_WALK_LINK ||
+	    p->size > (q->op == UM_OP_COPY ? UM_COPY_MOST : UM_DATA_SIZE))
 		return -EIO;
 	if (p->error)
 		return p->error;
-	if ((q->op == UM_OP_READ || q->op == UM_OP_WRITE || q->op == UM_OP_READDIR) && p->size > q->size)
+	if ((q->op == UM_OP_READ || q->op == UM_OP_WRITE || q->op == UM_OP_READDIR || q->op == UM_OP_COPY) && p->size > q->size)
 		return -EIO;
 	if (p->status != UM_WALK_LINK)
 		return 0;
@@ -360,7 +382,7 @@ static long check_reply(const struct um_slot *s)
 static bool may_block(uint32_t op)
 {
 	return op == UM_OP_OPEN || op == UM_OP_READ || op == UM_OP_WRITE || op == UM_OP_FSYNC || op == UM_OP_IOCTL ||
-	       op == UM_OP_LOCK;
+	       op == UM_OP_LOCK || op == UM_OP_COPY;
 }
 
 long channel_call_on(struct task *t, uint32_t server, struct um_slot *s)
@@ -385,6 +407,27 @@ long channel_call(struct task *t, uint32_t server, struct um_slot *s)
 	return channel_call_on(t, server, s);
 }
 
+bool channel_later(struct task *t, uint32_t server, uint32_t handle)
+{
+	struct slot_ref *ref = ref_get(t, server);
+
+	if (!ref || ref->later)
+		return false;
+	ref->later = handle;
+	return true;
+}
+
+long channel_tell(struct task *t, uint32_t server, struct um_slot *s)
+{
+	struct slot_ref *ref = ref_get(t, server);
+
+	if (!ref || ref->slot != s || !server_usable(ref))
+		return -ENOTCONN;
+	post(ref);
+	ref->told = true;
+	return 0;
+}
+
 /* ---- the end of a thread, and fork ---------------------------------------------------------------- */
 
 static void ref_drop(struct slot_ref *ref)
@@ -401,7 +444,7 @@ static void drop_all(struct task *t, bool give_back)
 		struct slot_ref *ref = t->slots;
 
 		t->slots = ref->next;
-		if (give_back && ref->slot && !ref->broken)
+		if (give_back && ref->slot && !ref->broken && !ref->told)	/* told: who finds us dead takes it, when it is done */
 			__atomic_store_n(&ref->slot->owner, 0, __ATOMIC_RELEASE);
 		ref_drop(ref);
 	}

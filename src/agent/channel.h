@@ -24,6 +24,12 @@ int channel_path2(struct um_slot *s, const char *path, size_t len);
  * thread's next channel_begin() to that server. */
 long channel_call(struct task *t, uint32_t server, struct um_slot *s);
 
+/* Posts it, and nobody waits for the answer: the thread's next request to that server comes after it. */
+long channel_tell(struct task *t, uint32_t server, struct um_slot *s);
+
+/* The thread's next request to that server, whatever it is about, says that handle is closed.  false: there is one for that already. */
+bool channel_later(struct task *t, uint32_t server, uint32_t handle);
+
 /* The same for the later pieces of a call: sent even if a signal waits, so that a long read or write of a
  * regular file does not come out short because of it. */
 long channel_call_on(struct task *t, uint32_t server, struct um_slot *s);

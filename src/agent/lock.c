@@ -15,6 +15,7 @@
 #include <linux/futex.h>
 #include <linux/time_types.h>
 #include "agent.h"
+#include "thread_stat.h"
 #include "../kernel/task.h"
 #include "../arch/x86_64/offsets.h"
 
@@ -38,16 +39,13 @@ static uint32_t self(void)
 static bool is_dead(uint32_t tid)
 {
 	char text[128];
+	bool opened;
+	long n = thread_stat(tid, text, sizeof text, &opened);
+	const char *state = thread_stat_field(text, 3);
 
-	text_format(text, sizeof text, "/proc/%u/stat", tid);
-	long fd = raw_syscall(__NR_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return fd == -ENOENT && raw_syscall(__NR_tkill, tid, 0) == -ESRCH;
-	long n = raw_syscall(__NR_read, fd, text, sizeof text - 1);
-	raw_syscall(__NR_close, fd);
-	text[n > 0 ? n : 0] = 0;
-	char *state = strrchr(text, ')');
-	return n == -ESRCH || (state && (state[2] == 'Z' || state[2] == 'X'));
+	if (!opened)
+		return n == -ENOENT && raw_syscall(__NR_tkill, tid, 0) == -ESRCH;
+	return n == -ESRCH || (state && (*state == 'Z' || *state == 'X'));
 }
 
 /* *from becomes what the word was. */

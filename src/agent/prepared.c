@@ -122,10 +122,15 @@ bool prepared_stubs(const struct um_prepared *p, uint64_t bias)
 	return patch_adopt(at, p->stubs_size, (uint32_t)(p - process.world->prepared));
 }
 
+static int populate(void)
+{
+	return process.world->populate ? MAP_POPULATE : 0;
+}
+
 bool prepared_text(const struct um_prepared *p, uint64_t bias)
 {
 	return raw_syscall(__NR_mmap, bias + p->text_vaddr, p->text_size, PROT_READ | PROT_EXEC,
-			   MAP_PRIVATE | MAP_FIXED | MAP_POPULATE, process.world_fd, p->copy) >= 0;
+			   MAP_PRIVATE | MAP_FIXED | populate(), process.world_fd, p->copy) >= 0;
 }
 
 /* The whole file: [addr, addr + len), and the stubs behind it. */
@@ -170,7 +175,7 @@ static bool map_text(gaddr addr, size_t len, int flags, int fd, int64_t off, lon
 
 	if (!p)
 		return false;
-	*result = raw_syscall(__NR_mmap, addr, len, PROT_READ | PROT_EXEC, flags | MAP_POPULATE, process.world_fd, p->copy);
+	*result = raw_syscall(__NR_mmap, addr, len, PROT_READ | PROT_EXEC, flags | populate(), process.world_fd, p->copy);
 	return *result >= 0;
 }
 

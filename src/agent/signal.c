@@ -33,6 +33,7 @@ extern char agent_text_start[], agent_text_end[];
 extern char call_window[], call_syscall[], call_returned[], call_interrupted[];
 extern char last_window[], last_syscall[], last_returned[], last_interrupted[];
 extern char notify_window[], notify_syscall[];
+extern char leaving_window[], leaving_syscall[], leaving_returned[], leaving_mode[], leaving_mode_end[];
 extern char edge_window[], edge_window_end[];
 extern char fd_window[], fd_syscall[], fd_slow[], fd_done[], fd_done_end[];
 extern char copy_window[], copy_window_end[], copy_fault[];
@@ -262,7 +263,8 @@ static void leave_window(struct task *t, struct kernel_ucontext *uc)
 	uint64_t ip = uc->mc.rip;
 
 	if ((ip >= (uint64_t)call_window && ip <= (uint64_t)call_syscall) ||
-	    (ip >= (uint64_t)notify_window && ip <= (uint64_t)notify_syscall))
+	    (ip >= (uint64_t)notify_window && ip <= (uint64_t)notify_syscall) ||
+	    (ip >= (uint64_t)leaving_window && ip <= (uint64_t)leaving_syscall))
 		uc->mc.rip = (uint64_t)call_interrupted;
 	if (ip >= (uint64_t)last_window && ip <= (uint64_t)last_syscall)
 		uc->mc.rip = (uint64_t)last_interrupted;
@@ -279,7 +281,7 @@ static void leave_window(struct task *t, struct kernel_ucontext *uc)
 /* The guest sees nothing of this signal, so a call that it has interrupted is made again. */
 static void ignore(struct task *t, struct kernel_ucontext *uc)
 {
-	if ((long)uc->mc.rax == -EINTR && uc->mc.rip == (uint64_t)call_returned)
+	if ((long)uc->mc.rax == -EINTR && (uc->mc.rip == (uint64_t)call_returned || uc->mc.rip == (uint64_t)leaving_returned))
 		uc->mc.rip = (uint64_t)call_interrupted;
 	if ((long)uc->mc.rax == -EINTR && uc->mc.rip == (uint64_t)fd_done) {
 		uc->mc.rip = (uint64_t)fd_slow;
@@ -308,7 +310,8 @@ static void arrived_in_agent(struct task *t, int sig, struct kernel_siginfo *inf
 	uint64_t ip = uc->mc.rip;
 
 	if (is_synchronous(sig, info)) {
-		if (within(ip, copy_window, copy_window_end) || within(ip, string_window, string_window_end)) {
+		if (within(ip, copy_window, copy_window_end) || within(ip, string_window, string_window_end) ||
+		    within(ip, leaving_mode, leaving_mode_end)) {
 			uc->mc.rip = (uint64_t)copy_fault;
 			return;
 		}

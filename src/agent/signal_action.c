@@ -4,6 +4,8 @@
  * for those that we need ourselves.  The guest's own actions are in task.sighand.
  */
 #include "signal.h"
+#include "life.h"
+#include "thread_stat.h"
 #include "trap.h"
 #include "../kernel/task.h"
 #include <asm/signal.h>
@@ -46,15 +48,39 @@ bool signal_ignored_by_default(int sig)
 	return SIGBIT(sig) & (SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH));
 }
 
-/* The default action from now on.  Told to ignore a signal the kernel would drop one more that is pending, which when it resets a
- * handler itself it does not: ours stays until that one has come. */
-void signal_install_default(int sig, const struct kernel_sigaction *act)
+#define STAT_SIGNAL	31	/* proc_pid_stat(5): the field with the signals below 32 that were sent to the thread alone */
+
+/* What is pending for another thread of ours and was sent to it alone; nobody else can be asked. */
+static uint64_t pending_for(int tid)
+{
+	char text[512];
+	const char *s;
+	bool opened;
+	long mask;
+
+	thread_stat((uint32_t)tid, text, sizeof(text), &opened);
+	s = opened ? thread_stat_field(text, STAT_SIGNAL) : NULL;
+	mask = s ? text_number(&s) : 0;
+	return mask > 0 ? (uint64_t)mask : 0;
+}
+
+static bool is_pending(int sig)
 {
 	uint64_t pending = 0;
+	const int own = task_of_stack()->tid;
 
-	if (signal_ignored_by_default(sig))
-		raw_syscall(__NR_rt_sigpending, &pending, 8);
-	if (!(pending & SIGBIT(sig)))
+	raw_syscall(__NR_rt_sigpending, &pending, 8);
+	for (struct task *t = life_threads() > 1 ? task_next(NULL) : NULL; t && !(pending & SIGBIT(sig)); t = task_next(t))
+		if (t->tid != own && t->pid == process.pid)
+			pending |= pending_for(t->tid);
+	return pending & SIGBIT(sig);
+}
+
+/* The default action from now on.  Told to ignore a signal the kernel would drop what else is pending of it, for any thread, which when
+ * it resets a handler itself it does not: ours stays until that has come. */
+void signal_install_default(int sig, const struct kernel_sigaction *act)
+{
+	if (!signal_ignored_by_default(sig) || !is_pending(sig))
 		signal_install(sig, act);
 }
 

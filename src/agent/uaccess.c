@@ -36,8 +36,11 @@ static bool touch(int nr, gaddr at, size_t n)
 	return true;
 }
 
+#define TRIES	8
+
 /* From or to the guest's n pieces.  Where the kernel will not do that for us (memory of memfd_secret; EPERM in some containers), they are
- * there at least.  The process may have lost its first thread. */
+ * there at least: not because another thread takes them away and gives them back, or the kernel would have done it one of these times.
+ * The process may have lost its first thread. */
 static int copy_by_kernel(struct task *t, int nr, const struct iovec *own, const struct iovec *guest, size_t n)
 {
 	bool in = nr == __NR_process_vm_readv;
@@ -45,12 +48,14 @@ static int copy_by_kernel(struct task *t, int nr, const struct iovec *own, const
 
 	for (size_t i = 0; i < n; i++)
 		want += (long)own[i].iov_len;
-	r = want ? raw_syscall(nr, t->tid, own, n, guest, n, 0) : 0;
-	if (r == want)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		if (!touch(nr, (gaddr)guest[i].iov_base, guest[i].iov_len))
-			return -EFAULT;
+	for (int tries = 0; tries < TRIES; tries++) {
+		r = want ? raw_syscall(nr, t->tid, own, n, guest, n, 0) : 0;
+		if (r == want)
+			return 0;
+		for (size_t i = 0; i < n; i++)
+			if (!touch(nr, (gaddr)guest[i].iov_base, guest[i].iov_len))
+				return -EFAULT;
+	}
 	for (size_t i = 0; i < n; i++)
 		if (guest_copy(in ? own[i].iov_base : guest[i].iov_base, in ? guest[i].iov_base : own[i].iov_base, own[i].iov_len))
 			return -EFAULT;

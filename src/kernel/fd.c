@@ -115,6 +115,13 @@ int fd_park(int fd)
 	return (int)high;
 }
 
+long fd_has_room(void)
+{
+	long r = raw_syscall(__NR_openat, -1, ".", O_PATH | O_CLOEXEC, 0);	/* no directory: no child can inherit what is not opened */
+
+	return r == -EMFILE || r == -ENFILE ? r : 0;
+}
+
 /* ---- the table ------------------------------------------------------------------------------------ */
 
 /* The word in front of an array points to the one it has replaced. */

@@ -49,6 +49,9 @@ static inline bool fd_is_ours(int fd)
 	return __builtin_expect(fd >= fd_own_lowest, 0) && fd_is_ours_slow(fd);
 }
 
+/* Is there a number for one more descriptor?  0 or -EMFILE, -ENFILE.  The kernel looks before it walks a path. */
+long fd_has_room(void);
+
 /* The descriptors that the agent of a process (0: we) owns.  How many, or -EPERM if it may not be asked. */
 #define UM_OWN_MAX	116
 int fd_list_owned(int pid, int list[UM_OWN_MAX]);

@@ -35,6 +35,7 @@ struct file {
 	struct fuse_conn *conn;	/* FILE_FUSE_DEVICE: kernel/fs/fuse.h */
 };
 #define FILE_PATH	1u	/* O_PATH */
+#define FILE_QUIET	4u	/* the server need not be waited for when it is closed */
 #define FILE_RDONLY	2u	/* opened through a read-only bind mount */
 
 struct file *file_new(enum file_kind kind);

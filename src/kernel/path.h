@@ -58,6 +58,7 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_SECOND	1024u	/* the other place of a call on two, inside the loop of the first */
 #define WHERE_STAT	2048u	/* the operation sees whether the file has several names (ident_stat()), or it may have none: the
 				   walk need not look */
+#define WHERE_CHEAP	4096u	/* the operation has a NOFOLLOW form that costs no more: the last name need not be known */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
 
@@ -111,6 +112,7 @@ struct where {
 	struct mount mount;
 	uint64_t base;		/* node the rest starts from; 0: the node of `handle` */
 	uint32_t handle;
+	uint64_t node;		/* the node of the rest's start in any case, 0: not known */
 	size_t rest;		/* offset in path of what the server has to walk; path[rest] may be NUL */
 	uint32_t walk;		/* UM_WALK_* */
 
@@ -120,7 +122,7 @@ struct where {
 	bool trailing;		/* the path ended in a slash (or in "." or "..") */
 	uint8_t last;		/* enum where_last; LAST_NAME when the kernel gets the guest's own path */
 	uint8_t state;		/* path.c: how to go on when the operation meets a link */
-	uint64_t generation;	/* path.c: view_generation(), with below_plain */
+	uint64_t generation, key;	/* path_fast.c, with fast: view_generation(), and the cache's key of where the path starts; 0: it was walked */
 	uint32_t bind;		/* path leads through this bind mount (its id; 0 = none): the first `bound` */
 	uint32_t bound;		/* bytes of path are where it leads */
 	uint32_t cow;		/* WHERE_CHANGE in this copy-on-write mount (its id; 0 = none): path[cow_at ..] is the */
@@ -143,8 +145,23 @@ struct where {
 };
 
 long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags);
+
+/*
+ * For handlers whose call is mostly the kernel's affair, first: may it make the call on the guest's own path, as their last act
+ * (pass_last(), leave_call())?  Only little of w is filled in, and where_begin() comes next if not.  WAY_NOFOLLOW: yes, but a link there
+ * must not be followed; if it turns out to be one, where_at_link() gives w and the -UM_EAGAIN with which the usual loop goes on.
+ * WAY_COW: there are copy-on-write mounts; stat and open of real_fs may look at w, but what they say holds only if where_is_stale() says no
+ * behind them (what has been opened always does).
+ */
+enum where_way { WAY_LONG, WAY_OWN, WAY_NOFOLLOW, WAY_COW };
+enum where_way where_way(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags);
+long where_at_link(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags);
+
 bool where_next(struct where *w, long *r);
 long where_end(struct where *w, long r);
+
+/* With w->fast: the last name has been seen to be no link.  The next such operation need not look. */
+void where_no_link(const struct where *w);
 
 #define UM_EAGAIN	513	/* an operation found a link: the resolver goes on (never seen by guests) */
 #define UM_ERETRY	514	/* what was found does not hold any more: it begins anew (likewise) */

@@ -31,37 +31,44 @@ static int holder;
 
 struct hash { uint64_t a, b; };
 
-static inline uint64_t load64(const char *s)
+static inline uint32_t load32(const char *s)
 {
-	uint64_t v;
+	uint32_t v;
 
-	__builtin_memcpy(&v, s, 8);
+	__builtin_memcpy(&v, s, 4);
 	return v;
 }
 
-static inline void mix(struct hash *h, uint64_t v)
+/* Two words of text into both hashes: the halves of a product of 128 bits each, which no word of text makes zero for the one and the other. */
+static inline void mix(struct hash *h, uint64_t v, uint64_t w)
 {
-	h->a = (h->a ^ v) * 0x9fb21c651e98df25ull;
-	h->a ^= h->a >> 35;
-	h->b = (h->b + v) * 0xd6e8feb86659fd93ull;
-	h->b ^= h->b >> 32;
+	__uint128_t a = (__uint128_t)(v ^ h->a ^ 0x9fb21c651e98df25ull) * (w ^ 0xd6e8feb86659fd93ull);
+	__uint128_t b = (__uint128_t)(w ^ h->b ^ 0xa0761d6478bd642full) * (v ^ 0xe7037ed1a0b428dbull);
+
+	h->a = (uint64_t)a ^ (uint64_t)(a >> 64) ^ w;
+	h->b = (uint64_t)b ^ (uint64_t)(b >> 64) ^ v;
 }
 
-static struct hash hash_of(uint64_t key, const char *text, size_t len)
+/* The last words are those that end with the text: what of them has been seen already does no harm, its length is known. */
+static inline struct hash hash_of(uint64_t key, const char *text, size_t len)
 {
-	struct hash h = { key * 0x9e3779b97f4a7c15ull, ~key };
-	uint64_t tail = 0;
+	struct hash h = { key * 0x9e3779b97f4a7c15ull + len, ~key - (len << 32) };
+	uint64_t tail;
 	size_t n = len;
 
-	for (; n >= 8; n -= 8, text += 8)
-		mix(&h, load64(text));
-	if (n && len >= 8)
+	for (; n > 16; n -= 16, text += 16)
+		mix(&h, load64(text), load64(text + 8));
+	if (n >= 8) {
+		mix(&h, load64(text), load64(text + n - 8));
+		return h;
+	}
+	if (len >= 8)
 		tail = load64(text + n - 8);
+	else if (n >= 4)
+		tail = (uint64_t)load32(text) << 32 | load32(text + n - 4);
 	else
-		for (size_t i = 0; i < n; i++)
-			tail = tail << 8 | (unsigned char)text[i];
-	mix(&h, tail);
-	mix(&h, len);
+		tail = n ? (uint64_t)(unsigned char)text[0] << 16 | (uint64_t)(unsigned char)text[n / 2] << 8 | (unsigned char)text[n - 1] : 0;
+	mix(&h, tail, len);
 	return h;
 }
 

@@ -85,6 +85,7 @@ int walk_push(struct walk *k, const char *name, size_t n)
 	memcpy(k->v + k->len + 1, name, n);
 	k->len += n + 1;
 	k->v[k->len] = 0;
+	k->seen_directory = false;
 	return 0;
 }
 
@@ -92,6 +93,7 @@ void walk_truncate(struct walk *k, size_t len)
 {
 	k->len = len;
 	k->v[len] = 0;
+	k->seen_directory = false;
 	k->v_hash.len = k->back_hash.len = 0;
 	if (k->anchored && len < k->anchor)
 		k->anchored = false;
@@ -298,7 +300,7 @@ int walk_file(struct walk *k, struct file *f)
 	memcpy(k->v, path, n + 1);
 	k->anchored = k->grounded = k->pure = k->cacheable = false;
 	walk_truncate(k, n == 1 ? 0 : n);
-	*p = (struct place) { .remote = true, .handle = f->handle, .base_len = k->len,
+	*p = (struct place) { .remote = true, .handle = f->handle, .handle_node = f->node, .base_len = k->len,
 			      .read_only = f->flags & FILE_RDONLY };
 	mount_of_file(k->t, f, &p->m);
 	p->since = p->m.rank;
@@ -381,11 +383,31 @@ static void remember_missing(struct walk *k)
 		    NULL, 0);
 }
 
+/*
+ * A link's target, to `pending`, or -EINVAL.  *directory: only that may be remembered.  (A file that goes makes no new generation; but behind
+ * copy-on-write what has gone is still there, below.)
+ */
+static long read_link(struct walk *k, int dfd, const char *path, bool *directory)
+{
+	struct stat st;
+	long r;
+
+	*directory = true;
+	if (view_has(UM_MOUNT_COW)) {
+		r = raw_syscall(__NR_newfstatat, dfd, path, &st, AT_SYMLINK_NOFOLLOW);
+		*directory = !r && S_ISDIR(st.st_mode);
+		if (r || !S_ISLNK(st.st_mode))
+			return r ? r : -EINVAL;
+	}
+	return raw_syscall(__NR_readlinkat, dfd, path, k->pending, k->rest - k->pending);
+}
+
 /* A real name, on the way or to be followed. */
 static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 {
 	size_t len;
 	const char *path = walk_backing(k, &len);
+	bool directory;
 	int dfd;
 	long r;
 
@@ -406,15 +428,16 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 	if (!final && k->grounded && cache_find(BASE_ROOT, path, len, k->generation) & CACHE_DIRECT)
 		return 0;
 	path = walk_kernel_path(k, &dfd);
-	r = raw_syscall(__NR_readlinkat, dfd, path, k->pending, k->rest - k->pending);
+	r = read_link(k, dfd, path, &directory);
 	if (r == k->rest - k->pending)
 		return walk_fail(k, -ENAMETOOLONG);	/* perhaps cut short */
 	if (r >= 0)
 		return walk_link(k, dir_len, (size_t)r);
 	if (final)
 		k->verified = r == -EINVAL;
-	else if (r == -EINVAL)
+	else if (r == -EINVAL && directory)
 		remember_name(k);
+	k->seen_directory = r == -EINVAL && directory && view_has(UM_MOUNT_COW);
 	if (final || r == -EINVAL || (r == -ENOENT && (hit == VIEW_ABOVE || k->lenient)))
 		return 0;
 	if (r == -ENOENT)
@@ -463,8 +486,10 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 	long r;
 	int hit;
 
-	if (n > MAX_NAME)
-		return walk_fail(k, -ENAMETOOLONG);
+	if (n > MAX_NAME) {		/* in a file no name is too long */
+		r = k->pure ? 0 : walk_is_directory(k, name);
+		return r ? r : walk_fail(k, -ENAMETOOLONG);
+	}
 	if (walk_at_root(k) && !k->place.m.is_dir)
 		return -ENOTDIR;
 	r = parent ? walk_parent(k, name, n) : 0;
@@ -522,6 +547,22 @@ static void remember_below(struct walk *k, const char *text, size_t len)
 	cache_store(k->key, text, len, k->generation, CACHE_KNOWN | CACHE_BELOW, path, n);
 }
 
+/*
+ * A file is no directory to the kernel, and will be none when it has gone.  But behind copy-on-write what has gone is still there, below or as
+ * a whiteout: that is for directories only, which make a new generation when they go.
+ */
+static bool stays_one(struct walk *k, const char *text, size_t len)
+{
+	const char *path;
+	struct stat st;
+	size_t n;
+
+	if (!view_has(UM_MOUNT_COW) || k->seen_directory || k->place.remote || cache_find(k->key, text, len, k->generation))
+		return true;
+	path = walk_backing(k, &n);
+	return !n || (!raw_syscall(__NR_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode));
+}
+
 /* The directory part of the guest's own text has been walked: next time it need not be. */
 static void remember_directory(struct walk *k)
 {
@@ -529,7 +570,7 @@ static void remember_directory(struct walk *k)
 	size_t len = k->dir_len;
 	bool check, direct;
 
-	if (k->place.cow_bound)
+	if (k->place.cow_bound || !stays_one(k, text, len))
 		return;
 	if (k->place.cow && k->place.bind) {
 		if (!k->place.top.id)

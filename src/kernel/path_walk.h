@@ -2,7 +2,8 @@
 /*
  * The inside of the path resolver: what path.c, path_base.c, path_cache.c and path_walk.c share.
  *
- *	path.c		where_begin(), where_next(): the fast way, and when to walk
+ *	path.c		where_begin(), where_next(): when to take the fast way, and when to walk
+ *	path_fast.c	the fast way
  *	path_walk.c	the slow way, name by name
  *	path_proc.c	the slow way, at the magic links of /proc
  *	path_mount.c	the slow way, where it meets mounts
@@ -97,6 +98,14 @@ static inline uint64_t base_key(const struct task *t, uint64_t key)
 	return key ^ (uint64_t)t->fs->root << 12;
 }
 
+static inline uint64_t load64(const char *s)
+{
+	uint64_t v;
+
+	__builtin_memcpy(&v, s, 8);
+	return v;
+}
+
 /* ---- cached prefixes (path_cache.c) ------------------------------------------------------------------ */
 
 #define CACHE_KNOWN	1u	/* leads through real directories only, to a real place */
@@ -121,6 +130,36 @@ void cache_store(uint64_t key, const char *text, size_t len, uint64_t generation
 
 /* Whole paths whose last name may be followed by the kernel: it is no link, or leads to a real place. */
 #define CACHE_WHOLE(key)	((key) ^ 1ull << 63)
+
+/* ---- the fast way (path_fast.c) ----------------------------------------------------------------------- */
+
+/* text[0 .. dir) is the directory part, text[last .. end) the last name; empty if the path ends in a name that is
+ * none ("/", ".", ".."), then all of it is directory. */
+struct split {
+	size_t dir, last, end;
+};
+
+/* len is not 0.  entry: a name with slashes behind it is one all the same. */
+struct split split_text(const char *text, size_t len, bool entry);
+
+static inline bool entry_only(unsigned flags)
+{
+	return flags & (WHERE_ENTRY | WHERE_PARENT);
+}
+
+static inline bool follows(unsigned flags)
+{
+	return !(flags & (WHERE_NOFOLLOW | WHERE_ENTRY | WHERE_PARENT));
+}
+
+/* Nothing is mounted, and the last name is none that we answer for: the kernel may have the guest's path. */
+bool path_only_real(const struct where *w);
+
+/* w has the guest's text.  true: it, or what has been put in its place, may go to the kernel, or the operation finds out (w->fast). */
+bool path_fast_way(struct where *w);
+
+/* An operation has met a link on the fast way: may the kernel follow it? */
+bool path_whole_is_known(const struct where *w);
 
 /* ---- what of a real place is not plain ---------------------------------------------------------------- */
 
@@ -167,6 +206,7 @@ struct place {
 	struct mount m;
 	uint64_t base;		/* remote: v[0..base_len) is this node, or if 0 the node of `handle` */
 	uint32_t handle;
+	uint64_t handle_node;	/* handle's, if it is known */
 	size_t base_len;
 	uint32_t since;		/* the rank of the mount v lies in, 0 = none: what is lower is covered by it */
 	uint32_t bind;		/* behind this bind mount (the outermost), 0 = none: then the names that count */
@@ -227,6 +267,7 @@ struct walk {
 	bool verified;		/* done: it exists and is no link */
 	bool lenient;		/* names that do not exist are accepted */
 	bool rewrite;		/* give the kernel the canonical path even if pure */
+	bool seen_directory;	/* behind copy-on-write: at v is a directory, the kernel says */
 	bool last;		/* the name that has just been added is the last one */
 	char v[UM_PATH_MAX];	/* canonical path in the view, so far */
 	/* A processor takes a load for one of what was just stored at the same place of another page, and waits. */

@@ -33,6 +33,7 @@ void where_file(struct where *w, struct file *f)
 	w->fast = false;
 	w->base = 0;
 	w->handle = f->handle;
+	w->node = f->node;
 	w->walk = 0;
 	w->last = LAST_NAME;
 	w->trailing = false;
@@ -101,6 +102,7 @@ static long finish_remote(struct walk *k)
 	w->mount = p->m;
 	w->base = p->handle ? 0 : p->base;
 	w->handle = p->handle;
+	w->node = p->handle ? p->handle_node : p->base;
 	w->rest = walk_rest_offset(p, w->path, w->len);
 	w->walk = w->trailing ? UM_WALK_DIR : 0;
 	if (!entry && (w->trailing || !(k->flags & WHERE_NOFOLLOW)))
@@ -215,7 +217,7 @@ long where_link(struct where *w, const struct um_slot *s)
 	w->len = dir + n + tail;
 	keep_end(w);
 	w->rest = dir;
-	w->base = s->rep.node ? s->rep.node : UM_ROOT_NODE;
+	w->base = w->node = s->rep.node ? s->rep.node : UM_ROOT_NODE;
 	w->handle = 0;
 	return -UM_EAGAIN;
 }

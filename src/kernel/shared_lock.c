@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <linux/time_types.h>
 #include "shared_lock.h"
+#include "../agent/thread_stat.h"
 
 #define LONG_NS		50000000l
 #define WAITERS		0x80000000u
@@ -18,24 +19,18 @@
 static char thread_state(uint32_t tid, uint32_t *began)
 {
 	char text[512];
+	bool opened;
+	long n = thread_stat(tid, text, sizeof text, &opened);
+	const char *state = thread_stat_field(text, 3), *s = thread_stat_field(text, 22);
 
 	*began = 0;
-	text_format(text, sizeof text, "/proc/%u/stat", tid);
-	long fd = raw_syscall(__NR_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
+	if (!opened)
 		return raw_syscall(__NR_tkill, tid, 0) == -ESRCH ? 0 : 'S';
-	long n = raw_syscall(__NR_read, fd, text, sizeof text - 1);
-	raw_syscall(__NR_close, fd);
-	text[n > 0 ? n : 0] = 0;
-	const char *s = strrchr(text, ')');
-	if (!s || !s[1])
+	if (!state)
 		return n == -ESRCH || !n ? 0 : 'S';
-	char state = s[2];
-	for (int field = 2; s && field < 22; field++)
-		s = strchr(s + 1, ' ');
-	if (s++)
+	if (s)
 		*began = (uint32_t)text_number(&s);
-	return state;
+	return *state;
 }
 
 /* The lock's word when we hold it.  When a thread began is looked up once. */

@@ -6,6 +6,7 @@
  */
 #include "task.h"
 #include "guard.h"
+#include "path.h"
 #include "../agent/signal.h"
 #include "../agent/life.h"
 #include "../arch/x86_64/offsets.h"
@@ -22,6 +23,7 @@ struct task_page {
 };
 
 _Static_assert(sizeof(struct task_page) <= TASK_SIZE, "task page");
+_Static_assert(UM_ERESTART == UM_ERESTART_NR && UM_EAGAIN == UM_EAGAIN_NR, "offsets.h");
 _Static_assert(offsetof(struct task, self) == TASK_SELF, "offsets.h");
 _Static_assert(offsetof(struct task, pending) == TASK_PENDING, "offsets.h");
 _Static_assert(offsetof(struct task, busy) == TASK_BUSY, "offsets.h");

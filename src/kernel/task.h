@@ -114,4 +114,10 @@ long pass_through(struct task *t);
  * tracing, and with nothing held. */
 long pass_last(struct task *t);
 
+/*
+ * The same of another call than the guest's own, which is the shortest way back: leaves with success and ENOENT.  Other results it
+ * returns, and -UM_EAGAIN, if the st_mode or stx_mode that has been filled in at `mode` (0: none) is a link's.
+ */
+long leave_call(struct task *t, long nr, long a, long b, long c, long d, long e, gaddr mode);
+
 #endif

@@ -13,7 +13,7 @@
 
 #define ERESTARTSYS	512
 
-extern char call_returned[], last_returned[];
+extern char call_returned[], last_returned[], leaving_returned[];
 
 static struct tracee *tracees;
 static struct lock tracees_lock;
@@ -159,7 +159,8 @@ static void call_state(struct tracee *c, struct user_regs *u)
 	u->orig_rax = nr;
 	if (c->fresh)
 		u->rax = 0;
-	else if (c->regs.rip == (uint64_t)call_returned || c->regs.rip == (uint64_t)last_returned)
+	else if (c->regs.rip == (uint64_t)call_returned || c->regs.rip == (uint64_t)last_returned ||
+		 c->regs.rip == (uint64_t)leaving_returned)
 		u->rax = c->regs.rax;
 	else
 		u->rax = (uint64_t)-ENOSYS;

@@ -11,6 +11,7 @@ extern char stub_entry[], trap_entry[], fd_entry[], fd_window[], fd_done[], fd_d
 extern char call_window[], call_returned[], call_interrupted[];
 extern char last_window[], last_returned[], last_interrupted[];
 extern char notify_window[], notify_behind[];
+extern char leaving_window[], leaving_returned[];
 
 static bool within(uint64_t ip, const char *from, const char *to)
 {
@@ -112,7 +113,8 @@ void tracee_leave_call(struct tracee *c)
 	const bool again = (long)r->rax <= -512 && (long)r->rax >= -516;
 
 	if (within(r->rip, call_window, call_returned) || within(r->rip, notify_window, notify_behind) ||
-	    (again && (r->rip == (uint64_t)call_returned || r->rip == (uint64_t)notify_behind)))
+	    within(r->rip, leaving_window, leaving_returned) ||
+	    (again && (r->rip == (uint64_t)call_returned || r->rip == (uint64_t)notify_behind || r->rip == (uint64_t)leaving_returned)))
 		r->rip = (uint64_t)call_interrupted;
 	else if (within(r->rip, last_window, last_returned) || (again && r->rip == (uint64_t)last_returned))
 		r->rip = (uint64_t)last_interrupted;

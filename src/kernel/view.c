@@ -191,32 +191,6 @@ enum view_hit view_lookup(const struct task *t, const char *path, size_t len, st
 	return view_lookup_at(t->epoch, path, len, m);
 }
 
-bool view_is_empty(const struct task *t)
-{
-	uint32_t oldest = __atomic_load_n(&process.views->oldest, __ATOMIC_ACQUIRE);
-
-	return !oldest || oldest >= t->epoch;
-}
-
-bool view_has(enum um_mount_kind kind)
-{
-	return __atomic_load_n(&process.views->kinds, __ATOMIC_ACQUIRE) >> kind & 1;
-}
-
-/*
- * Four things in one word: the sequence number of the valid snapshot (it grows with each, whichever place
- * in the ring), the count of changed links, and what this task sees of the table.  They are mixed so that
- * a step of one cannot undo a step of another.
- */
-uint64_t view_generation(const struct task *t)
-{
-	uint64_t g = __atomic_load_n(&process.views->seq, __ATOMIC_ACQUIRE) | 1;
-
-	g = g * 0x9e3779b97f4a7c15ull + __atomic_load_n(&process.world->links, __ATOMIC_ACQUIRE);
-	g = g * 0xd6e8feb86659fd93ull + ((uint64_t)t->view << 32 | t->epoch);
-	return g ? g : 1;
-}
-
 static struct um_world *writable;	/* the header once more, when it was first needed so */
 static void *separate;			/* the span of a view that is not the first */
 

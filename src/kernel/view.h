@@ -40,10 +40,19 @@ int view_map_world(void);
 int view_map(uint32_t view);
 
 /* Is there any mount of this kind?  (When the table is just being changed: perhaps.) */
-bool view_has(enum um_mount_kind kind);
+static inline bool view_has(enum um_mount_kind kind)
+{
+	return __atomic_load_n(&process.views->kinds, __ATOMIC_ACQUIRE) >> kind & 1;
+}
 
 /* Any mount visible to this task at all?  Any that hides something? */
-bool view_is_empty(const struct task *t);
+static inline bool view_is_empty(const struct task *t)
+{
+	uint32_t oldest = __atomic_load_n(&process.views->oldest, __ATOMIC_ACQUIRE);
+
+	return !oldest || oldest >= t->epoch;
+}
+
 static inline bool view_hides(void)
 {
 	return view_has(UM_MOUNT_HIDE);
@@ -55,9 +64,20 @@ static inline bool view_has_moves(void)
 	return __atomic_load_n(&process.views->moves, __ATOMIC_ACQUIRE);
 }
 
-/* Changes with every change of the mount table, and (by guests) of any link or directory name: what
- * was cached under another value is stale. */
-uint64_t view_generation(const struct task *t);
+/*
+ * Changes with every change of the mount table, and (by guests) of any link or directory name: what was cached under another value
+ * is stale.  Four things in one word: the sequence number of the valid snapshot (it grows with each, whichever place
+ * in the ring), the count of changed links, and what this task sees of the table.  They are mixed so that
+ * a step of one cannot undo a step of another.
+ */
+static inline uint64_t view_generation(const struct task *t)
+{
+	uint64_t g = __atomic_load_n(&process.views->seq, __ATOMIC_ACQUIRE) | 1;
+
+	g = g * 0x9e3779b97f4a7c15ull + __atomic_load_n(&process.world->links, __ATOMIC_ACQUIRE);
+	g = g * 0xd6e8feb86659fd93ull + ((uint64_t)t->view << 32 | t->epoch);
+	return g ? g : 1;
+}
 
 /* The target of a UM_MOUNT_BIND, UM_MOUNT_COW or UM_MOUNT_MERGE mount, and mounts by id.  0 or -ENOENT. */
 int view_bind_target(const struct task *t, uint32_t mount_id, char *buf, size_t size);

@@ -37,13 +37,27 @@ static bool is_record(const struct vtable *vt, uint32_t n)
 	return n && n <= vt->capacity;
 }
 
-static uint32_t bucket_of(const struct vtable *vt, uint64_t dev, uint64_t ino)
+static uint64_t hash_of(uint64_t dev, uint64_t ino)
 {
 	uint64_t h = (ino ^ (dev << 40 | dev >> 24)) * 0x9e3779b97f4a7c15ULL;
 
 	h ^= h >> 29;
-	h *= 0xbf58476d1ce4e5b9ULL;
-	return (uint32_t)(h >> 32) & (vt->buckets - 1);
+	return h * 0xbf58476d1ce4e5b9ULL;
+}
+
+static uint32_t bucket_of(const struct vtable *vt, uint64_t hash)
+{
+	return (uint32_t)(hash >> 32) & (vt->buckets - 1);
+}
+
+static uint64_t *filter_word(const struct vtable *vt, uint64_t hash)
+{
+	return (uint64_t *)((char *)vt->head + UM_VTABLE_FILTER_AT) + (hash >> 12) % UM_VTABLE_FILTER;
+}
+
+static uint64_t filter_bits(uint64_t hash)
+{
+	return 1ULL << (hash & 63) | 1ULL << (hash >> 6 & 63);
 }
 
 int vtable_attach(struct vtable *vt, void *base, uint64_t size)
@@ -108,10 +122,20 @@ static int look(const struct vtable *vt, uint32_t b, uint64_t dev, uint64_t ino,
 	return 0;
 }
 
+/* false: there is no record of this inode. */
+static bool may_have(const struct vtable *vt, uint64_t hash)
+{
+	const uint64_t bits = filter_bits(hash);
+
+	return !vt->head->filter || (__atomic_load_n(filter_word(vt, hash), __ATOMIC_ACQUIRE) & bits) == bits;
+}
+
 bool vtable_get(const struct vtable *vt, uint64_t dev, uint64_t ino, struct vstat *out)
 {
-	if (vtable_any(vt)) {
-		uint32_t b = bucket_of(vt, dev, ino);
+	const uint64_t hash = hash_of(dev, ino);
+
+	if (vtable_any(vt) && may_have(vt, hash)) {
+		uint32_t b = bucket_of(vt, hash);
 
 		for (int i = 0, r; i < TRIES; i++) {
 			r = look(vt, b, dev, ino, out);
@@ -255,6 +279,24 @@ static void fill(struct um_vstat_record *r, uint32_t next, uint64_t dev, uint64_
 	__atomic_store_n(&r->seq, seq + 1, __ATOMIC_RELEASE);
 }
 
+/* An inode gets its first record. */
+static void filter_add(struct vtable *vt, uint64_t dev, uint64_t ino)
+{
+	const uint64_t hash = hash_of(dev, ino);
+
+	__atomic_fetch_or(filter_word(vt, hash), filter_bits(hash), __ATOMIC_RELEASE);
+}
+
+/* There is no record any more: then, and only then, bits go. */
+static void filter_clear(struct vtable *vt)
+{
+	uint64_t *word = filter_word(vt, 0);
+
+	for (uint32_t i = 0; i < UM_VTABLE_FILTER; i++)
+		if (__atomic_load_n(word + i, __ATOMIC_RELAXED))
+			__atomic_store_n(word + i, 0, __ATOMIC_RELEASE);
+}
+
 /* What *link leads to (dev, ino, or nothing) becomes v, or disappears. */
 static int replace(struct vtable *vt, uint32_t *link, uint64_t dev, uint64_t ino, const struct vstat *v)
 {
@@ -266,12 +308,15 @@ static int replace(struct vtable *vt, uint32_t *link, uint64_t dev, uint64_t ino
 		if (!n)
 			return -ENOSPC;
 		fill(record(vt, n), next, dev, ino, v);
+		filter_add(vt, dev, ino);
 	}
 	__atomic_store_n(&h->dropped, old, __ATOMIC_RELEASE);
 	__atomic_store_n(link, n ? n : next, __ATOMIC_RELEASE);
 	h->live += (n != 0) - (old != 0);
 	if (old)
 		give_back(vt, old);
+	if (!h->live)
+		filter_clear(vt);
 	return 0;
 }
 
@@ -302,7 +347,7 @@ static int update(struct vtable *vt, struct task *t, uint64_t dev, uint64_t ino,
 		  uint32_t mask, int32_t nlink)
 {
 	struct um_vtable *h = vt->head;
-	uint32_t b = bucket_of(vt, dev, ino);
+	uint32_t b = bucket_of(vt, hash_of(dev, ino));
 	struct vstat now = { 0 };
 	int r = 0;
 

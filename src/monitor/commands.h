@@ -20,6 +20,7 @@ int cmd_reviewer(int argc, char **argv);	/* review_inside.c */
 int cmd_try(int argc, char **argv);
 int cmd_su(int argc, char **argv);
 int cmd_sudo(int argc, char **argv);
+int cmd_module(int argc, char **argv);		/* as umview-module */
 int cmd_fusermount(int argc, char **argv);
 int probe(bool json);
 struct mount_options;

@@ -142,6 +142,8 @@ static uint32_t keeper_flags(struct call *c)
 
 	if (k && k->flags & UM_SERVANT_MERGE)
 		flags |= UM_MNT_MERGE;
+	if (k && k->flags & UM_SERVANT_ALONE)
+		flags |= UM_MNT_ALONE;
 	return k && k->flags & UM_SERVANT_RO ? flags | MS_RDONLY : flags;
 }
 

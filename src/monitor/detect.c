@@ -16,16 +16,16 @@
 
 #include "detect.h"
 
-#define EXT(name) { name, "fuse2fs", "fuse2fs", NULL, "fakeroot", NULL, "ro", true, false, false }
+#define EXT(name) { name, "fuse2fs", "fuse2fs", NULL, "fakeroot", NULL, "ro", true, false, true, false }
 
 static const struct fs_program programs[] = {
 	EXT("ext2"), EXT("ext3"), EXT("ext4"),
-	{ "squashfs", "squashfuse", "squashfuse", NULL, NULL, NULL, NULL, true, true, true },
-	{ "iso9660", "fuseiso", "fuseiso", "-n", NULL, NULL, NULL, true, true, true },
-	{ "vfat", "fusefat", "fusefat", NULL, NULL, "rw+", "ro", true, false, true },
-	{ "ntfs", "ntfs-3g", "ntfs-3g", NULL, NULL, NULL, "ro", false, false, false },
-	{ "zip", "archivemount", "archivemount", NULL, NULL, NULL, "readonly", true, false, true },
-	{ "tar", "archivemount", "archivemount", NULL, NULL, NULL, "readonly", true, false, true },
+	{ "squashfs", "squashfuse", "squashfuse", NULL, NULL, NULL, NULL, true, true, true, true },
+	{ "iso9660", "fuseiso", "fuseiso", "-n", NULL, NULL, NULL, true, true, true, true },
+	{ "vfat", "fusefat", "fusefat", NULL, NULL, "rw+", "ro", true, false, false, true },
+	{ "ntfs", "ntfs-3g", "ntfs-3g", NULL, NULL, NULL, "ro", false, false, false, false },
+	{ "zip", "archivemount", "archivemount", NULL, NULL, NULL, "readonly", true, false, false, true },
+	{ "tar", "archivemount", "archivemount", NULL, NULL, NULL, "readonly", true, false, false, true },
 };
 
 const struct fs_program *program_for_type(const char *type)

@@ -17,6 +17,7 @@ struct fs_program {
 	const char *opts_rw, *opts_ro;	/* in addition, by whether it is to be written */
 	bool nonempty;			/* ask for `nonempty` if it is linked with libfuse 2 */
 	bool read_only;			/* it can only be read */
+	bool exact;			/* no file has two names, but for hard links that st_nlink tells of */
 	bool fsname;			/* tell it to name SRC as the source of the mount */
 };
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <asm/prctl.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -205,6 +206,35 @@ static bool has_pidfd(const struct host *h)
 		return false;
 	close((int)fd);
 	return true;
+}
+
+/* ---- what things cost ------------------------------------------------------------------------------- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t machine_fault_ns(void)
+{
+	enum { PAGES = 8 };
+	volatile char *pages = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t least = UINT64_MAX;
+
+	if (pages == MAP_FAILED)
+		return 0;
+	for (int i = 0; i < PAGES; i++) {
+		uint64_t start = now_ns(), took;
+
+		pages[i * PAGE] = 1;
+		took = now_ns() - start;
+		least = took < least ? took : least;
+	}
+	munmap((void *)pages, PAGES * PAGE);
+	return least;
 }
 
 /* ---- what patching needs -------------------------------------------------------------------------- */

@@ -102,6 +102,7 @@ static const struct command links[] = {
 	{ "viewsu", cmd_su },
 	{ "viewsudo", cmd_sudo },
 	{ "umview-reviewer", cmd_reviewer },
+	{ "umview-module", cmd_module },
 };
 
 static const struct command *find_link(const char *name)

@@ -129,6 +129,7 @@ bool servers_ending(struct monitor *m);
 void server_wake(struct monitor *m, uint32_t s);	/* everybody who waits for it */
 void server_ring(struct um_server *shm);
 void servers_reclaim(struct monitor *m);		/* reclaim.c: memory of those that have ended */
+void server_forget(struct monitor *m, uint32_t s);
 
 /* private.c: directories that tmpfs mounts show.  private_make: 0, or -errno and nothing is there. */
 #define PRIVATE_PATH	4096

@@ -22,6 +22,8 @@
 #include "detect.h"
 #include "keeper.h"
 #include "log.h"
+#include "module.h"
+#include "mountargv.h"
 #include "options.h"
 
 #define TIME_OUT	60000	/* ms for a program to mount */
@@ -37,10 +39,13 @@ struct plan {
 	const struct fs_program *known;	/* NULL: fuse.PROGRAM */
 	char *src, *dst;		/* absolute where they exist */
 	char *program;			/* path */
+	char *module;			/* umfuseNAME: path of the shared object, or NULL */
 	char opts[4096];
 	bool human, secure, read_only;
 	bool merge;			/* what it has not, shows what is at dst */
+	bool alone;			/* UM_SERVANT_ALONE */
 	bool new_place;			/* nothing is at dst yet */
+	struct mount_call_form form;	/* how the program is called */
 };
 
 static void add_opts(struct plan *p, const char *more)
@@ -141,6 +146,22 @@ static int find_fs_program(struct plan *p, const char *name, const char *package
 	return fail("%s not found; install it, or give its path as fuse.PATH", name);
 }
 
+static int choose_module(struct plan *p, const char *name)
+{
+	char *where;
+	int r = 0;
+
+	p->src = realpath(p->o->src, NULL);
+	if (!p->src)
+		p->src = strdup(p->o->src);
+	p->module = module_find(name, &where);
+	p->program = realpath("/proc/self/exe", NULL);
+	if (!p->module)
+		r = fail("%s: there is no %s.so in %s (UMVIEW_MODULES names directories of yours)", name, name, where ? where : "any place");
+	free(where);
+	return r;
+}
+
 static int choose_program(struct plan *p)
 {
 	const char *type = p->o->type;
@@ -151,10 +172,12 @@ static int choose_program(struct plan *p)
 			p->src = strdup(p->o->src);	/* not a file: host:dir, a name, ... */
 		return find_fs_program(p, type + 5, NULL);
 	}
+	if (type && !strncmp(type, "umfuse", 6) && type[6] && !strchr(type, '/'))
+		return choose_module(p, type);
 	if (type && strcmp(type, "auto")) {
 		p->known = program_for_type(type);
 		if (!p->known)
-			return fail("%s: unknown type; known are bind, merge, hide, tmpfs, cow, mincow, fuse.PROGRAM, ext2, ext3, ext4, squashfs, "
+			return fail("%s: unknown type; known are bind, merge, hide, tmpfs, cow, mincow, fuse.PROGRAM, umfuseNAME, ext2, ext3, ext4, squashfs, "
 				    "iso9660, vfat, ntfs, zip, tar", type);
 	}
 	p->src = realpath(p->o->src, NULL);
@@ -171,10 +194,13 @@ static void choose_opts(struct plan *p)
 	const struct fs_program *k = p->known;
 	char *user = strdup(p->o->opts ? p->o->opts : "");
 
+	if (!user || mount_call_take(&p->form, &user) < 0)
+		user = strdup("");
 	p->read_only = p->o->read_only || (k && (k->read_only || access(p->src, W_OK) < 0));
 	p->secure = client_is_strict();		/* then nobody is root in an image because it is his */
 	p->human = p->secure || opts_have(user, "human");
 	p->merge = opts_have(user, "merge") && !p->new_place;
+	p->alone = k && (k->exact || p->read_only) && !strstr(user, "_timeout=");
 	for (size_t i = 0; i < (k ? sizeof(ours) / sizeof(ours[0]) : 2); i++) {
 		char *less = opts_without(user, ours[i]);
 		free(user);
@@ -273,30 +299,40 @@ static void print_output(const struct keeper_link *k, const char *name)
 	free(text);
 }
 
+static const char *program_name(const struct plan *p)
+{
+	return p->module ? p->o->type : base_name(p->program);
+}
+
+/* -o showcall */
+static void show_call(char *const *argv)
+{
+	fputs("umview: mount:", stderr);
+	for (; *argv; argv++)
+		fprintf(stderr, " '%s'", *argv);
+	fputc('\n', stderr);
+}
+
 static int run(struct plan *p)
 {
-	char why[100];
-	const char *argv[8];
-	int n = 0;
+	const struct mount_call_what what = {
+		.program = p->module ? "umview-module" : p->program, .module = p->module, .arg = p->known ? p->known->arg : NULL, .source = p->src, .place = p->dst, .options = p->opts,
+	};
+	char why[100], **argv = mount_call_argv(&p->form, &what);
 	struct service s = {
 		.program = p->program, .keep_cwd = !p->known,
 		.flags = (p->human ? 0 : UM_SERVANT_ROOT) | (p->read_only ? UM_SERVANT_RO : 0) |
-			 (p->merge ? UM_SERVANT_MERGE : 0),
-		.argv = (char *const *)argv, .new_place = p->new_place ? p->dst : NULL,
+			 (p->merge ? UM_SERVANT_MERGE : 0) | (p->alone ? UM_SERVANT_ALONE : 0),
+		.argv = argv, .new_place = p->new_place ? p->dst : NULL,
 	};
 	struct keeper_link k;
 
-	argv[n++] = p->program;
-	if (p->known && p->known->arg)
-		argv[n++] = p->known->arg;
-	argv[n++] = p->src;
-	argv[n++] = p->dst;
-	if (*p->opts) {
-		argv[n++] = "-o";
-		argv[n++] = p->opts;
-	}
-	argv[n] = NULL;
+	if (!argv)
+		return fail("-o format=, pre=, post=: more than 64 words");
+	if (p->form.show)
+		show_call(argv);
 	int r = keeper_start(&k, &s);
+	mount_call_argv_free(argv);
 	if (r < 0)
 		return fail("cannot start a process: %s", strerror(-r));
 	if (!wait_for_mount(&k, why, sizeof(why))) {
@@ -304,8 +340,8 @@ static int run(struct plan *p)
 		return 0;
 	}
 	keeper_reject(&k);
-	print_output(&k, base_name(p->program));
-	return fail("%s: %s could not mount it: %s", p->o->src, base_name(p->program), why);
+	print_output(&k, program_name(p));
+	return fail("%s: %s could not mount it: %s", p->o->src, program_name(p), why);
 }
 
 /* ---- what needs no program ------------------------------------------------------------------------ */
@@ -508,6 +544,8 @@ int cmd_mount(int argc, char **argv)
 		choose_opts(&p);
 		r = run(&p);
 	}
+	mount_call_free(&p.form);
+	free(p.module);
 	free(p.src);
 	free(p.dst);
 	free(p.program);

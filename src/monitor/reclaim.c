@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "monitor.h"
+#include "../wire/dcache.h"
 
 static bool is_in_use(struct monitor *m, uint32_t s, uint32_t k)
 {
@@ -40,6 +41,12 @@ static bool reclaim(struct monitor *m, uint32_t s)
 		at = lseek(m->w.fd, (off_t)UM_OFF_SLOT(s, k + 1), SEEK_DATA);
 	}
 	return left;
+}
+
+/* What the last server with that number let its clients know is gone.  One of them that is reading it finds nothing there, and asks. */
+void server_forget(struct monitor *m, uint32_t s)
+{
+	fallocate(m->w.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)UM_OFF_DCACHE(s), UM_SERVER_SPAN - UM_DCACHE_OFF);
 }
 
 void servers_reclaim(struct monitor *m)

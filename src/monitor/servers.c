@@ -148,6 +148,7 @@ int server_new(struct monitor *m)
 		srv->shm = world_map(&m->w, UM_OFF_SERVER(s), 4096);
 	if (!srv->shm)
 		return -ENOMEM;
+	server_forget(m, s);
 	uint32_t doorbell = srv->shm->doorbell;
 	memset(srv->shm, 0, sizeof(*srv->shm));
 	srv->shm->doorbell = doorbell;
@@ -331,6 +332,7 @@ static void finish(struct monitor *m, uint32_t s)
 	if (!srv->gone_at)
 		srv->gone_at = now_ms();
 	declare_dead(m, s);
+	server_forget(m, s);		/* nobody looks there, who has seen that it is dead */
 	shadow_close(srv);
 	if (srv->waiter >= 0)
 		control_answer(m, srv->waiter, 0);

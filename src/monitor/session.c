@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "session.h"
 
 struct making {
@@ -134,6 +135,27 @@ static int dress_tree(const struct making *m)
 	return 0;
 }
 
+bool session_is_virtual(const char *dir)
+{
+	struct client_mount *list = NULL;
+	char *path = realpath(dir, NULL);
+	int n = path ? client_mounts(&list) : 0;
+	size_t best = 0;
+	bool yes = false;
+
+	for (int i = 0; i < n; i++) {
+		const size_t len = strcmp(list[i].path, "/") ? strlen(list[i].path) : 0;
+
+		if (len >= best && !strncmp(path, list[i].path, len) && (!path[len] || path[len] == '/')) {
+			best = len;
+			yes = list[i].info.kind == UM_MOUNT_REMOTE;
+		}
+	}
+	free(list);
+	free(path);
+	return yes;
+}
+
 /* `room`: so much of it is not sparse. */
 static void *map_new(const struct making *m, const char *name, size_t size, size_t room)
 {
@@ -141,13 +163,15 @@ static void *map_new(const struct making *m, const char *name, size_t size, size
 
 	if (join(m, path, name) < 0)
 		return NULL;
+	if (session_is_virtual(m->dir)) {
+		session_fail(&m->f, "%s: a session cannot be kept in a mounted image; give another place with --upper DIR", m->dir);
+		return NULL;
+	}
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	void *p = MAP_FAILED;
 	if (fd >= 0 && ftruncate(fd, (off_t)size) == 0 && (errno = posix_fallocate(fd, 0, (off_t)room)) == 0)
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED && errno == ENODEV)
-		session_fail(&m->f, "%s: a session cannot be kept in a mounted image; give another place with --upper DIR", m->dir);
-	else if (p == MAP_FAILED)
+	if (p == MAP_FAILED)
 		session_fail(&m->f, "%s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);

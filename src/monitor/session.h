@@ -24,6 +24,9 @@ struct failure {
 __attribute__((format(printf, 2, 3)))
 int session_fail(const struct failure *f, const char *fmt, ...);
 
+/* Is the directory in a mounted image of this view?  No session can be kept or used there: agents map its files without a server. */
+bool session_is_virtual(const char *dir);
+
 /* Makes the session `dir` for changes of the directory `lower`, or takes the one that is there.  command: what for, or
  * NULL.  What is below is what this process sees there.  0, or -1 with the reason in error. */
 int session_prepare(const char *dir, const char *lower, const char *command, char *error, size_t size);

@@ -64,6 +64,11 @@ static void *map_file(const struct opening *o, const char *name, uint64_t size)
 		session_fail(&o->f, "%s/%s: %s", s->dir, name, strerror(errno));
 		return NULL;
 	}
+	if (s->writable && session_is_virtual(s->dir)) {
+		session_fail(&o->f, "%s: a session cannot be used in a mounted image", s->dir);
+		close(fd);
+		return NULL;
+	}
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < size)
 		session_fail(&o->f, "%s: the session is damaged: %s is too short", s->dir, name);
 	else if ((p = mmap(NULL, size, PROT_READ | (s->writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0)) == MAP_FAILED)

@@ -61,6 +61,8 @@ struct um_server {
 	uint32_t nhandles;	/* server: open handles (for EBUSY and the leak check) */
 	uint32_t keeper;	/* monitor: the process below which the server was started (UM_CALL_SERVANT), or 0 */
 	uint32_t shadow;	/* monitor: 1 + its descriptor of the directory for UM_OP_WATCH, 0 = not asked for yet */
+	uint32_t nlocks;	/* server: locks on files that guests hold */
+	uint32_t nmaps;		/* server: files that guests may store in */
 	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
 };
 _Static_assert(sizeof(struct um_server) <= 4096, "wire");
@@ -96,7 +98,11 @@ enum um_op {
 	UM_OP_REMOVEXATTR,	/* [w] or handle; path2 = name */
 	UM_OP_PATHOF,		/* handle or base -> data: path from the root of the mount, "/" = root; unlinked: ENOENT, or
 				   with mode = 1 the path it had */
-	UM_OP_IOCTL,		/* handle ... (ENOTTY until issue 4) */
+	UM_OP_IOCTL,		/* handle, mode = the command, offset = its argument, size bytes of data the argument points to,
+				   rdev = how many bytes it may be answered with -> data, offset = the result */
+	UM_OP_COPY,		/* handle, offset -> handle2, base2 = where in that; size -> size (copy_file_range) */
+	UM_OP_MAP,		/* handle, data = a name for /proc/PID/maps -> what to map instead: descriptor `size` of process `offset`, inode `node` */
+	UM_OP_MSYNC,		/* base */
 	UM_OP_LOCK,		/* handle, open_flags = UM_LOCK_*, mode = F_*LCK, whence, offset, size (signed) as in
 				   struct flock; tgid owns it -> GET: data: struct um_lock */
 	UM_OP_STANDIN,		/* [w] a socket; path2 = a real one that stands for it, NUL, the address it was bound to, or ""
@@ -126,6 +132,8 @@ enum um_op {
 	UM_CTL_REVIEW,		/* data = "PID FD FD FD FD": umview-reviewer is started with that (monitor/review_inside.c) -> handle = its PID */
 };
 
+#define UM_IOCTL_MOST	16384u			/* bytes that a command's number can tell of, and one more */
+#define UM_COPY_MOST	(1u << 30)		/* bytes of one UM_OP_COPY */
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
 #define UM_OFFSET_END	(UINT64_MAX - 1)	/* append */
 #define UM_NO_HANDLE	0u			/* handle numbers start at 1 */
@@ -158,7 +166,7 @@ struct um_request {
 	uint32_t view;		/* the caller's view and epoch (control ops) */
 	uint32_t epoch;
 	uint32_t tgid;		/* the process, where pid is the thread: owner of record locks */
-	uint32_t reserved;
+	uint32_t closed;	/* a handle that this thread has closed: UM_OP_CLOSED of that, when this request has been answered */
 	int64_t  atime, mtime;
 };
 
@@ -168,8 +176,12 @@ struct um_request {
 #define UM_LOCK_OFD	4u	/* a record lock of the open file */
 #define UM_LOCK_FLOCK	8u	/* flock(2) */
 
+/* um_request.open_flags of UM_OP_CLOSED: nobody had a lock, so none ends; who closed goes on before this is taken */
+#define UM_CLOSED_QUIET	1u
+
 /* um_reply.open_reply: a FIFO; no handle, but descriptor `size` of process `offset` is a real one */
 #define UM_OPEN_STANDIN	(1u << 31)
+#define UM_OPEN_QUIET	(1u << 30)	/* its end is no affair of the server's: UM_OP_CLOSED needs not be waited for */
 
 struct um_lock {		/* what is in the way; the fields of struct flock */
 	int64_t  start, len;
@@ -202,7 +214,7 @@ struct um_reply {
 	uint64_t node;
 	uint64_t offset;
 	uint64_t size;		/* bytes in data, or bytes written */
-	uint32_t open_reply;	/* FOPEN_* of linux/fuse.h, UM_OPEN_STANDIN */
+	uint32_t open_reply;	/* FOPEN_* of linux/fuse.h, UM_OPEN_* */
 	uint32_t created;	/* OPEN: 1 if it made the file */
 	struct um_attr attr;
 };
@@ -258,6 +270,7 @@ enum um_call {
 #define UM_SERVANT_ROOT	1u	/* what is mounted below is served as uid 0 (umview mount without -o human) */
 #define UM_SERVANT_RO	4u	/* ... and is read-only, whatever the program says */
 #define UM_SERVANT_MERGE 8u	/* ... and what it has not, shows what is below (UM_MNT_MERGE) */
+#define UM_SERVANT_ALONE 16u	/* ... and nobody else has what it shows: UM_MNT_ALONE */
 #define UM_SERVANT_LIST	2u	/* (UM_SERVANT_LIST, buf, size) -> bytes: the process numbers (int32_t) of all servants */
 
 struct um_info {

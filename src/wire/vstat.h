@@ -11,6 +11,9 @@
  * a new record that takes the old one's place by one store.  So readers take no lock, and a writer that is killed
  * leaves every chain whole; the records that it had in its hands stand in `taken` and `dropped`, and
  * whoever takes the lock over puts them back (kernel/vstat.c).
+ *
+ * Behind the header, in its page, is a filter: two bits of one word for each inode that has a record, set before a chain leads to it.  Most files have
+ * none, and the array of buckets has a thousand pages, each of them a page fault for who has not met it.
  */
 #ifndef UM_WIRE_VSTAT_H
 #define UM_WIRE_VSTAT_H
@@ -63,11 +66,13 @@ struct um_vtable {
 	uint32_t taken;		/* the record that it fills, */
 	uint32_t dropped;	/* the record that it takes out */
 	uint32_t room;		/* in a file: records that there is room for on the disk */
-	uint32_t reserved;
+	uint32_t filter;	/* words of the filter; 0: a table of before there was one, all of it has to be looked at */
 };
 
 #define UM_VSTAT_RECORDS_FIRST	1024u		/* in a file: that there is room for from the beginning */
 
+#define UM_VTABLE_FILTER_AT	2048u
+#define UM_VTABLE_FILTER	256u		/* words of 64 bits */
 #define UM_VTABLE_BUCKETS_AT	4096u
 
 static inline uint64_t um_vtable_records_at(uint32_t buckets)
@@ -89,11 +94,13 @@ static inline void um_vtable_format(void *base, uint32_t records)
 	head->capacity = records;
 	head->buckets = records;
 	head->records_at = (uint32_t)um_vtable_records_at(records);
+	head->filter = UM_VTABLE_FILTER;
 	__atomic_store_n(&head->magic, UM_VSTAT_MAGIC, __ATOMIC_RELEASE);
 }
 
 _Static_assert(sizeof(struct vstat) == 48, "wire");
 _Static_assert(sizeof(struct um_vstat_record) == 72, "wire");
 _Static_assert(sizeof(struct um_vtable) == 64, "wire");
+_Static_assert(UM_VTABLE_FILTER_AT + UM_VTABLE_FILTER * 8 == UM_VTABLE_BUCKETS_AT, "wire");
 
 #endif

@@ -98,6 +98,7 @@ struct um_world {
 	uint32_t plain_ptrace;	/* 1: ptrace is the kernel's, so debuggers see the agent (tests of it want to) */
 	uint32_t ended;		/* 1: the monitor is gone or going; nothing can be mounted any more */
 	uint32_t vstat_used;	/* 1: something was once written to the table at UM_OFF_VSTAT, by any guest */
+	uint32_t populate;	/* 1: page faults are so dear that prepared text is better mapped at once */
 	uint64_t boot_ns;	/* CLOCK_MONOTONIC at creation: a name for this world, with monitor_pid */
 	char	 umview_path[256];	/* the umview binary: what an exec of fusermount in the view runs */
 	struct um_prepared prepared[UM_PREPARED];
@@ -163,6 +164,8 @@ enum um_mount_kind {
 
 /* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
 #define UM_MNT_RDONLY	1u		/* MS_RDONLY */
+#define UM_MNT_ALONE	(1u << 24)	/* UM_MOUNT_REMOTE: what it shows changes by what is done through the mount, and by nothing
+					   else; no file has two names but by link() */
 #define UM_MNT_OVER	(1u << 25)	/* UM_MOUNT_COW: what is below is virtual itself: another mount's */
 #define UM_MNT_MIN	(1u << 26)	/* UM_MOUNT_COW: what the kernel permits is changed below */
 #define UM_MNT_MERGE	(1u << 27)	/* UM_MOUNT_REMOTE: what its server has not, shows what is below (also counts as a

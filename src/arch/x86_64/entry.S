@@ -2,16 +2,18 @@
 /*
  * The ways into and out of the agent.
  *
- * Eight stretches of this file are windows that the signal handler (agent/signal.c) knows by their
+ * Ten stretches of this file are windows that the signal handler (agent/signal.c) knows by their
  * labels: when it interrupts one of them it moves the instruction pointer:
  *	call_window .. call_syscall	a guest's call is about to enter the kernel -> call_interrupted
  *	last_window .. last_syscall	likewise -> last_interrupted
  *	notify_window .. notify_syscall	likewise -> call_interrupted
+ *	leaving_window .. leaving_syscall	likewise -> call_interrupted
  *	fd_window .. fd_syscall		likewise, on the short way -> fd_slow
  *	fd_done .. fd_done_end		back from there: as good as in the guest, at its stub's tail
  *	edge_window .. edge_window_end	the guest's registers are being restored -> edge_window, again
  *	copy_window .. copy_window_end	guest memory is being touched: a fault there -> copy_fault
  *	string_window .. string_window_end	likewise -> copy_fault
+ *	leaving_mode .. leaving_mode_end	likewise -> copy_fault
  * So are the first instructions of fd_entry_plain and stub_entry_plain, which fault where gs is the guest's own: -> the stub's trap.
  * Anywhere else in the agent it queues the signal and lets us go on to the edge.
  */
@@ -371,6 +373,48 @@ last_interrupted:
 	popq	%rbx
 	.cfi_adjust_cfa_offset -8
 	movq	$-UM_ERESTART_NR, %rax
+	ret
+	.cfi_endproc
+
+/*
+ * long leave_call(task, nr, a, b, c, d, e, mode): a call that is not the guest's own, as a handler's last act, likewise: what the
+ * kernel says becomes the guest's result and we leave, if it is success or ENOENT (all others come back to the handler).
+ * mode (or 0): the address of the st_mode or stx_mode that the kernel has just filled in; if it is a link's, -UM_EAGAIN comes back.
+ */
+	.globl	leave_call, leaving_window, leaving_syscall, leaving_returned, leaving_mode, leaving_mode_end
+	.type	leave_call, @function
+leave_call:
+	.cfi_startproc
+	movq	%r9, %r10
+	movq	%rdi, %r9
+	movq	%rsi, %rax
+	movq	%rdx, %rdi
+	movq	%rcx, %rsi
+	movq	%r8, %rdx
+	movq	8(%rsp), %r8
+leaving_window:
+	cmpl	$0, TASK_PENDING(%r9)
+	jne	call_interrupted
+leaving_syscall:
+	syscall
+leaving_returned:
+	testq	%rax, %rax
+	js	2f
+	movq	16(%rsp), %rcx
+	jrcxz	1f
+leaving_mode:
+	movl	(%rcx), %ecx
+leaving_mode_end:
+	andl	$0xf000, %ecx
+	cmpl	$0xa000, %ecx
+	je	3f
+1:	movq	%rax, TASK_REGS+REGS_RAX(%r9)
+	movq	%r9, %rdi
+	jmp	edge_window
+2:	cmpq	$-2, %rax		/* ENOENT */
+	je	1b
+	ret
+3:	movq	$-UM_EAGAIN_NR, %rax
 	ret
 	.cfi_endproc
 

@@ -67,5 +67,6 @@
 #define STUB_SIZE	48
 
 #define UM_ERESTART_NR	512
+#define UM_EAGAIN_NR	513
 
 #endif

@@ -255,6 +255,18 @@ static bool cow_has_copies(const struct where *w)
 	return !c || __atomic_load_n(&c->state->ncopies, __ATOMIC_RELAXED);
 }
 
+/* There is nothing to rename, but the kernel looks for both directories before it finds that. */
+static long no_place_first(struct where *b, long r)
+{
+	struct spot *to;
+	long e = r == -ENOENT && !b->trailing ? spot_look(b, &to) : r;		/* "name/": that is about the name */
+
+	if (e)
+		return e;
+	spot_done(to);
+	return r;
+}
+
 long cow_rename(struct where *a, struct where *b, unsigned flags)
 {
 	struct spot *from, *to;
@@ -266,7 +278,7 @@ long cow_rename(struct where *a, struct where *b, unsigned flags)
 		return rename_own(a, b, flags);
 	r = spot_look_both(a, b, &from, &to);
 	if (r)
-		return r;
+		return no_place_first(b, r);
 	if (b->trailing && !S_ISDIR(spot_stat(from)->st_mode))
 		r = -ENOTDIR;
 	else

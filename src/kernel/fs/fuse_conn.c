@@ -11,6 +11,7 @@
 #include <linux/stat.h>
 #include "fuse_conn.h"
 #include "../fd.h"
+#include "../../wire/pages.h"
 #include "../../agent/channel.h"
 #include "../../agent/life.h"
 
@@ -19,19 +20,17 @@
 struct lock fuse_lock;
 static struct fuse_conn *conns;
 
-static void *area_map(uint32_t server)
+static void *area_map(uint64_t offset, size_t size)
 {
-	long r;
+	long r = own_map(size, PROT_READ | PROT_WRITE, MAP_SHARED, process.world_fd, offset);
 
-	if (!server || server >= UM_SERVERS)
-		return NULL;
-	r = own_map(AREA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, process.world_fd, UM_OFF_SERVER(server));
 	return r < 0 && r > -4096 ? NULL : (void *)r;
 }
 
 static struct fuse_conn *conn_new(uint32_t server)
 {
-	struct um_server *shm = area_map(server);
+	const bool exists = server && server < UM_SERVERS;
+	struct um_server *shm = exists ? area_map(UM_OFF_SERVER(server), AREA_SIZE) : NULL;
 	struct fuse_conn *c;
 
 	if (!shm)
@@ -43,6 +42,9 @@ static struct fuse_conn *conn_new(uint32_t server)
 	}
 	c->server = server;
 	c->shm = shm;
+	c->dcache = area_map(UM_OFF_DCACHE(server), sizeof *c->dcache);
+	c->pages = area_map(UM_OFF_PAGES(server), sizeof *c->pages);
+	c->opens = area_map(UM_OFF_OPENS(server), sizeof *c->opens);
 	c->next = conns;
 	conns = c;
 	return c;
@@ -66,8 +68,24 @@ struct fuse_conn *fuse_conn_join(uint32_t server)
 	return c;
 }
 
+/* What clients see of it.  A child by fork that closes its copy of the device must not change it: its parent goes on. */
+static void shown_unmap(struct fuse_conn *c)
+{
+	c->leaving = true;
+	if (c->dcache)
+		own_unmap(c->dcache, sizeof *c->dcache);
+	if (c->pages)
+		own_unmap(c->pages, sizeof *c->pages);
+	if (c->opens)
+		own_unmap(c->opens, sizeof *c->opens);
+	c->dcache = NULL;
+	c->pages = NULL;
+	c->opens = NULL;
+}
+
 static void conn_free(struct fuse_conn *c)
 {
+	shown_unmap(c);
 	for (unsigned k = 0; k < FUSE_HANDLES; k++)
 		while (c->handles[k])
 			fuse_handle_free(c, c->handles[k]);

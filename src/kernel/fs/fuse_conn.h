@@ -13,6 +13,10 @@
  *	fuse_init.c	INIT and DESTROY
  *	fuse_notify.c	what a server says unasked
  *	fuse_node.c	nodes and names: lookup counts, caches, FORGET
+ *	fuse_dcache.c	what of these clients find without asking
+ *	fuse_dircache.c	directories that need not be read again
+ *	fuse_pages.c	contents likewise, and where open files are
+ *	fuse_map.c	files that guests have mapped to store in them
  *	fuse_handle.c	open files: numbers, locks, the sweep that finds the last close
  *	fuse_lock.c	file locks: who holds what, who waits, whose owner is gone
  *	fuse_standin.c	the real FIFOs and sockets behind those of the mount
@@ -41,7 +45,7 @@
 #include "../standin.h"
 
 #define FUSE_NAME_LIMIT		1024u	/* as the kernel's FUSE_NAME_MAX */
-#define FUSE_NAMES_MAX		8192u	/* names (and with them nodes) kept; older unused ones are forgotten */
+#define FUSE_NAMES_MAX		32768u	/* names (and with them nodes) kept; older unused ones are forgotten */
 #define FUSE_NSEC		1000000000ull
 #define FUSE_PATH_ROOM	8192u	/* more than a path can have within the view: the client says ENAMETOOLONG */
 
@@ -83,15 +87,22 @@ struct fuse_node {
 	uint32_t pins;			/* handles, jobs, and names in this directory */
 	uint32_t nopen;			/* handles */
 	struct fuse_name *names;	/* those that lead here; none: unlinked */
+	struct fuse_node *lingers;	/* open, and its name was removed: the directory (pinned) where libfuse keeps it until it is closed */
 	char *was;			/* open, and without a name: the path that it had last, or NULL */
 	struct fuse_attr attr;		/* valid until attr_until; the type bits of mode always */
 	uint64_t attr_until;		/* CLOCK_MONOTONIC in ns */
 	uint64_t size_until;		/* attr.size alone, for appending: our own writes keep it up to date */
 	uint64_t changed;		/* conn.version of the last change made through us */
+	uint64_t contents;		/* fuse_pages.c: another number when what was read may not be true any more */
 	struct fuse_mutex lock;		/* the kernel's i_rwsem: fuse_mutex.c */
 	struct fuse_mutex release;	/* held while the server is told of a last close */
 	struct fuse_lock *locks;	/* held by guests: fuse_lock.c */
-	bool atime_stale;		/* it was read since attr came */
+	struct fuse_map *map;		/* fuse_map.c: what is read instead of the server's, or NULL */
+	uint32_t fopen;			/* FOPEN_* of the last that was opened for reading, if `opens` */
+	bool opens;
+	struct fuse_dir *dir;		/* fuse_dircache.c: the directory as it was read */
+	bool atime_stale;		/* it was read since attr came: fuse_node_read() */
+	bool unshown;			/* a bad one of the same number is open: clients would take this one's attributes for that one's */
 	bool bad;			/* the server contradicted itself: EIO from now on */
 	bool removed;			/* a directory that was removed: nothing can be found in it */
 	uint8_t shadow;			/* enum fuse_shadow_state */
@@ -122,15 +133,22 @@ struct fuse_handle {
 	uint32_t fopen;			/* FOPEN_* */
 	bool is_dir;
 	bool unopened;			/* the server knows nothing of it: O_PATH, or it has no OPEN: no RELEASE */
+	bool lazy;			/* ... yet: fuse_late_open() */
+	struct fuse_mutex late;		/* held by who does that */
 	bool mature;			/* its carrier was seen locked, or it was closed once */
 	bool opening;			/* its number has not been told to anybody yet */
 	bool dead;			/* to be released when nobody uses it */
 	bool releasing;			/* the server is being told: node->release */
 	bool at_end;			/* directory: the last READDIR said so */
+	struct fuse_dir *dir;		/* what is known of it, where this reading goes on; NULL: at the server */
+	uint64_t began;			/* node.changed + 1 when the server began this reading */
 	bool flocked;			/* flock(2) was used, and the server does it */
 	uint32_t opener;		/* thread that opened it */
 	int shadow;			/* a descriptor of its shadow; 0: none, -1: only when it is closed */
-	uint64_t offset;		/* the open file's own */
+	uint64_t offset;		/* the open file's own: fuse_offset_take(), fuse_offset_put() */
+	struct um_open *shared;		/* the same, where clients move it, too; NULL: they do not */
+	uint64_t read_from, read_end;	/* what the last READs brought into pages, */
+	uint32_t ahead;			/* so much more than was asked for */
 	struct fuse_mutex lock;		/* for those who use and move `offset` */
 };
 
@@ -174,7 +192,7 @@ struct fuse_job {
 /* What the server cannot do (it said ENOSYS), and what was negotiated. */
 struct fuse_caps {
 	bool no_access, no_create, no_flush, no_fsync, no_fsyncdir, no_getxattr, no_setxattr, no_listxattr,
-	     no_removexattr, no_open, no_opendir, no_lseek, no_fallocate, no_rename2, no_interrupt, no_tmpfile;
+	     no_removexattr, no_open, no_opendir, no_lseek, no_fallocate, no_copy, no_rename2, no_interrupt, no_tmpfile;
 	bool locks, flocks;		/* it wants to be asked for them */
 	bool atomic_o_trunc, dont_mask, big_writes, readdirplus, readdirplus_auto, open_optional,
 	     opendir_optional, killpriv;
@@ -182,15 +200,22 @@ struct fuse_caps {
 	uint32_t max_read, max_write;
 };
 
-#define FUSE_HASH	1024u		/* chains of the tables by nodeid and by name */
+#define FUSE_HASH	8192u		/* chains of the tables by nodeid and by name */
 #define FUSE_HANDLES	256u
 #define FUSE_SENT	64u
 
 struct fuse_conn {
 	uint32_t refs;			/* files (struct file) that stand for it in this process */
+	bool leaving;			/* it is being freed here; shared memory is left to the process that goes on */
 	struct fuse_conn *next;		/* all of this process */
 	uint32_t server;
 	struct um_server *shm;		/* the whole area, slots behind it */
+	struct um_dcache *dcache;	/* of the same area; NULL: there was no room for it */
+	uint32_t dcache_turn, pages_turn;	/* which entry of a full set is given up next */
+	struct um_pages *pages;		/* likewise */
+	struct um_opens *opens;
+	uint64_t contents;		/* the last fuse_node.contents */
+	uint32_t dir_bytes;		/* in all struct fuse_dir */
 
 	enum { INIT_NOT, INIT_SENT, INIT_DONE, INIT_FAILED } init;
 	enum { END_NOT, END_RELEASING, END_DESTROYING, END_OVER } end;
@@ -215,12 +240,13 @@ struct fuse_conn {
 	struct fuse_node *nodes[FUSE_HASH];
 	struct fuse_name *names[FUSE_HASH];
 	struct fuse_name *oldest, *newest;
-	uint32_t nnames;
+	uint32_t nnames, names_max;
 	struct fuse_mutex moving;	/* held while something is moved between directories */
 
 	struct fuse_handle *handles[FUSE_HANDLES];
 	struct fuse_handle *dead;	/* to be released by the janitor */
 	uint32_t nhandles, last_handle;
+	bool bad_open;			/* a node that is open has become bad, at any time */
 	bool janitor;			/* a job releases what is in `dead` */
 	uint64_t swept;			/* ns */
 
@@ -228,6 +254,9 @@ struct fuse_conn {
 	uint32_t nlocks;
 	bool lock_reaper;		/* a job lets go of what dead processes hold */
 
+	struct fuse_map *maps;
+	uint32_t nmaps;
+	bool map_worker;		/* a job works on them */
 	struct fuse_standin *standins;
 	uint32_t nstandins;
 	struct fuse_shadow *shadow;	/* NULL: nothing was ever watched */
@@ -281,7 +310,16 @@ size_t fuse_entry_size(const struct fuse_conn *c);	/* struct fuse_entry_out as o
 size_t fuse_attr_size(const struct fuse_conn *c);
 bool fuse_attr_ok(const struct fuse_attr *a);
 bool fuse_name_ok(const char *name, size_t len);
-uint64_t fuse_until(uint64_t now, uint64_t sec, uint32_t nsec);
+/*
+ * How long what the server has said is valid.  The server's own time-outs; in a mount that is alone (UM_MNT_ALONE) FUSE_ALONE_NS where that
+ * is longer: attributes but of files with several names, of which the server may have several nodes.  absent: that there is no such name.
+ */
+uint64_t fuse_entry_until(const struct fuse_job *j, const char *name, size_t len, const struct fuse_entry_out *e);
+uint64_t fuse_attr_until(const struct fuse_job *j, const struct fuse_attr *a, uint64_t sec, uint32_t nsec);
+uint64_t fuse_absent_until(const struct fuse_job *j, const char *name, size_t len);
+bool fuse_is_alone(const struct fuse_conn *c);
+#define FUSE_ALONE_NS	(3600 * FUSE_NSEC)
+void fuse_attr_wire(const struct fuse_attr *a, struct um_attr *out);
 void fuse_attr_out(struct fuse_job *j, const struct fuse_node *n);	/* into the reply to the guest */
 
 /* ---- fuse_init.c ----------------------------------------------------------------------------------------- */
@@ -316,6 +354,10 @@ struct fuse_node *fuse_node_get(struct fuse_job *j, const struct fuse_entry_out 
 int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_attr *a, uint64_t until,
 		   uint64_t version);
 void fuse_node_changed(struct fuse_conn *c, struct fuse_node *n);	/* by us: cached attributes are stale */
+void fuse_node_stale(struct fuse_conn *c, struct fuse_node *n);		/* they may be, though nothing was changed */
+void fuse_node_lingers(struct fuse_conn *c, struct fuse_node *n, struct fuse_node *dir);	/* its name in dir was removed */
+void fuse_node_closed(struct fuse_conn *c, struct fuse_node *n);	/* nobody has it open any more */
+void fuse_node_read(struct fuse_conn *c, struct fuse_node *n);		/* its access time is */
 
 struct fuse_name *fuse_name_find(struct fuse_conn *c, struct fuse_node *dir, const char *name, size_t len);
 /* name in dir leads to node (NULL: to nothing) until then. */
@@ -326,10 +368,64 @@ void fuse_name_drop_at(struct fuse_conn *c, struct fuse_node *dir, const char *n
 bool fuse_node_below(const struct fuse_node *n, const struct fuse_node *top);	/* n is top or below it */
 long fuse_node_path(const struct fuse_conn *c, const struct fuse_node *n, char *buf, size_t size);
 
+/* ---- fuse_dcache.c --------------------------------------------------------------------------------------- */
+
+void fuse_dcache_node(struct fuse_conn *c, const struct fuse_node *n);	/* its attributes have changed, or what is known of them */
+void fuse_dcache_name(struct fuse_conn *c, const struct fuse_name *e);	/* likewise */
+void fuse_dcache_drop_name(struct fuse_conn *c, const struct fuse_name *e);
+void fuse_dcache_drop_directory(struct fuse_conn *c, const struct fuse_node *dir);	/* all names in it */
+
+/* ---- fuse_dircache.c ------------------------------------------------------------------------------------- */
+
+void fuse_dir_forget(struct fuse_conn *c, struct fuse_node *n);
+void fuse_dir_put(struct fuse_conn *c, struct fuse_dir *d);
+bool fuse_dir_known(const struct fuse_conn *c, const struct fuse_node *n);	/* all of it? */
+/* What comes at h's offset: records as the server gave them; *len 0: the end.  NULL: it is not known. */
+const uint8_t *fuse_dir_read(struct fuse_conn *c, struct fuse_handle *h, uint32_t *len);
+void fuse_dir_keep(struct fuse_conn *c, struct fuse_handle *h, uint64_t offset, const uint8_t *data, uint32_t len, bool plus);
+
+/*
+ * fuse_ops_open.c: tells the server that h is open, if that was put off.  Before whatever needs h->fh.
+ *
+ * Where nobody else changes anything, a file that the server has opened for reading before will not be refused now, and what is read of it is
+ * in pages, mostly; likewise directories of which something is known.  Their OPEN is sent when there is a question.
+ */
+int fuse_late_open(struct fuse_job *j, struct fuse_handle *h);
+void fuse_handles_open(struct fuse_job *j, struct fuse_node *n);	/* all of n: its name is going to be removed */
+
+/* ---- fuse_pages.c ---------------------------------------------------------------------------------------- */
+
+/* A READ that was sent at that version has brought this; offset begins a page. */
+void fuse_pages_fill(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, const uint8_t *data, uint32_t len, uint64_t version);
+void fuse_pages_drop(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, uint64_t len);	/* this has been written */
+void fuse_pages_forget(struct fuse_conn *c, struct fuse_node *n);	/* all of it may have changed */
+
+void fuse_offset_share(struct fuse_conn *c, struct fuse_handle *h);	/* it has been opened */
+void fuse_offset_unshare(const struct fuse_conn *c, struct fuse_handle *h);
+/* The offset of the open file, for who holds its lock and is going to put it back, or another one: nobody moves it meanwhile. */
+uint64_t fuse_offset_take(struct fuse_handle *h);
+void fuse_offset_put(struct fuse_handle *h, uint64_t offset);
+bool fuse_offset_closed(const struct fuse_handle *h);	/* a client has closed it */
+uint64_t fuse_offset_look(const struct fuse_handle *h);	/* where it is now */
+
+/* ---- fuse_map.c ------------------------------------------------------------------------------------------ */
+
+int fuse_map_sync(struct fuse_job *j, struct fuse_node *n);	/* what has been stored goes to the server.  0 or -errno */
+void fuse_maps_sweep(struct fuse_conn *c, bool all);
+/* The next with n->lock held.  Before the server changes a part of the file by itself, what has been stored there goes first. */
+int fuse_map_sync_range(struct fuse_job *j, struct fuse_node *n, uint64_t offset, uint64_t len);
+void fuse_map_reap(struct fuse_job *j, struct fuse_node *n);	/* ends that which nobody maps any more */
+/*  Reading: n->map is there; bytes read. */
+uint32_t fuse_map_read(const struct fuse_node *n, uint64_t offset, uint8_t *to, uint32_t size);
+void fuse_map_wrote(struct fuse_node *n, uint64_t offset, const uint8_t *data, uint32_t size);	/* so did the server */
+void fuse_map_truncated(struct fuse_node *n, uint64_t size);
+int fuse_map_reload(struct fuse_job *j, struct fuse_node *n, uint64_t offset, uint64_t len);
+
 /* ---- fuse_handle.c --------------------------------------------------------------------------------------- */
 
 struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n);	/* used by j; or NULL */
 struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number);	/* or NULL */
+bool fuse_handle_on(const struct fuse_conn *c, uint64_t nodeid);	/* is a node of that number open? */
 struct fuse_handle *fuse_handle_get(struct fuse_job *j);	/* the request's; NULL: EBADF */
 struct fuse_node *fuse_handle_node(struct fuse_conn *c, uint32_t number);	/* or NULL */
 void fuse_handle_put(struct fuse_job *j, struct fuse_handle *h);
@@ -337,8 +433,10 @@ void fuse_handle_dead(struct fuse_conn *c, struct fuse_handle *h);
 void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h);
 bool fuse_handle_locked(const struct fuse_conn *c, const struct fuse_handle *h);
 bool fuse_handle_over(struct fuse_conn *c, uint32_t number);	/* nobody has it open any more */
+void fuse_closed_later(struct fuse_job *j);	/* the request's `closed` */
 void fuse_handles_sweep(struct fuse_conn *c, bool all);		/* all: the mount ends, nothing is open any more */
 void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n);	/* releases those of n nobody has any more */
+bool fuse_needs_flush(const struct fuse_conn *c, const struct fuse_handle *h);
 int fuse_flush(struct fuse_job *j, struct fuse_handle *h);
 void fuse_release(struct fuse_job *j, struct fuse_handle *h);	/* RELEASE(DIR), then frees it */
 
@@ -449,6 +547,7 @@ struct fuse_place {
 
 #define FUSE_STOPPED	1		/* met a link: the reply says so, answer 0 */
 
+void fuse_link_read(struct fuse_job *j, struct fuse_node *n, int err);	/* READLINK of n gave err */
 /* 0, FUSE_STOPPED or -errno.  After 0 fuse_place_put(). */
 int fuse_walk(struct fuse_job *j, struct fuse_place *p, unsigned flags);
 int fuse_walk_last(struct fuse_job *j, struct fuse_place *p, unsigned flags);	/* goes on; p->dir is locked */
@@ -482,6 +581,10 @@ int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_hand
 int fuse_created(struct fuse_job *j, struct fuse_place *p, const struct fuse_entry_out *e, uint32_t type,
 		 uint64_t version, struct fuse_node **out);
 
+/* The request's open file, used by j, if it may be read (unwanted: O_WRONLY) or written (O_RDONLY), or is open at all (O_ACCMODE). */
+int fuse_io_begin(struct fuse_job *j, struct fuse_handle **out, uint32_t unwanted);
+void fuse_size_reaches(struct fuse_job *j, struct fuse_node *n, uint64_t end);	/* it has been written up to there */
+
 /* ---- fuse_ops.c, fuse_ops_attr.c, fuse_ops_file.c, fuse_ops_dir.c ------------------------------------------ */
 
 typedef int (*fuse_op_fn)(struct fuse_job *j);	/* 0, FUSE_STOPPED or -errno; the reply is in j->rep */
@@ -500,6 +603,10 @@ int fuse_op_closed(struct fuse_job *j);
 int fuse_op_read(struct fuse_job *j);
 int fuse_op_write(struct fuse_job *j);
 int fuse_op_seek(struct fuse_job *j);
+int fuse_op_ioctl(struct fuse_job *j);
+int fuse_op_copy(struct fuse_job *j);
+int fuse_op_map(struct fuse_job *j);
+int fuse_op_msync(struct fuse_job *j);
 int fuse_op_fsync(struct fuse_job *j);
 int fuse_op_fallocate(struct fuse_job *j);
 int fuse_op_readdir(struct fuse_job *j);

@@ -51,6 +51,15 @@ struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number)
 	return h && !h->dead && !h->opening ? h : NULL;
 }
 
+bool fuse_handle_on(const struct fuse_conn *c, uint64_t nodeid)
+{
+	for (unsigned k = 0; k < FUSE_HANDLES; k++)
+		for (const struct fuse_handle *h = c->handles[k]; h; h = h->chain)
+			if (h->node->nodeid == nodeid)
+				return true;
+	return false;
+}
+
 struct fuse_handle *fuse_handle_get(struct fuse_job *j)
 {
 	struct fuse_handle *h = fuse_handle_find(j->c, j->req.handle);
@@ -75,10 +84,15 @@ void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h)
 			break;
 		}
 	}
-	__atomic_store_n(&c->shm->nhandles, --c->nhandles, __ATOMIC_RELAXED);
+	c->nhandles--;
+	if (!c->leaving)
+		__atomic_store_n(&c->shm->nhandles, c->nhandles, __ATOMIC_RELAXED);
+	fuse_offset_unshare(c, h);
 	fuse_locks_forget(c, h);
 	fuse_shadow_closed(c, h);
-	h->node->nopen--;
+	fuse_dir_put(c, h->dir);
+	if (!--h->node->nopen)
+		fuse_node_closed(c, h->node);
 	fuse_node_unpin(c, h->node);
 	heap_free(h);
 }
@@ -148,7 +162,7 @@ static bool handle_is_over(struct fuse_conn *c, struct fuse_handle *h)
 		h->mature = true;
 		return false;
 	}
-	return h->mature || !opener_lives(h);
+	return h->mature || fuse_offset_closed(h) || !opener_lives(h);
 }
 
 bool fuse_handle_over(struct fuse_conn *c, uint32_t number)
@@ -167,9 +181,21 @@ void fuse_handles_sweep(struct fuse_conn *c, bool all)
 				fuse_handle_dead(c, h);
 	if (c->dead && !c->janitor)
 		c->janitor = fuse_job_start(c, janitor) == 0;
+	fuse_maps_sweep(c, all);
 	fuse_locks_sweep(c);
 	fuse_shadow_sweep(c);
 	fuse_run_ready(c);
+}
+
+/* A guest has closed a file that it only read, and says so with its next request. */
+void fuse_closed_later(struct fuse_job *j)
+{
+	struct fuse_handle *h = fuse_handle_find(j->c, j->req.closed);
+
+	if (!h)
+		return;
+	if (handle_is_over(j->c, h))
+		fuse_handle_dead(j->c, h);
 }
 
 static struct fuse_handle *find_over(struct fuse_conn *c, const struct fuse_node *n)
@@ -181,6 +207,28 @@ static struct fuse_handle *find_over(struct fuse_conn *c, const struct fuse_node
 	return NULL;
 }
 
+static struct fuse_handle *find_lazy(struct fuse_conn *c, const struct fuse_node *n)
+{
+	for (unsigned k = 0; k < FUSE_HANDLES; k++)
+		for (struct fuse_handle *h = c->handles[k]; h; h = h->chain)
+			if (h->node == n && h->lazy && !h->dead)
+				return h;
+	return NULL;
+}
+
+/* One that cannot be opened has lost its file: it stays lazy, and says so. */
+void fuse_handles_open(struct fuse_job *j, struct fuse_node *n)
+{
+	struct fuse_handle *h;
+	int err = 0;
+
+	while (!err && n->nopen && (h = find_lazy(j->c, n))) {
+		h->users++;
+		err = fuse_late_open(j, h);
+		fuse_handle_put(j, h);
+	}
+}
+
 static bool is_releasing(const struct fuse_conn *c, const struct fuse_node *n)
 {
 	for (unsigned k = 0; k < FUSE_HANDLES; k++)
@@ -190,11 +238,28 @@ static bool is_releasing(const struct fuse_conn *c, const struct fuse_node *n)
 	return false;
 }
 
+/* Closes that nobody waits for (UM_CLOSED_QUIET) and that have not been taken yet: they came before what is done now. */
+static void see_closes(struct fuse_conn *c)
+{
+	for (unsigned k = 0; k < UM_SLOTS; k++) {
+		const struct um_slot *s = fuse_slot(c, k);
+		struct fuse_handle *h = NULL;
+
+		if (__atomic_load_n(&c->shm->posted[k / 64], __ATOMIC_ACQUIRE) >> k % 64 & 1 && s->req.op == UM_OP_CLOSED)
+			h = fuse_handle_find(c, s->req.handle);
+		if (h)
+			h->mature = true;
+	}
+}
+
 /* A server with several threads may still work on a release that was sent before: wait for those, too. */
 void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 {
 	struct fuse_handle *h;
 
+	if (n->nopen)
+		see_closes(j->c);
+	fuse_map_reap(j, n);
 	while (n->nopen && (h = find_over(j->c, n))) {
 		h->dead = true;
 		fuse_flush(j, h);
@@ -208,12 +273,17 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 
 /* ---- telling the server --------------------------------------------------------------------------------- */
 
+bool fuse_needs_flush(const struct fuse_conn *c, const struct fuse_handle *h)
+{
+	return !h->is_dir && !h->lazy && !(h->open_flags & O_PATH) && !(h->fopen & FOPEN_NOFLUSH) && !c->can.no_flush;
+}
+
 int fuse_flush(struct fuse_job *j, struct fuse_handle *h)
 {
 	struct fuse_flush_in in = { .fh = h->fh, .lock_owner = fuse_lock_owner(j, h) };
 	int r;
 
-	if (h->is_dir || (h->open_flags & O_PATH) || (h->fopen & FOPEN_NOFLUSH) || j->c->can.no_flush)
+	if (!fuse_needs_flush(j->c, h))
 		return 0;
 	if (h->node->bad)
 		return -EIO;

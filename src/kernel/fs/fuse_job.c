@@ -59,10 +59,12 @@ static void job_main(struct co *co)
 		return;
 	}
 	r = fuse_op(j);
-	if (!j->shm)
-		return;
-	j->rep.error = r < 0 ? r : 0;
-	fuse_job_answer(j);
+	if (j->shm) {
+		j->rep.error = r < 0 ? r : 0;
+		fuse_job_answer(j);
+	}
+	if (j->req.closed)
+		fuse_closed_later(j);
 }
 
 static struct fuse_job *job_new(struct fuse_conn *c)

@@ -48,12 +48,19 @@ static void wake(struct fuse_conn *c, const struct fuse_node *n)
 	}
 }
 
+static void locks_count(struct fuse_conn *c, int more)
+{
+	c->nlocks += (uint32_t)more;
+	if (!c->leaving)
+		__atomic_store_n(&c->shm->nlocks, c->nlocks, __ATOMIC_RELEASE);
+}
+
 static void lock_remove(struct fuse_conn *c, struct fuse_lock **p)
 {
 	struct fuse_lock *l = *p;
 
 	*p = l->next;
-	c->nlocks--;
+	locks_count(c, -1);
 	heap_free(l);
 }
 
@@ -67,7 +74,7 @@ static void lock_insert(struct fuse_conn *c, struct fuse_node *n, struct fuse_lo
 		p = &(*p)->next;
 	l->next = *p;
 	*p = l;
-	c->nlocks++;
+	locks_count(c, 1);
 }
 
 /* Takes the bytes of `out` from *p; *spare becomes the second half if there are two. */
@@ -82,7 +89,7 @@ static void lock_cut(struct fuse_conn *c, struct fuse_lock **p, const struct fus
 		l->end = out->start - 1;
 		rest->next = l->next;
 		l->next = rest;
-		c->nlocks++;
+		locks_count(c, 1);
 	} else if (l->start < out->start) {
 		l->end = out->start - 1;
 	} else if (l->end > out->end) {

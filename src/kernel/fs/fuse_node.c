@@ -45,12 +45,14 @@ static void node_unhash(struct fuse_conn *c, struct fuse_node *n)
 		}
 	}
 	n->hashed = false;
+	fuse_dcache_node(c, n);
 }
 
 void fuse_nodes_init(struct fuse_conn *c)
 {
 	c->root.nodeid = FUSE_ROOT_ID;
 	c->root.pins = 1;
+	c->names_max = FUSE_NAMES_MAX;
 	c->root.attr.mode = __atomic_load_n(&c->shm->rootmode, __ATOMIC_RELAXED) & S_IFMT;
 	if (!c->root.attr.mode)
 		c->root.attr.mode = S_IFDIR;
@@ -73,6 +75,7 @@ static void node_maybe_free(struct fuse_conn *c, struct fuse_node *n)
 	node_unhash(c, n);
 	if (n->nlookup)
 		fuse_send_forget(c, n->nodeid, n->nlookup);
+	fuse_dir_forget(c, n);
 	heap_free(n->was);
 	heap_free(n);
 }
@@ -89,13 +92,52 @@ void fuse_node_bad(struct fuse_conn *c, struct fuse_node *n)
 	if (n == &c->root)
 		return;
 	n->bad = true;
+	c->bad_open |= n->nopen > 0;
 	node_unhash(c, n);
+	for (const struct fuse_name *e = n->names; e; e = e->sibling)
+		fuse_dcache_drop_name(c, e);
+	if (fuse_node_is(n, S_IFDIR))
+		fuse_dcache_drop_directory(c, n);
 }
 
 void fuse_node_changed(struct fuse_conn *c, struct fuse_node *n)
 {
 	n->changed = ++c->version;
+	fuse_node_stale(c, n);
+}
+
+void fuse_node_stale(struct fuse_conn *c, struct fuse_node *n)
+{
 	n->attr_until = 0;
+	fuse_dcache_node(c, n);
+}
+
+/*
+ * libfuse goes on to have a file that is open, by another name, and changes the directory when it is closed.  Who lets attributes be valid
+ * for a short time need not mind.
+ */
+void fuse_node_lingers(struct fuse_conn *c, struct fuse_node *n, struct fuse_node *dir)
+{
+	if (!n->nopen || n->lingers || fuse_node_is(n, S_IFDIR) || !fuse_is_alone(c))
+		return;
+	n->lingers = fuse_node_pin(dir);
+}
+
+void fuse_node_closed(struct fuse_conn *c, struct fuse_node *n)
+{
+	struct fuse_node *dir = n->lingers;
+
+	n->lingers = NULL;
+	if (!dir)
+		return;
+	fuse_node_changed(c, dir);
+	fuse_node_unpin(c, dir);
+}
+
+void fuse_node_read(struct fuse_conn *c, struct fuse_node *n)
+{
+	n->atime_stale = true;
+	fuse_dcache_node(c, n);
 }
 
 int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_attr *a, uint64_t until,
@@ -109,9 +151,12 @@ int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_a
 	}
 	if (n->changed > version)
 		return 0;	/* said before we changed it */
+	if (!fuse_is_alone(c) && (n->attr.size != a->size || n->attr.mtime != a->mtime || n->attr.mtimensec != a->mtimensec))
+		n->contents = ++c->contents;
 	n->attr = *a;
 	n->attr_until = n->size_until = until;
 	n->atime_stale = false;
+	fuse_dcache_node(c, n);
 	return 0;
 }
 
@@ -133,13 +178,15 @@ struct fuse_node *fuse_node_get(struct fuse_job *j, const struct fuse_entry_out 
 		n->nodeid = e->nodeid;
 		n->generation = e->generation;
 		n->attr = e->attr;
+		n->contents = ++c->contents;
+		n->unshown = c->bad_open && fuse_handle_on(c, e->nodeid);
 		node_hash(c, n);
 	}
 	n->pins++;
 	n->nlookup++;
 	if (n->changed <= version)
 		n->removed = false;
-	fuse_node_attr(c, n, &e->attr, fuse_until(j->now, e->attr_valid, e->attr_valid_nsec), version);
+	fuse_node_attr(c, n, &e->attr, fuse_attr_until(j, &e->attr, e->attr_valid, e->attr_valid_nsec), version);
 	return n;
 }
 
@@ -221,6 +268,7 @@ void fuse_name_drop(struct fuse_conn *c, struct fuse_name *e)
 
 	if (e->node && e->node->nopen && e->node->names == e && !e->sibling)
 		remember_path(c, e->node);
+	fuse_dcache_drop_name(c, e);
 	while (*p != e)
 		p = &(*p)->chain;
 	*p = e->chain;
@@ -242,7 +290,7 @@ void fuse_name_drop_at(struct fuse_conn *c, struct fuse_node *dir, const char *n
 /* Room for one more: drops the oldest that nobody needs.  Looks at a few only: it is a limit for memory. */
 static void names_trim(struct fuse_conn *c)
 {
-	for (int i = 0; i < 32 && c->nnames >= FUSE_NAMES_MAX; i++) {
+	for (int i = 0; i < 32 && c->nnames >= c->names_max; i++) {
 		struct fuse_name *e = c->oldest;
 
 		if (!e->node || !e->node->pins) {
@@ -305,6 +353,7 @@ void fuse_name_set(struct fuse_conn *c, struct fuse_node *dir, const char *name,
 			name_attach(c, e, node);
 	}
 	e->until = until;
+	fuse_dcache_name(c, e);
 }
 
 bool fuse_node_below(const struct fuse_node *n, const struct fuse_node *top)
@@ -346,4 +395,5 @@ void fuse_nodes_free(struct fuse_conn *c)
 {
 	while (c->oldest)
 		fuse_name_drop(c, c->oldest);
+	fuse_dir_forget(c, &c->root);
 }

@@ -2,7 +2,7 @@
 /*
  * What a server says unasked: that a node or a name has changed behind our back.
  *
- * Contents are not cached here, so STORE only means that the node's attributes are stale, and RETRIEVE has
+ * Contents are cached for reading only (fuse_pages.c), so STORE means that they and the node's attributes are stale, and RETRIEVE has
  * nothing to give: ENOSYS.  Nobody polls: POLL is taken and means nothing.
  */
 #include "fuse_conn.h"
@@ -15,6 +15,7 @@ static int inval_inode(struct fuse_conn *c, uint64_t nodeid)
 		return -ENOENT;
 	fuse_node_changed(c, n);
 	n->size_until = 0;
+	fuse_pages_forget(c, n);
 	return 0;
 }
 
@@ -35,6 +36,7 @@ static int inval_entry(struct fuse_conn *c, uint64_t parent, const uint8_t *name
 	if (e->node)
 		fuse_node_changed(c, e->node);
 	e->until = 0;
+	fuse_dcache_name(c, e);
 	if (!child)
 		return 0;
 	if (!e->node || e->node->nodeid != child)

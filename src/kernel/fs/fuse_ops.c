@@ -18,12 +18,6 @@ static int op_none(struct fuse_job *j)
 	return -ENOSYS;
 }
 
-static int op_ioctl(struct fuse_job *j)
-{
-	(void)j;
-	return -ENOTTY;
-}
-
 static const fuse_op_fn ops[] = {
 	[UM_OP_NONE] = op_none,
 	[UM_OP_STAT] = fuse_op_stat,
@@ -51,7 +45,10 @@ static const fuse_op_fn ops[] = {
 	[UM_OP_LISTXATTR] = fuse_op_listxattr,
 	[UM_OP_REMOVEXATTR] = fuse_op_removexattr,
 	[UM_OP_PATHOF] = fuse_op_pathof,
-	[UM_OP_IOCTL] = op_ioctl,
+	[UM_OP_IOCTL] = fuse_op_ioctl,
+	[UM_OP_COPY] = fuse_op_copy,
+	[UM_OP_MAP] = fuse_op_map,
+	[UM_OP_MSYNC] = fuse_op_msync,
 	[UM_OP_LOCK] = fuse_op_lock,
 	[UM_OP_STANDIN] = fuse_op_standin,
 	[UM_OP_WATCH] = fuse_op_watch,
@@ -184,6 +181,7 @@ int fuse_op_readlink(struct fuse_job *j)
 		fuse_req_init(&r, j, FUSE_READLINK, t.node->nodeid);
 		fuse_req_reply_upto(&r, j->shm->data, 4095);
 		err = fuse_call(j, &r);
+		fuse_link_read(j, t.node, err);
 	}
 	if (!err) {
 		j->shm->data[r.reply_len] = 0;

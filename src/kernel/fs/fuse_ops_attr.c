@@ -20,14 +20,20 @@ static int setattr_send(struct fuse_job *j, struct fuse_node *n, const struct fu
 	struct fuse_req r;
 	int err;
 
+	if (in->valid & FATTR_MTIME)		/* what was stored before does not change it later */
+		fuse_map_sync_range(j, n, 0, INT64_MAX);
 	fuse_req_init(&r, j, FUSE_SETATTR, n->nodeid);
 	fuse_req_arg(&r, in, sizeof *in);
 	fuse_req_reply(&r, &out, fuse_attr_size(c));
 	err = fuse_call(j, &r);
 	fuse_node_changed(c, n);
+	if (in->valid & FATTR_SIZE)
+		fuse_pages_forget(c, n);
 	if (err)
 		return err;
-	return fuse_node_attr(c, n, &out.attr, fuse_until(j->now, out.attr_valid, out.attr_valid_nsec),
+	if (in->valid & FATTR_SIZE)
+		fuse_map_truncated(n, in->size);
+	return fuse_node_attr(c, n, &out.attr, fuse_attr_until(j, &out.attr, out.attr_valid, out.attr_valid_nsec),
 			      c->version);
 }
 

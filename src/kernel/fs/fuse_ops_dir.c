@@ -148,8 +148,10 @@ static int link_to(struct fuse_job *j, struct fuse_node *n, struct fuse_place *t
 	fuse_req_arg(&r, &in, sizeof in);
 	fuse_req_arg(&r, to->name, to->len + 1);
 	err = make(j, to, &r, n->attr.mode & S_IFMT, n);
-	if (to->node != n)
-		n->attr_until = 0;	/* its link count may have changed */
+	if (to->node != n) {
+		fuse_node_changed(j->c, n);	/* its link count */
+		fuse_pages_forget(j->c, n);	/* from now on it is written by another node, too */
+	}
 	fuse_subjects_unlock(&locked);
 	return err;
 }
@@ -179,6 +181,7 @@ static void name_gone(struct fuse_job *j, struct fuse_place *p)
 	fuse_node_changed(j->c, p->dir);
 	if (p->node) {
 		fuse_node_changed(j->c, p->node);
+		fuse_node_lingers(j->c, p->node, p->dir);
 		if (fuse_node_is(p->node, S_IFDIR))
 			p->node->removed = true;
 	}
@@ -199,6 +202,7 @@ static int remove_name(struct fuse_job *j, struct fuse_place *p, uint32_t opcode
 		return -EISDIR;
 	locked = fuse_change_lock(j, p->node, NULL);
 	fuse_handles_reap(j, p->node);
+	fuse_handles_open(j, p->node);
 	err = fuse_call_plain(j, opcode, p->dir->nodeid, p->name, p->len + 1);
 	if (!err) {
 		name_gone(j, p);
@@ -275,6 +279,8 @@ static void rename_names(struct fuse_job *j, struct fuse_place *from, struct fus
 	fuse_name_drop_at(c, from->dir, from->name, from->len);
 	if (to->node) {
 		fuse_node_changed(c, to->node);
+		if (!exchange)
+			fuse_node_lingers(c, to->node, to->dir);
 		fuse_name_drop_at(c, to->dir, to->name, to->len);
 		if (exchange)
 			fuse_name_set(c, from->dir, from->name, from->len, to->node, until);
@@ -319,8 +325,10 @@ static int rename_locked(struct fuse_job *j, struct fuse_place *from, struct fus
 {
 	int err;
 
-	if (to->node)
+	if (to->node) {
 		fuse_handles_reap(j, to->node);
+		fuse_handles_open(j, to->node);
+	}
 	err = rename_send(j, from, to, flags);
 	if (!err) {
 		rename_names(j, from, to, flags & RENAME_EXCHANGE);

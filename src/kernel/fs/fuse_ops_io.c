@@ -11,8 +11,9 @@
 #include <linux/falloc.h>
 #include <linux/inotify.h>
 #include "fuse_conn.h"
+#include "../../wire/pages.h"
 
-static int io_begin(struct fuse_job *j, struct fuse_handle **out, uint32_t unwanted)
+int fuse_io_begin(struct fuse_job *j, struct fuse_handle **out, uint32_t unwanted)
 {
 	struct fuse_handle *h = fuse_handle_get(j);
 	int err = 0;
@@ -31,7 +32,7 @@ static int io_begin(struct fuse_job *j, struct fuse_handle **out, uint32_t unwan
 
 /* ---- read ------------------------------------------------------------------------------------------------ */
 
-static int read_some(struct fuse_job *j, struct fuse_handle *h, uint64_t offset, uint32_t at, uint32_t *n)
+static int read_some(struct fuse_job *j, struct fuse_handle *h, uint64_t offset, uint32_t at, uint32_t *n, uint64_t *version)
 {
 	struct fuse_read_in in = { .fh = h->fh, .offset = offset, .size = *n, .flags = h->open_flags };
 	struct fuse_req r;
@@ -42,6 +43,7 @@ static int read_some(struct fuse_job *j, struct fuse_handle *h, uint64_t offset,
 	fuse_req_reply_upto(&r, j->shm->data + at, *n);
 	err = fuse_call(j, &r);
 	*n = r.reply_len;
+	*version = r.version;
 	return err;
 }
 
@@ -61,30 +63,155 @@ static uint64_t readable(struct fuse_job *j, const struct fuse_handle *h, uint64
 	return size < n->attr.size - offset ? size : n->attr.size - offset;
 }
 
-static int read_at(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
+/* READs of `want` bytes from offset, into the slot at `at`.  *done: how many there were; *version: of the first. */
+static int read_all(struct fuse_job *j, struct fuse_handle *h, uint64_t offset, uint32_t at, uint32_t want, uint32_t *done, uint64_t *version)
 {
-	uint32_t want = (uint32_t)readable(j, h, offset, j->req.size), done = 0;
-	int err = 0;
+	uint64_t v;
+	int err = want ? fuse_late_open(j, h) : 0;
 
-	while (done < want) {
-		uint32_t part = want - done, n;
+	*done = 0;
+	while (!err && *done < want) {
+		uint32_t part = want - *done, n;
 
 		if (part > j->c->can.max_read)
 			part = j->c->can.max_read;
 		n = part;
-		err = read_some(j, h, offset + done, done, &n);
+		err = read_some(j, h, offset + *done, at + *done, &n, *done ? &v : version);
 		if (err)
 			break;
-		done += n;
+		*done += n;
 		if (n < part)
 			break;
 	}
-	if (done && !(h->open_flags & O_NOATIME) && !fuse_may_change(j))
-		h->node->atime_stale = true;
-	if (done)
-		fuse_shadow_did(j->c, h, h->node, NULL, IN_ACCESS);
+	return *done ? 0 : err;
+}
+
+#define AHEAD_LEAST	(16u << 10)
+#define CACHED_MOST	(8u << 20)	/* larger files would take the room of all others */
+
+/* Will what is read be of use to those who come later?  Then whole pages are read, and more than was asked for. */
+static bool is_for_pages(struct fuse_job *j, struct fuse_handle *h)
+{
+	if (!h->shared || !j->c->pages)
+		return false;
+	if (h->node->attr_until <= j->now && (!fuse_is_alone(j->c) || fuse_getattr(j, h->node, h, false)))
+		return false;
+	return h->node->attr_until > j->now && h->node->attr.size <= CACHED_MOST;
+}
+
+/* Who comes here for what lies behind what the last ones have brought reads on: he gets more and more in advance. */
+static uint64_t window_end(struct fuse_handle *h, uint64_t offset, uint64_t end)
+{
+	if (offset <= h->read_from || offset > h->read_end)
+		h->ahead = 0;
+	else if (h->ahead < UM_DATA_SIZE)
+		h->ahead = h->ahead ? 2 * h->ahead : AHEAD_LEAST;
+	return end + h->ahead;
+}
+
+static int read_pages(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
+{
+	const uint64_t start = offset & ~(uint64_t)(UM_PAGE_SIZE - 1), size = h->node->attr.size;
+	const uint32_t before = (uint32_t)(offset - start), want = (uint32_t)readable(j, h, offset, j->req.size);
+	const uint64_t contents = h->node->contents;
+	uint64_t end = (window_end(h, offset, offset + want) + UM_PAGE_SIZE - 1) & ~(uint64_t)(UM_PAGE_SIZE - 1), version;
+	uint32_t done;
+	int err;
+
+	if (!want)
+		return 0;
+	end = end < size ? end : size;
+	if (end > start + UM_DATA_SIZE)
+		end = start + UM_DATA_SIZE;
+	err = read_all(j, h, start, 0, (uint32_t)(end - start), &done, &version);
+	if (err)
+		return err;
+	if (contents == h->node->contents)
+		fuse_pages_fill(j->c, h->node, start, j->shm->data, done, version);
+	h->read_from = start;
+	h->read_end = start + done;
+	done = done > before ? done - before : 0;
+	j->rep.size = done < want ? done : want;
+	memmove(j->shm->data, j->shm->data + before, j->rep.size);
+	return 0;
+}
+
+static int read_plain(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
+{
+	uint64_t version;
+	uint32_t done;
+	int err = read_all(j, h, offset, 0, (uint32_t)readable(j, h, offset, j->req.size), &done, &version);
+
 	j->rep.size = done;
-	return done ? 0 : err;
+	return err;
+}
+
+/* Does a kernel read this file through its page cache? */
+static bool is_by_pages(const struct fuse_handle *h)
+{
+	return !(h->open_flags & O_DIRECT) && !(h->fopen & (FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM));
+}
+
+/*
+ * From the beginning of a page on, as the kernel's page cache does: there are servers that know nothing else, and give what is in their
+ * memory for the last bytes of a file that is read from the middle of a page (fuseiso).  What does not fit into the slot then comes
+ * by a READ of its own.
+ */
+static int read_aligned(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
+{
+	const uint32_t before = offset & (UM_PAGE_SIZE - 1), want = (uint32_t)readable(j, h, offset, j->req.size);
+	const uint32_t first = before + want < UM_DATA_SIZE ? before + want : UM_DATA_SIZE;
+	uint32_t done, rest = 0;
+	uint64_t version;
+	int err;
+
+	if (!want)
+		return 0;
+	err = read_all(j, h, offset - before, 0, first, &done, &version);
+	if (err || done <= before)
+		return err;
+	j->rep.size = done - before;
+	memmove(j->shm->data, j->shm->data + before, j->rep.size);
+	if (done == first && j->rep.size < want)
+		read_all(j, h, offset + j->rep.size, (uint32_t)j->rep.size, want - (uint32_t)j->rep.size, &rest, &version);
+	j->rep.size += rest;
+	return 0;
+}
+
+static int read_at(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
+{
+	const bool mapped = h->node->map && offset <= INT64_MAX;
+	const bool pages = !mapped && offset <= INT64_MAX && (offset & (UM_PAGE_SIZE - 1)) + j->req.size <= UM_DATA_SIZE && is_for_pages(j, h);
+	int err = 0;
+
+	if (mapped)
+		j->rep.size = fuse_map_read(h->node, offset, j->shm->data, (uint32_t)j->req.size);
+	else if (pages)
+		err = read_pages(j, h, offset);
+	else if (offset <= INT64_MAX && is_by_pages(h))
+		err = read_aligned(j, h, offset);
+	else
+		err = read_plain(j, h, offset);
+	if (j->rep.size && !(h->open_flags & O_NOATIME) && !fuse_may_change(j))
+		fuse_node_read(j->c, h->node);
+	if (j->rep.size)
+		fuse_shadow_did(j->c, h, h->node, NULL, IN_ACCESS);
+	return err;
+}
+
+/* By the open file's own offset, which it moves. */
+static int read_on(struct fuse_job *j, struct fuse_handle *h)
+{
+	uint64_t offset;
+	int err;
+
+	fuse_mutex_lock(j, &h->lock);
+	offset = fuse_offset_take(h);
+	err = read_at(j, h, offset);
+	j->rep.offset = offset + j->rep.size;
+	fuse_offset_put(h, j->rep.offset);
+	fuse_mutex_unlock(&h->lock);
+	return err;
 }
 
 int fuse_op_read(struct fuse_job *j)
@@ -94,20 +221,15 @@ int fuse_op_read(struct fuse_job *j)
 
 	if (j->req.size > UM_DATA_SIZE)
 		return -EINVAL;
-	err = io_begin(j, &h, O_WRONLY);
+	err = fuse_io_begin(j, &h, O_WRONLY);
 	if (err)
 		return err;
-	if (h->is_dir) {
+	if (h->is_dir)
 		err = -EISDIR;
-	} else if (j->req.offset != UM_OFFSET_FILE) {
+	else if (j->req.offset == UM_OFFSET_FILE)
+		err = read_on(j, h);
+	else
 		err = j->req.offset > INT64_MAX ? -EINVAL : read_at(j, h, j->req.offset);
-	} else {
-		fuse_mutex_lock(j, &h->lock);
-		err = read_at(j, h, h->offset);
-		h->offset += j->rep.size;
-		j->rep.offset = h->offset;
-		fuse_mutex_unlock(&h->lock);
-	}
 	fuse_handle_put(j, h);
 	return err;
 }
@@ -132,7 +254,7 @@ static int write_some(struct fuse_job *j, struct fuse_handle *h, uint64_t offset
 	return err;
 }
 
-static void size_reaches(struct fuse_job *j, struct fuse_node *n, uint64_t end)
+void fuse_size_reaches(struct fuse_job *j, struct fuse_node *n, uint64_t end)
 {
 	fuse_node_changed(j->c, n);
 	if (n->attr.size < end)
@@ -159,20 +281,24 @@ static int write_at(struct fuse_job *j, struct fuse_handle *h, uint64_t offset)
 		if (err || n < part)
 			break;
 	}
+	fuse_pages_drop(j->c, h->node, offset, want);
+	fuse_map_wrote(h->node, offset, j->shm->data, done);
 	if (done) {
-		size_reaches(j, h->node, offset + done);
+		fuse_size_reaches(j, h->node, offset + done);
 		fuse_shadow_did(j->c, h, h->node, NULL, IN_MODIFY);
+	} else if (err) {
+		fuse_node_changed(j->c, h->node);	/* who knows what of it was done */
 	}
 	j->rep.size = done;
 	return done ? 0 : err;
 }
 
-/* Where to write; the mutexes are held. */
-static int write_offset(struct fuse_job *j, struct fuse_handle *h, uint64_t *offset)
+/* Where to write; the mutexes are held.  own: the open file's offset. */
+static int write_offset(struct fuse_job *j, struct fuse_handle *h, uint64_t own, uint64_t *offset)
 {
 	int err = 0;
 
-	*offset = j->req.offset == UM_OFFSET_FILE ? h->offset : j->req.offset;
+	*offset = j->req.offset == UM_OFFSET_FILE ? own : j->req.offset;
 	if (j->req.offset != UM_OFFSET_END)
 		return *offset > INT64_MAX ? -EINVAL : 0;
 	if (h->node->size_until <= j->now)
@@ -181,13 +307,13 @@ static int write_offset(struct fuse_job *j, struct fuse_handle *h, uint64_t *off
 	return err;
 }
 
-static int write_locked(struct fuse_job *j, struct fuse_handle *h)
+static int write_locked(struct fuse_job *j, struct fuse_handle *h, uint64_t own)
 {
 	uint64_t offset;
 	int err;
 
 	fuse_mutex_lock(j, &h->node->lock);
-	err = write_offset(j, h, &offset);
+	err = write_offset(j, h, own, &offset);
 	if (!err)
 		err = fuse_kill_suid(j, h->node);
 	if (!err)
@@ -201,19 +327,21 @@ int fuse_op_write(struct fuse_job *j)
 {
 	bool moves = j->req.offset == UM_OFFSET_FILE || j->req.offset == UM_OFFSET_END;
 	struct fuse_handle *h;
+	uint64_t own = 0;
 	int err;
 
 	if (j->req.size > UM_DATA_SIZE)
 		return -EINVAL;
-	err = io_begin(j, &h, O_RDONLY);
+	err = fuse_io_begin(j, &h, O_RDONLY);
 	if (err)
 		return err;
-	if (moves)
-		fuse_mutex_lock(j, &h->lock);
-	err = write_locked(j, h);
 	if (moves) {
-		if (!err)
-			h->offset = j->rep.offset;
+		fuse_mutex_lock(j, &h->lock);
+		own = fuse_offset_take(h);
+	}
+	err = write_locked(j, h, own);
+	if (moves) {
+		fuse_offset_put(h, err ? own : j->rep.offset);
 		fuse_mutex_unlock(&h->lock);
 	}
 	fuse_handle_put(j, h);
@@ -225,14 +353,16 @@ int fuse_op_write(struct fuse_job *j)
 /* Data and holes: without the server's help a file is all data, with a hole at its end. */
 static int seek_sparse(struct fuse_job *j, struct fuse_handle *h, uint64_t *offset)
 {
-	struct fuse_lseek_in in = { .fh = h->fh, .offset = *offset, .whence = j->req.whence };
+	struct fuse_lseek_in in = { .offset = *offset, .whence = j->req.whence };
 	struct fuse_lseek_out out = { 0 };
 	struct fuse_req r;
-	int err = -ENOSYS;
+	int err;
 
 	if (*offset > INT64_MAX)
 		return -ENXIO;
-	if (!j->c->can.no_lseek) {
+	err = j->c->can.no_lseek ? -ENOSYS : fuse_late_open(j, h);
+	if (!err) {
+		in.fh = h->fh;
 		fuse_req_init(&r, j, FUSE_LSEEK, h->node->nodeid);
 		fuse_req_arg(&r, &in, sizeof in);
 		fuse_req_reply(&r, &out, sizeof out);
@@ -253,7 +383,8 @@ static int seek_sparse(struct fuse_job *j, struct fuse_handle *h, uint64_t *offs
 	return 0;
 }
 
-static int seek(struct fuse_job *j, struct fuse_handle *h)
+/* *own: the open file's offset. */
+static int seek(struct fuse_job *j, struct fuse_handle *h, uint64_t *own)
 {
 	uint64_t offset = j->req.offset;
 	int err = 0;
@@ -262,7 +393,7 @@ static int seek(struct fuse_job *j, struct fuse_handle *h)
 	case SEEK_SET:
 		break;
 	case SEEK_CUR:
-		offset += h->offset;
+		offset += *own;
 		break;
 	case SEEK_END:
 		fuse_mutex_lock(j, &h->node->lock);
@@ -283,7 +414,7 @@ static int seek(struct fuse_job *j, struct fuse_handle *h)
 		err = -EINVAL;
 	if (err)
 		return err;
-	h->offset = j->rep.offset = offset;
+	*own = j->rep.offset = offset;
 	h->at_end = false;
 	return 0;
 }
@@ -291,7 +422,8 @@ static int seek(struct fuse_job *j, struct fuse_handle *h)
 int fuse_op_seek(struct fuse_job *j)
 {
 	struct fuse_handle *h;
-	int err = io_begin(j, &h, O_ACCMODE);
+	uint64_t own;
+	int err = fuse_io_begin(j, &h, O_ACCMODE);
 
 	if (err)
 		return err;
@@ -299,7 +431,9 @@ int fuse_op_seek(struct fuse_job *j)
 		err = -ESPIPE;
 	} else {
 		fuse_mutex_lock(j, &h->lock);
-		err = seek(j, h);
+		own = fuse_offset_take(h);
+		err = seek(j, h, &own);
+		fuse_offset_put(h, own);
 		fuse_mutex_unlock(&h->lock);
 	}
 	fuse_handle_put(j, h);
@@ -312,15 +446,18 @@ int fuse_op_fsync(struct fuse_job *j)
 {
 	struct fuse_fsync_in in = { .fsync_flags = j->req.open_flags & 1 ? FUSE_FSYNC_FDATASYNC : 0 };
 	struct fuse_handle *h;
-	int err = io_begin(j, &h, O_ACCMODE);
+	int err = fuse_io_begin(j, &h, O_ACCMODE);
 	bool *unknown;
 
 	if (err)
 		return err;
 	unknown = h->is_dir ? &j->c->can.no_fsyncdir : &j->c->can.no_fsync;
-	in.fh = h->fh;
+	err = fuse_map_sync(j, h->node);
 	fuse_mutex_lock(j, &h->node->lock);
-	if (!*unknown)
+	if (!*unknown && !err)
+		err = fuse_late_open(j, h);
+	in.fh = h->fh;
+	if (!*unknown && !err)
 		err = fuse_call_plain(j, h->is_dir ? FUSE_FSYNCDIR : FUSE_FSYNC, h->node->nodeid, &in, sizeof in);
 	fuse_mutex_unlock(&h->node->lock);
 	if (err == -ENOSYS) {
@@ -336,7 +473,7 @@ static int fallocate(struct fuse_job *j, struct fuse_handle *h)
 	struct fuse_fallocate_in in = {
 		.fh = h->fh, .offset = j->req.offset, .length = j->req.size, .mode = j->req.mode,
 	};
-	int err;
+	int err = 0;
 
 	if (in.offset > INT64_MAX || !in.length || in.length > INT64_MAX)
 		return -EINVAL;
@@ -348,9 +485,15 @@ static int fallocate(struct fuse_job *j, struct fuse_handle *h)
 	    (in.mode & ~(uint32_t)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
 		return -EOPNOTSUPP;
 	fuse_mutex_lock(j, &h->node->lock);
-	err = fuse_call_plain(j, FUSE_FALLOCATE, h->node->nodeid, &in, sizeof in);
+	if (in.mode & ~(uint32_t)FALLOC_FL_KEEP_SIZE)
+		err = fuse_map_sync_range(j, h->node, 0, INT64_MAX);
+	if (!err)
+		err = fuse_call_plain(j, FUSE_FALLOCATE, h->node->nodeid, &in, sizeof in);
+	fuse_pages_forget(j->c, h->node);
+	if (!err)			/* else only the size can be another one */
+		err = fuse_map_reload(j, h->node, in.offset, in.mode & ~(uint32_t)FALLOC_FL_KEEP_SIZE ? in.length : 0);
 	if (!err && !(in.mode & FALLOC_FL_KEEP_SIZE))
-		size_reaches(j, h->node, in.offset + in.length);
+		fuse_size_reaches(j, h->node, in.offset + in.length);
 	else
 		fuse_node_changed(j->c, h->node);
 	fuse_mutex_unlock(&h->node->lock);
@@ -365,7 +508,7 @@ static int fallocate(struct fuse_job *j, struct fuse_handle *h)
 int fuse_op_fallocate(struct fuse_job *j)
 {
 	struct fuse_handle *h;
-	int err = io_begin(j, &h, O_RDONLY);
+	int err = fuse_io_begin(j, &h, O_RDONLY);
 
 	if (err)
 		return err;

@@ -43,7 +43,7 @@ static int want_range(struct fuse_job *j, const struct fuse_handle *h, struct fu
 	case SEEK_SET:
 		break;
 	case SEEK_CUR:
-		from = (int64_t)h->offset;
+		from = (int64_t)fuse_offset_look(h);
 		break;
 	case SEEK_END:
 		err = fuse_getattr(j, h->node, h, false);
@@ -189,11 +189,29 @@ static int set_there(struct fuse_job *j, struct fuse_handle *h, const struct fus
 	return 0;
 }
 
+static int lock_there(struct fuse_job *j, struct fuse_handle *h, const struct fuse_lock *w)
+{
+	int err = fuse_late_open(j, h);
+
+	if (err)
+		return err;
+	return j->req.open_flags & UM_LOCK_GET ? get_there(j, h, w) : set_there(j, h, w);
+}
+
+/* Does the server want to be asked? */
+static bool is_theirs(const struct fuse_conn *c, const struct fuse_lock *w)
+{
+	return w->kind == LOCK_FLOCK ? c->can.flocks : c->can.locks;
+}
+
 int fuse_unlock_at_server(struct fuse_job *j, struct fuse_handle *h, uint64_t owner)
 {
 	struct fuse_lock none = { .owner = owner, .end = FUSE_LOCK_END, .type = F_UNLCK };
 	struct fuse_lk_in in;
+	int err = fuse_late_open(j, h);
 
+	if (err)
+		return err;
 	lk_fill(&in, h, &none);
 	return fuse_call_plain(j, FUSE_SETLK, h->node->nodeid, &in, sizeof in);
 }
@@ -211,10 +229,8 @@ int fuse_op_lock(struct fuse_job *j)
 	h->mature = true;	/* who locks has a descriptor, and with it a carrier */
 	if (!(h->open_flags & O_PATH))
 		err = h->node->bad ? -EIO : want(j, h, &w);
-	if (!err && !(w.kind == LOCK_FLOCK ? j->c->can.flocks : j->c->can.locks))
-		err = lock_here(j, h, &w);
-	else if (!err)
-		err = j->req.open_flags & UM_LOCK_GET ? get_there(j, h, &w) : set_there(j, h, &w);
+	if (!err)
+		err = is_theirs(j->c, &w) ? lock_there(j, h, &w) : lock_here(j, h, &w);
 	fuse_handle_put(j, h);
 	return err;
 }

@@ -9,6 +9,7 @@
 #include <linux/mount.h>
 #include "fuse_conn.h"
 
+#define OPEN_TRIES	8
 #define TMPFILE_BIT	(O_TMPFILE & ~O_DIRECTORY)
 
 static uint32_t access_mask(uint32_t flags)
@@ -22,8 +23,9 @@ static uint32_t access_mask(uint32_t flags)
 static int opened(struct fuse_job *j, struct fuse_handle *h)
 {
 	h->opening = false;
+	fuse_offset_share(j->c, h);
 	j->rep.handle = h->number;
-	j->rep.open_reply = h->fopen;
+	j->rep.open_reply = h->fopen | (fuse_needs_flush(j->c, h) ? 0 : UM_OPEN_QUIET);
 	fuse_attr_out(j, h->node);
 	fuse_handle_put(j, h);
 	return 0;
@@ -98,31 +100,82 @@ static int send_open(struct fuse_job *j, struct fuse_handle *h, uint32_t flags)
 	h->unopened = false;
 	h->fh = out.fh;
 	h->fopen = out.open_flags;
+	if ((h->open_flags & O_ACCMODE) == O_RDONLY) {
+		h->node->fopen = h->fopen;
+		h->node->opens = true;
+	}
+	if (!(h->fopen & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO)) && !h->is_dir && !fuse_is_alone(j->c))
+		fuse_pages_forget(j->c, h->node);
 	return 0;
 }
 
-static int truncate_opened(struct fuse_job *j, struct fuse_node *n, bool by_server)
+/* May OPEN be put off?  Not if its last name was just removed, or is being: who does that has opened what was lazy then (fuse_handles_open). */
+static bool may_wait(const struct fuse_conn *c, const struct fuse_node *n, uint32_t flags)
 {
-	if (!by_server)
-		return fuse_truncate(j, n, 0);
-	n->attr.size = 0;
-	fuse_node_changed(j->c, n);
-	return 0;
+	if (n->lock.owner || (!n->names && n != &c->root))
+		return false;
+	if (!fuse_is_alone(c) || !n->opens || flags & (O_PATH | O_TRUNC | O_DIRECT) || (flags & O_ACCMODE) != O_RDONLY)
+		return false;
+	if (fuse_node_is(n, S_IFDIR))
+		return fuse_dir_known(c, n);
+	return fuse_node_is(n, S_IFREG) && !(n->fopen & (FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM));
+}
+
+int fuse_late_open(struct fuse_job *j, struct fuse_handle *h)
+{
+	int err = 0;
+
+	if (!h->lazy)
+		return 0;
+	fuse_mutex_lock(j, &h->late);
+	if (h->lazy) {
+		err = send_open(j, h, 0);
+		h->lazy = err;
+	}
+	fuse_mutex_unlock(&h->late);
+	return err;
+}
+
+/* OPEN with O_TRUNC: nobody writes, nor is what was stored by a mapping written, meanwhile. */
+static int open_truncated(struct fuse_job *j, struct fuse_handle *h, uint32_t flags)
+{
+	struct fuse_node *n = h->node;
+	bool by_server = j->c->can.atomic_o_trunc && !j->c->can.no_open;
+	int err;
+
+	if (!by_server) {
+		err = send_open(j, h, flags);
+		return err ? err : fuse_truncate(j, n, 0);
+	}
+	fuse_mutex_lock(j, &n->lock);
+	err = send_open(j, h, flags);
+	by_server = !j->c->can.no_open;
+	if (!err && by_server) {
+		n->attr.size = 0;
+		fuse_map_truncated(n, 0);
+		fuse_node_changed(j->c, n);
+		fuse_pages_forget(j->c, n);
+	}
+	fuse_mutex_unlock(&n->lock);
+	return err || by_server ? err : fuse_truncate(j, n, 0);
 }
 
 /* From here on the file exists and may be opened. */
 static int open_node(struct fuse_job *j, struct fuse_node *n, uint32_t flags)
 {
 	struct fuse_handle *h = fuse_handle_new(j, n);
-	struct fuse_caps *can = &j->c->can;
 	int err;
 
 	if (!h)
 		return -ENOMEM;
 	h->unopened = true;
-	err = flags & O_PATH ? 0 : send_open(j, h, flags);
-	if (!err && (flags & O_TRUNC) && fuse_node_is(n, S_IFREG))
-		err = truncate_opened(j, n, can->atomic_o_trunc && !can->no_open);
+	h->lazy = may_wait(j->c, n, flags);
+	if (h->lazy)
+		h->fopen = n->fopen;
+	if (flags & O_TRUNC && fuse_node_is(n, S_IFREG))
+		err = open_truncated(j, h, flags);
+	else
+		err = flags & O_PATH || h->lazy ? 0 : send_open(j, h, flags);
 	return err ? not_opened(j, h, err) : opened(j, h);
 }
 
@@ -177,7 +230,7 @@ static int send_create(struct fuse_job *j, uint32_t opcode, struct fuse_place *p
 	};
 	uint8_t raw[sizeof *out] = { 0 };
 	size_t entry = fuse_entry_size(c);
-	struct fuse_node *dir = p->dir ? p->dir : p->node;
+	struct fuse_node *dir = p->node ? p->node : p->dir;	/* TMPFILE: in what the path leads to */
 	struct fuse_req r;
 	int err;
 
@@ -298,20 +351,19 @@ static int open_tmpfile(struct fuse_job *j, struct fuse_place *p, uint32_t flags
 	return n ? open_created(j, n, &out.open) : give_back(j, out.entry.nodeid, &out.open);
 }
 
-int fuse_op_open(struct fuse_job *j)
+/* *gone: what the walk has found was not there any more when it was to be opened. */
+static int open_once(struct fuse_job *j, uint32_t flags, bool creates, bool *gone)
 {
-	uint32_t flags = j->req.open_flags;
-	bool creates = (flags & O_CREAT) && !(flags & O_PATH);
 	struct fuse_place p;
 	int err;
 
-	if (flags & O_PATH)
-		j->req.open_flags = flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	*gone = false;
 	err = creates ? fuse_change_begin(j, &p, WALK_NAME) : fuse_walk(j, &p, 0);
 	if (err)
 		return err;
 	if (p.node)			/* it exists: nothing is going to be changed */
 		fuse_change_unlock(&p);
+	*gone = p.node && p.dir;
 	if (!p.node)
 		err = open_new(j, &p, flags);
 	else if ((flags & TMPFILE_BIT) && !(flags & O_PATH))
@@ -320,7 +372,25 @@ int fuse_op_open(struct fuse_job *j)
 		err = open_existing(j, &p, flags);
 	if (!err && !(flags & O_PATH))
 		fuse_shadow_opened(j->c, j->rep.handle, &p, flags & O_TRUNC && !j->rep.created);
+	*gone = *gone && (err == -ESTALE || (err == -ENOENT && creates));
+	if (*gone)
+		fuse_name_drop_at(j->c, p.dir, p.name, p.len);
 	fuse_change_end(j, &p);
+	return err;
+}
+
+/* As the kernel does with ESTALE it begins anew, also where a file that need not exist has just lost its name. */
+int fuse_op_open(struct fuse_job *j)
+{
+	uint32_t flags = j->req.open_flags;
+	bool creates = (flags & O_CREAT) && !(flags & O_PATH), gone;
+	int tries = 0, err;
+
+	if (flags & O_PATH)
+		j->req.open_flags = flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	do
+		err = open_once(j, flags, creates, &gone);
+	while (gone && ++tries < OPEN_TRIES);
 	return err;
 }
 
@@ -337,9 +407,12 @@ int fuse_op_closed(struct fuse_job *j)
 
 	if (!h)
 		return -EBADF;
-	err = fuse_flush(j, h);
+	err = fuse_map_sync(j, h->node);
+	if (!err)
+		err = fuse_flush(j, h);
 	h->mature = true;
-	fuse_locks_drop(j->c, h->node, FUSE_OWNER_PROCESS | j->req.tgid);
+	if (!(j->req.open_flags & UM_CLOSED_QUIET))	/* else another thread may have set one since */
+		fuse_locks_drop(j->c, h->node, FUSE_OWNER_PROCESS | j->req.tgid);
 	if (h->dead || fuse_handle_locked(j->c, h)) {
 		fuse_handle_put(j, h);
 		return err;

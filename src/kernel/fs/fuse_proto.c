@@ -162,7 +162,7 @@ bool fuse_name_ok(const char *name, size_t len)
 }
 
 /* The end of a validity the server gave: never so far that adding overflows. */
-uint64_t fuse_until(uint64_t now, uint64_t sec, uint32_t nsec)
+static uint64_t until(uint64_t now, uint64_t sec, uint32_t nsec)
 {
 	if (!sec && !nsec)
 		return 0;
@@ -173,17 +173,54 @@ uint64_t fuse_until(uint64_t now, uint64_t sec, uint32_t nsec)
 	return now + sec * FUSE_NSEC + nsec;
 }
 
-void fuse_attr_out(struct fuse_job *j, const struct fuse_node *n)
+bool fuse_is_alone(const struct fuse_conn *c)
 {
-	const struct fuse_attr *a = &n->attr;
-	struct um_attr *o = &j->rep.attr;
+	return __atomic_load_n(&c->shm->mount_flags, __ATOMIC_RELAXED) & UM_MNT_ALONE;
+}
 
-	*o = (struct um_attr){
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* libfuse renames what is open to such a name instead of removing it, and removes it by itself when it is closed. */
+static bool comes_and_goes(const char *name, size_t len)
+{
+	static const char hidden[] = ".fuse_hidden";
+
+	return len >= sizeof hidden - 1 && !memcmp(name, hidden, sizeof hidden - 1);
+}
+
+uint64_t fuse_absent_until(const struct fuse_job *j, const char *name, size_t len)
+{
+	return fuse_is_alone(j->c) && !comes_and_goes(name, len) ? j->now + FUSE_ALONE_NS : 0;
+}
+
+uint64_t fuse_entry_until(const struct fuse_job *j, const char *name, size_t len, const struct fuse_entry_out *e)
+{
+	return later(until(j->now, e->entry_valid, e->entry_valid_nsec), fuse_absent_until(j, name, len));
+}
+
+uint64_t fuse_attr_until(const struct fuse_job *j, const struct fuse_attr *a, uint64_t sec, uint32_t nsec)
+{
+	const bool lasts = fuse_is_alone(j->c) && (a->nlink <= 1 || (a->mode & S_IFMT) == S_IFDIR);
+
+	return later(until(j->now, sec, nsec), lasts ? j->now + FUSE_ALONE_NS : 0);
+}
+
+void fuse_attr_wire(const struct fuse_attr *a, struct um_attr *out)
+{
+	*out = (struct um_attr){
 		.ino = a->ino, .size = a->size, .blocks = a->blocks,
 		.atime = (int64_t)a->atime, .mtime = (int64_t)a->mtime, .ctime = (int64_t)a->ctime,
 		.atimensec = a->atimensec, .mtimensec = a->mtimensec, .ctimensec = a->ctimensec,
 		.mode = a->mode, .nlink = a->nlink, .uid = a->uid, .gid = a->gid, .rdev = a->rdev,
 		.blksize = a->blksize ? a->blksize : 4096,
 	};
+}
+
+void fuse_attr_out(struct fuse_job *j, const struct fuse_node *n)
+{
+	fuse_attr_wire(&n->attr, &j->rep.attr);
 	j->rep.node = n->nodeid;
 }

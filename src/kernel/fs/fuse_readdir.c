@@ -24,6 +24,7 @@ struct reading {
 	uint32_t room;		/* bytes the guest wants at most */
 	uint32_t done;		/* bytes in the slot's data */
 	bool plus;
+	bool asked;		/* the server has been, at least once */
 };
 
 /* ---- one record ------------------------------------------------------------------------------------------ */
@@ -68,7 +69,7 @@ static int enter_plus(struct fuse_job *j, struct fuse_handle *h, const struct fu
 		return -ENOMEM;
 	if (h->node->changed <= version)
 		fuse_name_set(j->c, h->node, d->dirent.name, d->dirent.namelen, n,
-			      fuse_until(j->now, e->entry_valid, e->entry_valid_nsec));
+			      fuse_entry_until(j, d->dirent.name, d->dirent.namelen, e));
 	fuse_node_unpin(j->c, n);
 	return 0;
 }
@@ -132,16 +133,34 @@ static bool wants_plus(struct fuse_job *j, const struct fuse_handle *h, bool *sm
 	return !j->c->can.readdirplus_auto || advised || !h->offset;
 }
 
+/* What has been read before.  As ask(), or -1. */
+static long known(struct fuse_job *j, struct reading *rd, uint64_t *version)
+{
+	uint32_t len;
+	const uint8_t *data = fuse_dir_read(j->c, rd->h, &len);
+
+	if (!data || len > PIECE)
+		return -1;
+	memcpy(rd->buf, data, len);
+	rd->plus = false;
+	*version = j->c->version;
+	return (long)len;
+}
+
 /* One READDIR.  >= 0: bytes of the reply, 0 at the end of the directory. */
 static long ask(struct fuse_job *j, struct reading *rd, uint64_t *version)
 {
-	struct fuse_read_in in = {
-		.fh = rd->h->fh, .offset = rd->h->offset, .size = PIECE, .flags = rd->h->open_flags,
-	};
+	struct fuse_read_in in = { .offset = rd->h->offset, .size = PIECE, .flags = rd->h->open_flags };
 	struct fuse_req r;
 	bool small;
-	int err;
+	int err = fuse_late_open(j, rd->h);
 
+	if (err)
+		return err;
+	rd->asked = true;
+	in.fh = rd->h->fh;
+	if (!in.offset)
+		rd->h->began = rd->h->node->changed + 1;
 	rd->plus = wants_plus(j, rd->h, &small);
 	if (rd->plus && small && j->c->can.readdirplus_auto)
 		in.size = FIRST_PLUS;
@@ -158,6 +177,8 @@ static long ask(struct fuse_job *j, struct reading *rd, uint64_t *version)
 		j->c->can.readdirplus = false;
 		return ask(j, rd, version);
 	}
+	if (!err && rd->h->node->changed <= r.version)
+		fuse_dir_keep(j->c, rd->h, in.offset, rd->buf, r.reply_len, rd->plus);
 	return err ? err : (long)r.reply_len;
 }
 
@@ -174,7 +195,9 @@ static int fill(struct fuse_job *j, struct reading *rd)
 			rd->h->at_end = rd->done;	/* told once: whoever goes on asks anew */
 			return 0;
 		}
-		len = ask(j, rd, &version);
+		len = known(j, rd, &version);
+		if (len < 0)
+			len = ask(j, rd, &version);
 		if (len < 0)
 			return (int)len;
 		rd->h->at_end = !len;
@@ -209,7 +232,8 @@ int fuse_op_readdir(struct fuse_job *j)
 		j->rep.offset = rd.h->offset;
 		fuse_mutex_unshare(&rd.h->node->lock);
 		fuse_mutex_unlock(&rd.h->lock);
-		rd.h->node->atime_stale = true;
+		if (rd.asked)
+			fuse_node_read(j->c, rd.h->node);
 	}
 	heap_free(rd.buf);
 	if (!err)

@@ -25,10 +25,10 @@ static int lookup_ask(struct fuse_job *j, struct fuse_node *dir, const char *nam
 	err = fuse_call(j, &r);
 	/* what others changed here meanwhile may be newer than this answer: then believe it only now */
 	bool raced = dir->changed > r.version;
-	uint64_t until = raced ? 0 : fuse_until(j->now, e.entry_valid, e.entry_valid_nsec);
+	uint64_t until = raced ? 0 : err == -ENOENT ? fuse_absent_until(j, name, len) : fuse_entry_until(j, name, len, &e);
 	if (err == -ENOENT || (!err && !e.nodeid)) {
 		if (!raced)
-			fuse_name_set(c, dir, name, len, NULL, err ? 0 : until);
+			fuse_name_set(c, dir, name, len, NULL, until);
 		return 0;
 	}
 	if (err)
@@ -109,7 +109,7 @@ int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_hand
 	err = fuse_call(j, &r);
 	if (err)
 		return err;
-	return fuse_node_attr(j->c, n, &out.attr, fuse_until(j->now, out.attr_valid, out.attr_valid_nsec),
+	return fuse_node_attr(j->c, n, &out.attr, fuse_attr_until(j, &out.attr, out.attr_valid, out.attr_valid_nsec),
 			      r.version);
 }
 
@@ -160,6 +160,13 @@ static int stopped(struct fuse_job *j, const struct fuse_place *p, const char *t
 	return FUSE_STOPPED;
 }
 
+/* What reading has changed, if it was read and that is anywhere noted: the access time. */
+void fuse_link_read(struct fuse_job *j, struct fuse_node *n, int err)
+{
+	if (!err && !fuse_may_change(j))
+		fuse_node_read(j->c, n);
+}
+
 static int stop_at_link(struct fuse_job *j, const struct fuse_place *p)
 {
 	char *target = heap_alloc(4096);
@@ -171,6 +178,7 @@ static int stop_at_link(struct fuse_job *j, const struct fuse_place *p)
 	fuse_req_init(&r, j, FUSE_READLINK, p->node->nodeid);
 	fuse_req_reply_upto(&r, target, 4095);
 	err = fuse_call(j, &r);
+	fuse_link_read(j, p->node, err);
 	if (!err)
 		err = stopped(j, p, target, strlen(target));
 	heap_free(target);
@@ -328,7 +336,7 @@ int fuse_created(struct fuse_job *j, struct fuse_place *p, const struct fuse_ent
 	n = fuse_node_get(j, e, version);
 	if (!n)
 		return -ENOMEM;
-	fuse_name_set(c, p->dir, p->name, p->len, n, fuse_until(j->now, e->entry_valid, e->entry_valid_nsec));
+	fuse_name_set(c, p->dir, p->name, p->len, n, fuse_entry_until(j, p->name, p->len, e));
 	*out = n;
 	return 0;
 }

@@ -84,13 +84,15 @@ long readonly_open(struct where *w, int *flags)
 
 	if (*flags & O_PATH || !(creates || writes))
 		return 0;
+	if (creates && *flags & O_DIRECTORY)
+		return -EINVAL;
 	r = mode_at(w, &mode);
 	if (r)
 		return r == -ENOENT && creates ? new_name(w) : r;
 	if (creates && *flags & O_EXCL)
 		return -EEXIST;
 	if (S_ISDIR(mode))
-		return (*flags & O_TMPFILE) == O_TMPFILE ? -EROFS : *flags & O_DIRECTORY && creates ? -EINVAL : -EISDIR;
+		return (*flags & O_TMPFILE) == O_TMPFILE ? -EROFS : -EISDIR;
 	*flags &= ~(O_CREAT | O_EXCL);
 	if (!writes || is_special(mode) || S_ISLNK(mode))
 		return 0;

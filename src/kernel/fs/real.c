@@ -47,6 +47,8 @@ long real_check_link(struct where *w)
 	r = kernel_call(w->t, __NR_readlinkat, w->dfd, w->upath, &first, 1);
 	if (r >= 0)
 		return -UM_EAGAIN;
+	if (r == -EINVAL)
+		where_no_link(w);
 	return r == -UM_ERESTART ? r : 0;	/* the call itself says what else is wrong */
 }
 
@@ -181,17 +183,26 @@ long real_openat2(struct where *w, const struct open_how *how)
  * The fast way uses openat2: O_NOFOLLOW would show in F_GETFL, and with O_PATH it would open the link.
  * openat2 is strict where openat is forgiving, so flags and mode are cleaned as openat does.
  */
-static long open_at(struct where *w, int flags, unsigned mode)
+struct open_how real_no_link(int flags, unsigned mode)
 {
-	struct open_how how = { .flags = (unsigned)flags & O_KNOWN };
-	long r;
+	struct open_how how = { .flags = (unsigned)flags & O_KNOWN, .resolve = RESOLVE_NO_SYMLINKS };
 
-	if (!must_follow(w))
-		return kernel_call(w->t, __NR_openat, w->dfd, w->upath, flags, mode);
 	if (flags & O_PATH)
 		how.flags &= O_OF_PATH;
 	else if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
 		how.mode = mode & 07777;
+	return how;
+}
+
+static long open_at(struct where *w, int flags, unsigned mode)
+{
+	struct open_how how;
+	long r;
+
+	if (!must_follow(w))
+		return kernel_call(w->t, __NR_openat, w->dfd, w->upath, flags, mode);
+	how = real_no_link(flags, mode);
+	how.resolve = 0;
 	r = real_openat2(w, &how);
 	if (r != -ENOSYS)
 		return r;

@@ -14,6 +14,9 @@
  */
 long real_check_link(struct where *w);
 
+/* What openat2 is to be asked for an openat that must not meet a link: -ELOOP then. */
+struct open_how real_no_link(int flags, unsigned mode);
+
 long real_openat2(struct where *w, const struct open_how *how);
 
 #endif

@@ -4,6 +4,8 @@
  * open file (struct file) are asked through the channel of their server.
  *
  *	remote.c	requests, remote_fs, names: mkdir, unlink, rename, link, ...
+ *	remote_dcache.c	what need not be asked for
+ *	remote_pages.c	the same for contents
  *	remote_attr.c	attributes: stat, chmod, times, statfs, xattr
  *	remote_open.c	open, close, chdir; opening by name for exec
  *	remote_io.c	read, write, seek, readdir; a whole file into memory
@@ -30,6 +32,12 @@ long file_call(struct task *t, const struct file *f, struct um_slot *s);
 
 /* Is this place the root of its mount: a mount point, which no name operation may touch? */
 bool remote_is_root(const struct where *w);
+
+/*
+ * The attributes of what lies at path below that node, if they are known to be valid: 1.  -ENOENT: that nothing is there is known.  0: the
+ * server has to be asked.  walk: UM_WALK_*.
+ */
+int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, struct um_attr *attr);
 
 /* ---- open files ------------------------------------------------------------------------------------ */
 
@@ -75,6 +83,18 @@ size_t iov_get(struct task *t, struct guest_iov *g, void *dst, size_t n);
 long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset);
 long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset, bool append);
 
+/*
+ * As much of it as is known: bytes read, the vector and the file's own offset moved.  *done: that is the result, as of read(2) (-EFAULT is
+ * possible); else the server has to be asked for the rest.
+ */
+long pages_read(struct task *t, const struct file *f, struct guest_iov *g, uint64_t offset, bool *done);
+
+/* lseek(2) where that needs no asking: true, and the result. */
+bool pages_seek(struct task *t, const struct file *f, int64_t offset, unsigned whence, long *result);
+
+/* The server's agent will find out that f is closed, if nobody says so.  false: it will not. */
+bool pages_closed(struct task *t, const struct file *f);
+
 /* One piece of at most UM_DATA_SIZE bytes; *data points into the channel until its next use. */
 long file_read_piece(struct task *t, struct file *f, size_t size, uint64_t offset, uint8_t **data);
 /* A channel whose data window the caller fills, then file_write_piece() sends size bytes of it. */
@@ -84,6 +104,15 @@ long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t 
 long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence);
 long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool legacy);
 long file_fsync(struct task *t, struct file *f, bool datasync);
+/* Bytes copied by their common server; -EOPNOTSUPP: it does not do that. */
+long file_copy(struct task *t, struct file *in, int64_t from, struct file *out, int64_t to, size_t len);
+/*
+ * A descriptor of ours, for reading and writing, of what is to be mapped in place of f, which is open so (kernel/fs/fuse_map.c), and is shown as
+ * path; -errno.  What is stored there is the file's.
+ */
+long file_mapped(struct task *t, struct file *f, const char *path);
+long file_msync(struct task *t);	/* what this process has stored so goes to the servers.  0 or -errno */
+long file_ioctl(struct task *t, struct file *f, unsigned cmd, gaddr arg);	/* what its server makes of it */
 long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, int64_t len);
 
 /* A regular file's whole contents into the empty file fd, with holes where there are zeros.  0 or -errno. */

@@ -91,6 +91,17 @@ void attr_to_statx(const struct um_attr *a, uint32_t dev_minor, struct statx *sx
 	sx->stx_dev_minor = dev_minor;
 }
 
+/* What need not be asked for: as dcache_attr(). */
+static int target_known(struct target at, struct um_attr *a)
+{
+	const struct where *w = at.w;
+	const struct file *f = w ? w->file : at.f;
+
+	if (!f)
+		return dcache_attr(at.t, w->mount.server, w->node, w->path + w->rest, w->walk, a);
+	return f->kind == FILE_REMOTE ? dcache_attr(at.t, f->server, f->node, "", 0, a) : 0;
+}
+
 static long target_attr(struct target at, struct um_attr *a)
 {
 	long r;
@@ -100,6 +111,9 @@ static long target_attr(struct target at, struct um_attr *a)
 		*a = (struct um_attr){ .ino = 1, .mode = S_IFCHR | 0666, .nlink = 1, .rdev = FUSE_DEV_RDEV };
 		return 0;
 	}
+	r = target_known(at, a);
+	if (r)
+		return r > 0 ? 0 : r;
 	s = target_begin(at, UM_OP_STAT, &r);
 	if (!s)
 		return r;

@@ -182,7 +182,15 @@ long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t off
 	bool own = offset == UM_OFFSET_FILE;
 	size_t done = 0;
 	long r = may_read(f);
+	bool all = false;
 
+	if (!r && g->left) {
+		long known = pages_read(t, f, g, offset, &all);
+
+		if (all)
+			return known;
+		done = (size_t)known;
+	}
 	while (!r && g->left) {
 		uint8_t *data;
 		size_t copied, want = g->left < UM_DATA_SIZE ? g->left : UM_DATA_SIZE;
@@ -258,6 +266,8 @@ long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence)
 
 	if (f->flags & FILE_PATH)
 		return -EBADF;
+	if (pages_seek(t, f, offset, whence, &r))
+		return r;
 	s = file_begin(t, f, UM_OP_SEEK, &r);
 	if (!s)
 		return r;
@@ -297,6 +307,55 @@ long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, in
 	s->req.offset = (uint64_t)offset;
 	s->req.size = (uint64_t)len;
 	return file_call(t, f, s);
+}
+
+long file_copy(struct task *t, struct file *in, int64_t from, struct file *out, int64_t to, size_t len)
+{
+	struct um_slot *s;
+	long r;
+
+	if (in->server != out->server)
+		return -EOPNOTSUPP;
+	s = file_begin(t, in, UM_OP_COPY, &r);
+	if (!s)
+		return r;
+	s->req.offset = (uint64_t)from;
+	s->req.handle2 = out->handle;
+	s->req.base2 = (uint64_t)to;
+	s->req.size = len < UM_COPY_MOST ? len : UM_COPY_MOST;
+	r = file_call(t, in, s);
+	return r ? r : s->rep.size <= s->req.size ? (long)s->rep.size : -EIO;
+}
+
+/* How much of the guest's memory a command is about: its number says so, but for two that are older than that. */
+static size_t ioctl_size(unsigned cmd)
+{
+	return cmd == FS_IOC_GETFLAGS || cmd == FS_IOC_SETFLAGS ? sizeof(int) : _IOC_SIZE(cmd);
+}
+
+long file_ioctl(struct task *t, struct file *f, unsigned cmd, gaddr arg)
+{
+	const size_t size = ioctl_size(cmd);
+	struct um_slot *s;
+	long r;
+
+	s = file_begin(t, f, UM_OP_IOCTL, &r);
+	if (!s)
+		return r;
+	s->req.mode = cmd;
+	s->req.offset = arg;
+	s->req.size = _IOC_DIR(cmd) & _IOC_WRITE ? size : 0;
+	s->req.rdev = _IOC_DIR(cmd) & _IOC_READ ? (uint32_t)size : 0;
+	if (s->req.size && copy_from_guest(t, s->data, arg, size))
+		return -EFAULT;
+	r = file_call(t, f, s);
+	if (r)
+		return r;
+	if (s->rep.size > s->req.rdev)
+		return -EIO;
+	if (s->rep.size && copy_to_guest(t, arg, s->data, s->rep.size))
+		return -EFAULT;
+	return (int)s->rep.offset;
 }
 
 /* ---- directories ------------------------------------------------------------------------------------ */

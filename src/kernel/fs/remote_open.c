@@ -97,7 +97,8 @@ static long open_file(struct where *w, int flags, unsigned mode, struct um_reply
 	f->mount = w->mount.id;
 	f->mode = rep->attr.mode & S_IFMT;
 	f->open_flags = (uint32_t)(flags & ~OPEN_ONCE);
-	f->flags = (flags & O_PATH ? FILE_PATH : 0) | (w->read_only ? FILE_RDONLY : 0);
+	f->flags = (flags & O_PATH ? FILE_PATH : 0) | (w->read_only ? FILE_RDONLY : 0) |
+		   (rep->open_reply & UM_OPEN_QUIET ? FILE_QUIET : 0);
 	f->node = rep->node;
 	r = open_verdict(&rep->attr, rep->created ? flags & ~(O_CREAT | O_TRUNC) : flags);
 	if (!r && S_ISDIR(f->mode) && !(f->path = path_copy(w)))
@@ -117,25 +118,11 @@ long remote_open_file(struct where *w, int flags, unsigned mode, struct file **o
 	return r == UM_STANDIN ? -EACCES : r;
 }
 
-/*
- * Is there a free descriptor?  Asked before the server creates or truncates something, since the kernel
- * too finds EMFILE first.
- */
-static long descriptor_free(void)
-{
-	long fd = raw_syscall(__NR_fcntl, process.world_fd, F_DUPFD, 0);
-
-	if (fd < 0)
-		return fd;
-	raw_syscall(__NR_close, fd);
-	return 0;
-}
-
 long remote_open(struct where *w, int flags, unsigned mode)
 {
 	struct um_reply rep = { 0 };
 	struct file *f;
-	long r = flags & (O_CREAT | O_TRUNC) ? descriptor_free() : 0;
+	long r = flags & (O_CREAT | O_TRUNC) ? fd_has_room() : 0;	/* before the server makes or truncates something */
 	int fd;
 
 	if (!r)

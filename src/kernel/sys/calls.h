@@ -38,6 +38,7 @@
  */
 #ifdef UM_HOSTED
 #define where_is_last(w, name)	((void)(name), false)
+#define where_way(w, t, dfd, name, flags)	((void)(w), WAY_LONG)
 #else
 static inline bool where_is_last(const struct where *w, gaddr name)
 {

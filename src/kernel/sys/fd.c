@@ -11,6 +11,7 @@
 #include "../fs/proc.h"
 #include <asm/ioctls.h>
 #include <linux/falloc.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/resource.h>
 #include <linux/seccomp.h>
@@ -277,7 +278,20 @@ static long set_async(struct task *t, gaddr arg)
 	return on ? -ENOTTY : 0;
 }
 
-/* What the kernel does for every file; the rest would be the server's, and is not offered yet. */
+/* The flags of a file: the kernel looks at who asks, and at the mount, before it sends them on. */
+static long ioctl_at_server(struct task *t, struct file *f, unsigned cmd, gaddr arg)
+{
+	struct mount m;
+
+	if ((!S_ISREG(f->mode) && !S_ISDIR(f->mode)) || cmd >> 8 == 'T')	/* isatty(): the kernel would ask, each time */
+		return -ENOTTY;
+	if ((cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR) &&
+	    (f->flags & FILE_RDONLY || (!view_mount_by_id(t, f->mount, &m, NULL, 0) && m.flags & UM_MNT_RDONLY)))
+		return -EROFS;
+	return file_ioctl(t, f, cmd, arg);
+}
+
+/* What the kernel does for every file; the rest is the server's. */
 static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, gaddr arg)
 {
 	if (f->flags & FILE_PATH)
@@ -295,8 +309,13 @@ static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, 
 		return S_ISREG(f->mode) || S_ISDIR(f->mode) ? put_size(t, f, cmd, arg) : -ENOTTY;
 	case FIGETBSZ:
 		return put_size(t, f, cmd, arg);
+	case FIFREEZE:
+	case FITHAW:
+		return t->cred || raw_syscall(__NR_geteuid) ? -EPERM : -EOPNOTSUPP;
+	case FS_IOC_FIEMAP:
+		return S_ISREG(f->mode) || S_ISDIR(f->mode) ? -EOPNOTSUPP : -ENOTTY;
 	default:
-		return -ENOTTY;
+		return ioctl_at_server(t, f, cmd, arg);
 	}
 }
 

@@ -10,13 +10,16 @@
 
 long sys_readlinkat(struct task *t, int dfd, gaddr name, gaddr buf, size_t size)
 {
+	const unsigned how = WHERE_NOFOLLOW | WHERE_EMPTY | WHERE_LOOKS;
 	struct where w;
 	long r;
 
 	if ((int)size <= 0)
 		return -EINVAL;
 	size = (size_t)(int)size;
-	r = where_begin(&w, t, dfd, name, WHERE_NOFOLLOW | WHERE_EMPTY | WHERE_LOOKS);
+	if (where_way(&w, t, dfd, name, how) == WAY_OWN)
+		return pass_last(t);
+	r = where_begin(&w, t, dfd, name, how);
 	if (!r && where_is_last(&w, name))
 		return pass_last(t);
 	while (where_next(&w, &r))
@@ -101,8 +104,8 @@ static bool over_an_edge(const struct where *a, const struct where *b)
 	return a->bind != b->bind && !a->nested && !b->nested && !is_descriptor(a) && bind_of(a) != bind_of(b);
 }
 
-/* Both the kernel's, on one side of bind mounts, or both in one mount of a server: 0.  Else EXDEV, or what comes before it. */
-static long same_world(const struct where *a, const struct where *b)
+/* Both the kernel's, on one side of bind mounts, or both in one mount of a server: 0.  Else EXDEV, or what `wrong` finds, which comes before it. */
+static long same_world(const struct where *a, const struct where *b, long (*wrong)(const struct where *w))
 {
 	long r;
 
@@ -113,9 +116,9 @@ static long same_world(const struct where *a, const struct where *b)
 		return 0;	/* O_TMPFILE */
 	if (same && a->read_only == b->read_only && (!a->read_only || a->bind == b->bind))
 		return 0;
-	r = real_error(a);
+	r = wrong(a);
 	if (!r)
-		r = real_error(b);
+		r = wrong(b);
 	return r ? r : a->kept || b->kept ? -EROFS : -EXDEV;
 }
 
@@ -129,7 +132,7 @@ static bool is_there(const struct where *w)
 static long link_places(struct where *from, struct where *to, int flags)
 {
 	bool no_name = !to->fast && to->last != LAST_NAME;
-	long r = same_world(from, to);
+	long r = same_world(from, to, real_error);
 
 	if (to->read_only && (!r || r == -EXDEV || r == -EROFS))
 		r = readonly_verdict(to, CHANGE_NEW);
@@ -226,32 +229,186 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	return where_end(&to, r);
 }
 
-/* The new name is no place, r tells why.  The kernel has looked for the old one's directory before. */
-static long old_directory_first(const struct where *from, unsigned flags, long r)
+/* One name is no place, r tells why.  The kernel has looked for the other one's directory before. */
+static long directory_first(struct where *other, unsigned flags, long r)
 {
 	long e;
 
-	if (from->fs != &real_fs)
+	if (other->cow && !other->trailing) {		/* nobody has asked yet whether that is one */
+		e = place_call(other, access, EACCES, 0, 0);
+		return e == -ENOTDIR ? e : r;
+	}
+	if (other->fs != &real_fs)
 		return r;
-	e = try_rename(from, (int)flags);
+	e = try_rename(other, (int)flags);
 	return e == -EFAULT ? r : e;
+}
+
+/* Bytes of the last name in a path; 0: "/", "." or "..", which nothing is renamed to or from. */
+static size_t last_length(struct task *t, gaddr path)
+{
+	char text[UM_PATH_MAX];
+	long n = string_from_guest(t, text, path, sizeof(text));
+	size_t end = n < 0 ? 0 : (size_t)n, at;
+
+	while (end && text[end - 1] == '/')
+		end--;
+	for (at = end; at && text[at - 1] != '/'; at--)
+		;
+	if (end - at <= 2 && text[at] == '.' && text[end - 1] == '.')
+		return 0;
+	return end - at;
+}
+
+static bool has_last_name(const struct where *w)
+{
+	return w->fs == &real_fs ? last_length(w->t, w->upath) > 0 : w->last == LAST_NAME;
+}
+
+/* No directory has such a name: that is found last, in the directory that was found before. */
+static bool name_too_long(struct task *t, gaddr path)
+{
+	return last_length(t, path) > NAME_MAX;
+}
+
+/* Is anything by that name?  What a slash behind it would ask for is no matter yet. */
+static long name_error(const struct where *w)
+{
+	char text[UM_PATH_MAX];
+	struct stat st;
+	long n = string_from_guest(w->t, text, w->upath, sizeof(text));
+
+	while (n > 1 && text[n - 1] == '/')
+		text[--n] = 0;
+	return n < 0 ? n : raw_syscall(__NR_newfstatat, w->dfd, text, &st, AT_SYMLINK_NOFOLLOW);
+}
+
+/* The same; where it is the new name itself that is wrong, the kernel has looked for the old one, too. */
+static long old_name_first(struct where *from, unsigned flags, long r, gaddr new)
+{
+	long e;
+
+	if (r != -ENAMETOOLONG || !name_too_long(from->t, new))
+		return directory_first(from, flags, r);
+	if (!has_last_name(from))
+		return directory_first(from, flags, -EBUSY);
+	e = from->fs == &real_fs ? name_error(from) : place_call(from, access, EACCES, 0, 0);
+	if (e == -ENOTDIR)		/* "file/": whether that is one is asked after both names */
+		return directory_first(from, flags, r);
+	return e ? e : r;
+}
+
+/* What is wrong with the directory that it is in: all that comes before EXDEV. */
+static long parent_error(const struct where *w)
+{
+	long e = w->fs == &real_fs ? try_rename(w, 0) : 0;
+
+	return e == -EFAULT ? 0 : e;
 }
 
 static long rename_places(struct where *from, struct where *to, unsigned flags)
 {
-	long r = same_world(from, to);
+	long r = to->leads_nowhere && to->fs == &real_fs ? real_error(to) : 0;
 
+	if (r)			/* both directories are looked for before anything in them */
+		return old_name_first(from, flags, r, to->upath);
+	r = same_world(from, to, parent_error);
 	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME)) {
 		if (!r && from->fs == &real_fs)		/* the kernel refuses it, too, and knows what comes first */
 			return place_call(from, rename, EPERM, to, flags);
-		return old_directory_first(from, flags,
-					   flags & RENAME_NOREPLACE && from->last == LAST_NAME ? -EEXIST : -EBUSY);
+		return directory_first(from, flags,
+					   flags & RENAME_NOREPLACE && has_last_name(from) ? -EEXIST : -EBUSY);
 	}
 	if (!r && (from->read_only || to->kept))
 		r = -EROFS;
 	if (!r && from->strict)
 		r = perm_rename(from, to, flags);
 	return r ? r : place_call(from, rename, EPERM, to, flags);
+}
+
+/* Another path into the same directory, with a name that could be there: "d/..", "/" and names that are too long are none. */
+static void plain_last_name(char *path)
+{
+	size_t end = strlen(path), at;
+
+	while (end && path[end - 1] == '/')
+		end--;
+	for (at = end; at && path[at - 1] != '/'; at--)
+		;
+	if (end - at > NAME_MAX)
+		path[at + NAME_MAX] = 0;
+	else if (path[at] == '/' || !strncmp(path + at, ".", end - at) || !strncmp(path + at, "..", end - at))
+		memcpy(path + at + (path[at] == '/'), "n", *path ? 2 : 0);
+}
+
+/* Both are the kernel's, which knows its own mounts: it is asked with a name that is too long, so that nothing is renamed. */
+static long real_world(const struct where *from, const struct where *to)
+{
+	char text[UM_PATH_MAX];
+	long n = string_from_guest(from->t, text, from->upath, sizeof(text) - NAME_MAX - 1);
+
+	if (n < 0)
+		return 0;
+	while (n > 1 && text[n - 1] == '/')
+		n--;
+	memset(text + n, 'n', NAME_MAX);
+	text[n + NAME_MAX] = 0;
+	return raw_syscall(__NR_renameat2, from->dfd, text, to->dfd, to->upath, 0) == -EXDEV ? -EXDEV : 0;
+}
+
+static long directories(struct where *from, struct where *to)
+{
+	long r = directory_first(from, 0, 0);
+
+	if (!r)
+		r = directory_first(to, 0, 0);
+	if (!r)
+		r = same_world(from, to, parent_error);
+	if (!r && from->fs != &remote_fs && to->fs != &remote_fs && !from->cow)
+		r = real_world(from, to);
+	return r;
+}
+
+/*
+ * What is wrong before any name is looked for: one of the directories, or that they are in two worlds.  Where a name is too long its
+ * walk has stopped there and has not found that out.
+ */
+static long directories_first(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new)
+{
+	char from_text[UM_PATH_MAX], to_text[UM_PATH_MAX];
+	struct where from, to;
+	long r = string_from_guest(t, from_text, old, sizeof(from_text));
+
+	if (r >= 0)
+		r = string_from_guest(t, to_text, new, sizeof(to_text));
+	if (r < 0)
+		return 0;
+	plain_last_name(from_text);
+	plain_last_name(to_text);
+	r = where_begin_path(&from, t, olddfd, from_text, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE);
+	while (where_next(&from, &r)) {
+		r = directory_first(&from, 0, 0);
+		if (r)
+			continue;
+		r = where_begin_path(&to, t, newdfd, to_text, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE | WHERE_SECOND);
+		while (where_next(&to, &r))
+			r = directories(&from, &to);
+		r = where_end(&to, r);
+	}
+	r = where_end(&from, r);
+	return r == -EBUSY ? 0 : r;		/* a mount point */
+}
+
+/* r is what the call says otherwise. */
+static long rename_too_long(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, unsigned flags, long r)
+{
+	long e = directories_first(t, olddfd, old, newdfd, new);
+
+	if (e)
+		return e;
+	if (r == -ENAMETOOLONG && name_too_long(t, old) && !last_length(t, new))
+		return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+	return r;
 }
 
 long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, unsigned flags)
@@ -265,14 +422,19 @@ long sys_renameat2(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new,
 	r = where_begin(&from, t, olddfd, old, WHERE_PARENT | WHERE_CHANGE);
 	while (where_next(&from, &r)) {
 		r = old_error(&from, try_rename, (int)flags);
+		if (!r && from.leads_nowhere && name_too_long(t, old))
+			r = -ENAMETOOLONG;
 		if (r)
 			continue;
 		r = where_begin(&to, t, newdfd, new, WHERE_PARENT | WHERE_CREATE | WHERE_CHANGE | WHERE_SECOND);
 		if (r < 0)
-			r = old_directory_first(&from, flags, r);
+			r = old_name_first(&from, flags, r, new);
 		while (where_next(&to, &r))
 			r = rename_places(&from, &to, flags);
 		r = where_end(&to, r);
 	}
-	return where_end(&from, r);
+	r = where_end(&from, r);
+	if (r < 0 && (name_too_long(t, old) || name_too_long(t, new)))
+		r = rename_too_long(t, olddfd, old, newdfd, new, flags, r);
+	return r;
 }

@@ -61,15 +61,33 @@ static long read_only(long fd)
 	return r;
 }
 
+/* A shared mapping of a file that may be written to.  EPERM: nobody has mapped it any more, and so it has been given up, just now. */
+static long map_shared(struct task *t, struct file *f, const char *path, gaddr addr, size_t len, int prot, int flags, uint64_t off)
+{
+	long r = -EPERM;
+
+	for (int i = 0; i < 20 && r == -EPERM; i++) {
+		long fd = file_mapped(t, f, path);
+
+		if (fd == -EPERM)
+			continue;
+		if (fd < 0)
+			return fd;
+		r = raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
+		raw_syscall(__NR_close, fd);
+	}
+	return r == -EPERM ? -EAGAIN : r;
+}
+
 /* A private (or read-only) mapping of a virtual file: of a memory file that holds its content now. */
 static long map_virtual(struct task *t, struct file *f, gaddr addr, size_t len, int prot, int flags,
 			uint64_t off)
 {
-	if ((flags & MAP_TYPE) != MAP_PRIVATE && (prot & PROT_WRITE))
-		return -ENODEV;
 	char path[UM_PATH_MAX];
 	if (file_path(t, f, path, sizeof path) < 0)
 		text_format(path, sizeof path, "%s", f->path ? f->path : "/");
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && (f->open_flags & O_ACCMODE) == O_RDWR)
+		return map_shared(t, f, path, addr, len, prot, flags, off);
 	long fd = file_to_memfd(t, f, path, O_CLOEXEC);
 	if (fd >= 0 && (flags & MAP_TYPE) != MAP_PRIVATE)
 		fd = read_only(fd);
@@ -109,6 +127,16 @@ long sys_munmap(struct task *t, gaddr addr, size_t len)
 	if (r == 0)
 		prepared_munmap(addr, len);
 	return r;
+}
+
+/* The kernel's memory is up to date; what lies behind it at a server may not be. */
+long sys_msync(struct task *t, gaddr addr, size_t len, int flags)
+{
+	long r = pass_through(t);
+
+	(void)addr;
+	(void)len;
+	return r || !(flags & MS_SYNC) ? r : file_msync(t);
 }
 
 long sys_mprotect(struct task *t, gaddr addr, size_t len, int prot)

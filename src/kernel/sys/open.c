@@ -26,43 +26,81 @@ static unsigned open_where(uint64_t flags)
 	return (nofollow ? WHERE_NOFOLLOW : 0) | (flags & O_DIRECTORY ? WHERE_STAT : 0) | (creates ? WHERE_CREATE : 0) | (changes ? WHERE_CHANGE : 0);
 }
 
-/*
- * No path: r tells why.  But flags that contradict each other are refused before a path is looked at.  (Where there is
- * one the kernel, or the server's side, does that itself.)
- */
-static long no_path(uint64_t flags, long r)
+static bool contradict(uint64_t flags)
 {
 	unsigned tmpfile = O_TMPFILE & ~O_DIRECTORY;
 
-	if (flags & O_PATH || !r)
+	return (flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) ||
+	       (flags & tmpfile && (!(flags & O_DIRECTORY) || (flags & O_ACCMODE) == O_RDONLY));
+}
+
+/*
+ * Nothing was opened: r tells why, or is 0.  But flags that contradict each other are refused before a path is looked at, and a number
+ * for the descriptor is found before it is walked.  (Where the kernel, or the server's side, opens something, it does that itself.)
+ */
+static long not_opened(const struct where *w, uint64_t flags, long r)
+{
+	long room;
+
+	if (!r || r == -EINTR || r <= -UM_ERESTART)
 		return r;
-	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+	if (!(flags & O_PATH) && contradict(flags))
 		return -EINVAL;
-	if (flags & tmpfile && (!(flags & O_DIRECTORY) || (flags & O_ACCMODE) == O_RDONLY))
-		return -EINVAL;
-	return r;
+	room = w->len ? fd_has_room() : 0;
+	return room ? room : r;
+}
+
+/* Where the kernel does all of it.  True: that failed with *r.  Else *r is what where_begin() says. */
+static bool open_at_once(struct where *w, struct task *t, int dfd, gaddr name, int flags, unsigned mode, long *r)
+{
+	const unsigned how = open_where((unsigned)flags) | WHERE_CHEAP;
+	const enum where_way way = where_way(w, t, dfd, name, how);
+	struct open_how real;
+
+	if (way == WAY_COW) {
+		*r = real_fs.open(w, flags, mode);
+		if (*r >= 0 || (*r > -UM_ERESTART && !where_is_stale(w)))
+			return true;
+	} else if (way != WAY_LONG && !(w->below_plain && flags & O_DIRECTORY)) {	/* else it will be remembered */
+		if (way == WAY_OWN) {
+			*r = pass_last(t);
+			return true;
+		}
+		real = real_no_link(flags, mode);
+		*r = leave_call(t, __NR_openat2, dfd, (long)name, (long)&real, sizeof real, 0, 0);
+		if (*r == -ELOOP) {
+			*r = where_at_link(w, t, dfd, name, how);
+			return false;
+		}
+		if (*r != -ENOSYS)
+			return true;
+	}
+	*r = where_begin(w, t, dfd, name, how);
+	return false;
 }
 
 long sys_openat(struct task *t, int dfd, gaddr name, int flags, unsigned mode)
 {
 	struct where w;
-	long r = where_begin(&w, t, dfd, name, open_where((unsigned)flags));
+	long r;
 
-	if (!r && where_is_last(&w, name) && !w.below_plain && !has_identity(t))
+	if (open_at_once(&w, t, dfd, name, flags, mode, &r))
+		return r;
+	if (!r && where_is_last(&w, name) && !(w.below_plain && flags & O_DIRECTORY) && !has_identity(t))
 		return pass_last(t);
-	if (r < 0)
-		return no_path((unsigned)flags, r);
+	if (r < 0 && r != -UM_EAGAIN)
+		return not_opened(&w, (unsigned)flags, r);
 	while (where_next(&w, &r)) {
 		int f = flags;
 
-		r = w.strict ? no_path((unsigned)flags, perm_open(&w, f)) : 0;
+		r = w.strict ? not_opened(&w, (unsigned)flags, perm_open(&w, f)) : 0;
 		if (!r && w.read_only)
-			r = readonly_open(&w, &f);
+			r = not_opened(&w, (unsigned)flags, readonly_open(&w, &f));
 		if (!r)
 			r = place_call(&w, open, EACCES, f, mode);
 	}
-	if (w.cow && r < 0 && r != -UM_EAGAIN)
-		r = no_path((unsigned)flags, r);
+	if (r < 0 && w.fs != &real_fs)
+		r = not_opened(&w, (unsigned)flags, r);
 	return where_end(&w, r);
 }
 
@@ -136,6 +174,12 @@ static struct file *virtual_start(struct task *t, int dfd)
 	return dfd == AT_FDCWD ? t->fs->cwd : fd_peek(t, dfd);
 }
 
+/* Does a path that must stay below its start start at what the kernel does not know as we do? */
+static bool starts_apart(struct task *t, int dfd)
+{
+	return virtual_start(t, dfd) || (t->cred && t->cred->strict) || (view_has(UM_MOUNT_COW) && starts_in_tree(t, dfd));
+}
+
 /*
  * The walk for openat2.  The resolver knows no restrictions, so where it starts in a mount a path that
  * must stay below its start is cut to one that does, as far as its text shows: in text, which has room for a path.
@@ -144,30 +188,42 @@ static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, cons
 {
 	unsigned flags = open_where(how->flags) | (how->resolve & RESOLVE_NO_SYMLINKS ? WHERE_NOFOLLOW : 0);
 	char *p = text;
+	bool apart;
 	long n;
 
-	if (!(how->resolve & BELOW) || (!virtual_start(t, dfd) && !(t->cred && t->cred->strict) && !(view_has(UM_MOUNT_COW) && starts_in_tree(t, dfd))))
+	w->t = t;		/* where the path cannot be read there is no walk */
+	w->links = 0;
+	if (how->resolve & RESOLVE_NO_SYMLINKS && view_has(UM_MOUNT_COW))
+		flags |= WHERE_VERIFY;		/* what is remembered of a tree does not tell of links in the text */
+
+	if (!(how->resolve & BELOW))
 		return where_begin(w, t, dfd, name, flags);
+	apart = starts_apart(t, dfd);
 	n = string_from_guest(t, text, name, UM_PATH_MAX);
+	w->len = n < 0 ? 0 : (size_t)n;
 	if (n <= 0)
 		return n ? n : -ENOENT;
+	if (!apart && !(how->resolve & RESOLVE_IN_ROOT && *text == '/'))
+		return where_begin(w, t, dfd, name, flags);
 	if (how->resolve & RESOLVE_IN_ROOT)
 		p = clamp(text);
-	if (*p == '/' || climbs_out(p))
+	if (apart && (*p == '/' || climbs_out(p)))
 		return -EXDEV;
 	return where_begin_path(w, t, dfd, p, flags);
 }
 
-/* Is the place w below dfd after all, whatever links led there? */
-static bool is_below(const struct where *w, int dfd)
+/* Is the place w below dfd after all, whatever links led there?  0, or -EXDEV, or what is wrong with its path. */
+static long below_verdict(const struct where *w, int dfd)
 {
 	char base[UM_PATH_MAX], path[UM_PATH_MAX];
 	long m = w->fs == &remote_fs ? text_format(path, sizeof path, "%s", w->path) : where_path(w, path, sizeof path);
 	long n = dfd == AT_FDCWD ? path_of_cwd(w->t, base, sizeof base) : path_of_fd(w->t, dfd, base, sizeof base);
 
+	if (m == -ENOENT || m == -ENOTDIR)
+		return m;
 	if (n <= 0 || m <= 0)
-		return false;
-	return n == 1 || (!strncmp(path, base, (size_t)n) && (!path[n] || path[n] == '/'));
+		return -EXDEV;
+	return n == 1 || (!strncmp(path, base, (size_t)n) && (!path[n] || path[n] == '/')) ? 0 : -EXDEV;
 }
 
 /*
@@ -185,7 +241,7 @@ static long remote_verdict(const struct where *w, int dfd, uint64_t resolve)
 		return -ELOOP;
 	if (resolve & RESOLVE_NO_XDEV && !(start && start->mount == w->mount.id))
 		return -EXDEV;
-	return resolve & BELOW && !is_below(w, dfd) ? -EXDEV : 0;
+	return resolve & BELOW ? below_verdict(w, dfd) : 0;
 }
 
 /* As real_open(): behind a bind mount a descriptor is not where the kernel says. */
@@ -217,7 +273,7 @@ static long tree_verdict(const struct where *w, int dfd, uint64_t resolve)
 		return -ELOOP;
 	if (resolve & RESOLVE_NO_XDEV && !is_copied_on_write(w))
 		return -EXDEV;
-	return resolve & BELOW && !is_below(w, dfd) ? -EXDEV : 0;
+	return resolve & BELOW ? below_verdict(w, dfd) : 0;
 }
 
 /* The path has been walked; what remains is not to follow what has become a link since. */
@@ -251,7 +307,9 @@ static long bound_how(struct where *w, int dfd, const struct open_how *how)
 {
 	struct open_how own = *how;
 
-	if (how->resolve & RESOLVE_NO_XDEV || (how->resolve & BELOW && !is_below(w, dfd)))
+	long r = how->resolve & BELOW ? below_verdict(w, dfd) : 0;
+
+	if (how->resolve & RESOLVE_NO_XDEV || r == -EXDEV)
 		return -EXDEV;
 	if (how->resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) && w->links)
 		return -ELOOP;
@@ -327,6 +385,46 @@ static long rules_first(struct task *t, int dfd, gaddr name, uint64_t resolve)
 	return -EACCES;
 }
 
+/* A path that stays below a real directory: the kernel knows where it leads, and our walk, which begins at the view's root where it is absolute, does not. */
+static bool is_kernels(struct task *t, int dfd, uint64_t resolve)
+{
+	return resolve & BELOW && !starts_apart(t, dfd);
+}
+
+/* RESOLVE_NO_SYMLINKS: the kernel does not look what is wrong behind a link.  What breaks another rule is found on the way there. */
+static long no_symlinks(const struct where *w, int dfd, uint64_t resolve, long r)
+{
+	if (r >= 0 || r <= -UM_ERESTART || r == -EXDEV || r == -EAGAIN)
+		return r;
+	return resolve & RESOLVE_NO_SYMLINKS && w->links && !is_kernels(w->t, dfd, resolve) ? -ELOOP : r;
+}
+
+/* The walk has failed: what is wrong? */
+static long walk_error(const struct where *w, int dfd, gaddr name, uint64_t resolve, long r)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
+	long fd;
+
+	if (!is_kernels(w->t, dfd, resolve))
+		return no_symlinks(w, dfd, resolve, r);
+	fd = kernel_call(w->t, __NR_openat2, dfd, name, &how, sizeof how);
+	if (fd < 0)
+		return fd;
+	raw_syscall(__NR_close, fd);
+	return r;
+}
+
+/* Nor does it open one with O_PATH, but with O_NOFOLLOW, too. */
+static long no_link_opened(struct task *t, long fd, const struct open_how *asked)
+{
+	const struct file *f = fd >= 0 ? fd_peek(t, (int)fd) : NULL;
+
+	if (!f || !S_ISLNK(f->mode) || !(asked->resolve & RESOLVE_NO_SYMLINKS) || asked->flags & O_NOFOLLOW)
+		return fd;
+	sys_close(t, (int)fd);
+	return -ELOOP;
+}
+
 long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 {
 	char text[UM_PATH_MAX];
@@ -341,16 +439,17 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 	asked = how;
 	r = begin_how(&w, t, dfd, name, &how, text);
 	if (r < 0)
-		return no_path(how.flags, r == -EACCES && w.strict ? rules_first(t, dfd, name, how.resolve) : r);
+		return not_opened(&w, how.flags, r == -EACCES && w.strict ? rules_first(t, dfd, name, how.resolve)
+									 : walk_error(&w, dfd, name, how.resolve, r));
 	while (where_next(&w, &r)) {
 		int f = (int)asked.flags;
 
 		how = asked;
-		r = w.strict ? no_path(how.flags, perm_open(&w, f)) : 0;
+		r = w.strict ? not_opened(&w, how.flags, perm_open(&w, f)) : 0;
 		if (r == -EACCES)
 			r = rules_first(t, dfd, name, how.resolve);
 		if (!r && w.read_only)
-			r = readonly_open(&w, &f);
+			r = not_opened(&w, how.flags, readonly_open(&w, &f));
 		if (r)
 			continue;
 		if (!(f & O_CREAT) && how.flags & O_CREAT)
@@ -365,10 +464,10 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		if (w.cow && how.resolve & RESOLVE_NO_SYMLINKS)
 			how.flags |= O_NOFOLLOW;	/* the walk has left the last name to the kernel */
 		if (!r)
-			r = place_call(&w, open, EACCES, (int)how.flags, (unsigned)how.mode);
+			r = no_link_opened(t, place_call(&w, open, EACCES, (int)how.flags, (unsigned)how.mode), &asked);
 	}
-	if (w.cow && r < 0 && r != -UM_EAGAIN)
-		r = no_path(asked.flags, r);
+	if (r < 0)		/* the rules, too, are ours to look at, also of real places */
+		r = not_opened(&w, asked.flags, no_symlinks(&w, dfd, asked.resolve, r));
 	return where_end(&w, r);
 }
 

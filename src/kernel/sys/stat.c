@@ -34,6 +34,7 @@ long sys_fstat(struct task *t, int fd, gaddr st)
 /* glibc's fstat() comes here, with an empty path. */
 long sys_newfstatat(struct task *t, int dfd, gaddr name, gaddr st, int flags)
 {
+	const unsigned how = where_flags(flags) | WHERE_LOOKS | WHERE_STAT | WHERE_CHEAP;
 	struct where w;
 	long r;
 
@@ -42,9 +43,25 @@ long sys_newfstatat(struct task *t, int dfd, gaddr name, gaddr st, int flags)
 	if (names_fd(t, dfd, name, flags))
 		return fd_is_virtual(t, dfd) || shows_other(t) ? sys_fstat(t, dfd, st) :
 			real_last(t, __NR_newfstatat, dfd, name, st, flags);	/* stat, lstat name no descriptor */
-	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_LOOKS | WHERE_STAT);
-	if (!r && where_is_last(&w, name) && !shows_other(t))
+	switch (where_way(&w, t, dfd, name, how)) {
+	case WAY_OWN:
 		return pass_last(t);
+	case WAY_NOFOLLOW:
+		r = leave_call(t, __NR_newfstatat, dfd, (long)name, (long)st, flags | AT_SYMLINK_NOFOLLOW, 0,
+			       st + offsetof(struct stat, st_mode));
+		if (r != -UM_EAGAIN && r != -EFAULT)	/* a bad buffer: but a link is looked through first */
+			return r;
+		r = where_at_link(&w, t, dfd, name, how);
+		break;
+	case WAY_COW:
+		r = real_fs.stat(&w, st);
+		if (r > -UM_ERESTART && r != -EFAULT && !where_is_stale(&w))
+			return r;
+		r = where_begin(&w, t, dfd, name, r == -UM_ERETRY ? how & ~WHERE_STAT : how);
+		break;
+	default:
+		r = where_begin(&w, t, dfd, name, how);
+	}
 	while (where_next(&w, &r))
 		r = place_call(&w, stat, EACCES, st);
 	return where_end(&w, r);
@@ -71,6 +88,7 @@ static long ident_fd_statx(struct task *t, int fd, int flags, unsigned mask, gad
 
 long sys_statx(struct task *t, int dfd, gaddr name, int flags, unsigned mask, gaddr st)
 {
+	const unsigned how = where_flags(flags) | WHERE_LOOKS | WHERE_STAT | WHERE_CHEAP;
 	struct where w;
 	long r;
 
@@ -80,7 +98,19 @@ long sys_statx(struct task *t, int dfd, gaddr name, int flags, unsigned mask, ga
 		return fd_is_virtual(t, dfd) ? fd_statx(t, dfd, st) :
 			shows_other(t) ? ident_fd_statx(t, dfd, flags, mask, st) :
 			real_call(t, __NR_statx, dfd, name, flags, mask, st);
-	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_LOOKS | WHERE_STAT);
+	switch (where_way(&w, t, dfd, name, how)) {
+	case WAY_OWN:
+		return pass_last(t);
+	case WAY_NOFOLLOW:
+		r = leave_call(t, __NR_statx, dfd, (long)name, flags | AT_SYMLINK_NOFOLLOW, mask | STATX_TYPE, (long)st,
+			       st + offsetof(struct statx, stx_mode));
+		if (r != -UM_EAGAIN && r != -EFAULT)	/* a bad buffer: but a link is looked through first */
+			return r;
+		r = where_at_link(&w, t, dfd, name, how);
+		break;
+	default:	/* WAY_COW, too */
+		r = where_begin(&w, t, dfd, name, how);
+	}
 	while (where_next(&w, &r))
 		r = place_call(&w, statx, EACCES, flags & (AT_STATX_SYNC_TYPE | AT_NO_AUTOMOUNT), mask, st);
 	return where_end(&w, r);
@@ -123,12 +153,15 @@ long sys_fstatfs(struct task *t, int fd, gaddr st)
 
 long sys_faccessat2(struct task *t, int dfd, gaddr name, unsigned mode, int flags)
 {
+	const unsigned how = where_flags(flags) | WHERE_LOOKS | (mode & 2 ? WHERE_CHANGE : 0) | (flags & AT_EACCESS ? 0 : WHERE_REALLY);
 	struct where w;
 	long r;
 
 	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	r = where_begin(&w, t, dfd, name, where_flags(flags) | WHERE_LOOKS | (mode & 2 ? WHERE_CHANGE : 0) | (flags & AT_EACCESS ? 0 : WHERE_REALLY));
+	if (where_way(&w, t, dfd, name, how) == WAY_OWN)
+		return pass_last(t);
+	r = where_begin(&w, t, dfd, name, how);
 	if (!r && where_is_last(&w, name) && !w.strict)
 		return pass_last(t);
 	while (where_next(&w, &r)) {

@@ -281,7 +281,7 @@ static long call_servant(struct task *t, uint32_t flags, gaddr buf, unsigned lon
 {
 	if (flags & UM_SERVANT_LIST)
 		return call_for_data(t, UM_CTL_SERVANT, UM_SERVANT_LIST, buf, size);
-	if (flags & ~(UM_SERVANT_ROOT | UM_SERVANT_RO | UM_SERVANT_MERGE))
+	if (flags & ~(UM_SERVANT_ROOT | UM_SERVANT_RO | UM_SERVANT_MERGE | UM_SERVANT_ALONE))
 		return -EINVAL;
 	return call_for_data(t, UM_CTL_SERVANT, flags, 0, 0);
 }
