@@ -97,6 +97,10 @@ static void op_recvmany(void)
 
 static void say_address(const struct sockaddr_un *a, socklen_t len)
 {
+	if (len > 2 && a->sun_family == AF_UNIX && *a->sun_path == '/' && !(features & FEAT_ENVIRON)) {
+		say(" absolute");		/* behind a bind mount that is where it really is, as /proc/PID/fd tells it */
+		return;
+	}
 	say(" len %u", len);
 	if (len > 2 && a->sun_family == AF_UNIX && *a->sun_path)
 		say_path(a->sun_path);

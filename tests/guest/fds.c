@@ -5,6 +5,7 @@
  */
 #include "guest.h"
 #include "passfd.h"
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <linux/close_range.h>
@@ -381,4 +382,34 @@ TEST(many_over_exec, "880 descriptors survive exec with their offsets, files of 
 		for (int i = 0; i < n; i++)
 			lseek(first + i, i % 20, SEEK_SET);
 	}
+}
+
+static volatile bool enough;
+
+static void *open_nothing(void *arg)
+{
+	while (!enough) {
+		FAILS(open("none/f", O_RDONLY), ENOENT);
+		FAILS(open("none/f", O_WRONLY | O_CREAT, 0600), ENOENT);
+	}
+	return arg;
+}
+
+TEST(fork_beside_open, "a child has no descriptor more for an open that fails in another thread")
+{
+	int free = MUST(dup(0)), status;
+	pthread_t thread;
+
+	OK(close(free));
+	REQUIRE(!pthread_create(&thread, NULL, open_nothing, NULL));
+	for (int i = 0; i < 500; i++) {
+		pid_t pid = MUST(fork());
+
+		if (!pid)
+			_exit(fcntl(free, F_GETFD) >= 0);
+		REQUIRE(waitpid(pid, &status, 0) == pid);
+		EXITED(status, 0);
+	}
+	enough = true;
+	pthread_join(thread, NULL);
 }

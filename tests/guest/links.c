@@ -260,3 +260,137 @@ TEST(owner, "lchown, utimensat and chmod at links")
 	OK(stat("f", &st));
 	EQ(st.st_mode, S_IFREG | 0640);
 }
+
+/* By every call that looks at a path in a way of its own. */
+static void is_the_one(const char *name, ino_t ino, mode_t mode, off_t size)
+{
+	struct stat st;
+	struct statx x;
+	int fd;
+
+	for (int i = 0; i < 4; i++) {		/* what was found the first time may be remembered */
+		OK(stat(name, &st));
+		EQ(st.st_ino, ino);
+		OK(statx(AT_FDCWD, name, 0, STATX_INO | STATX_TYPE, &x));
+		EQ(x.stx_ino, ino);
+		OK(chmod(name, mode));
+		OK(access(name, R_OK));
+		if (geteuid())
+			EQ(access(name, X_OK), mode & 0100 ? 0 : -1);
+		EQ(faccessat(AT_FDCWD, name, X_OK, AT_EACCESS), mode & 0111 ? 0 : -1);
+		fd = MUST(open(name, O_RDONLY));
+		OK(fstat(fd, &st));
+		EQ(st.st_ino, ino);
+		EQ(st.st_mode & 07777, mode);
+		OK(close(fd));
+		OK(truncate(name, size + i));
+		OK(stat(name, &st));
+		EQ(st.st_size, size + i);
+	}
+}
+
+static ino_t ino_of(const char *name)
+{
+	struct stat st;
+
+	OK(stat(name, &st));
+	return st.st_ino;
+}
+
+TEST(becomes, "what has been looked at often becomes a link, a link to another, a file, a directory's; nothing of before is believed")
+{
+	ino_t one, two, three;
+	char name[80];
+
+	OK(mkdir("d", 0700));
+	OK(mkdir("e", 0700));
+	put("d/f", "one");
+	put("two", "two");
+	put("e/f", "three");
+	one = ino_of("d/f");
+	two = ino_of("two");
+	three = ino_of("e/f");
+	is_the_one("d/f", one, 0600, 10);
+	OK(rename("d/f", "d/one"));
+	OK(symlink("../two", "d/f"));
+	is_the_one("d/f", two, 0700, 20);
+	EQ(ino_of("d/one"), one);
+	OK(unlink("d/f"));
+	FAILS(access("d/f", F_OK), ENOENT);
+	OK(symlink("one", "new"));
+	OK(rename("new", "d/f"));
+	is_the_one("d/f", one, 0640, 30);
+	OK(rename("d/one", "d/f"));
+	is_the_one("d/f", one, 0710, 40);
+	is_the_one("e/f", three, 0600, 50);
+	if (!rename("d", "old"))	/* not everywhere can directories be moved */
+		OK(symlink("e", "d"));
+	snprintf(name, sizeof(name), "%s", faccessat(AT_FDCWD, "old", F_OK, 0) ? "e/f" : "d/f");
+	is_the_one(name, three, 0755, 60);
+}
+
+/* A real directory, where a view has other mounts, with d/f in it. */
+static int real_dir(const char *top, const char *name, const char *target)
+{
+	char path[PATH_MAX];
+	int dir;
+
+	snprintf(path, sizeof(path), "%s/%s", top, name);
+	OK(mkdir(path, 0700));
+	dir = MUST(open(path, O_PATH));
+	OK(mkdirat(dir, "d", 0700));
+	if (target)
+		OK(symlinkat(target, dir, "d/f"));
+	else
+		OK(close((int)MUST(openat(dir, "d/f", O_WRONLY | O_CREAT, 0600))));
+	OK(close(dir));
+	return (int)MUST(open(path, O_PATH));	/* of which nothing is known */
+}
+
+TEST(same_text, "the same text from two directories is a link in one, to here, and a file in the other: nobody mixes them up")
+{
+	char top[] = "/tmp/guest-links.XXXXXX", here[PATH_MAX];
+	int a, b;
+
+	REQUIRE(getcwd(here, sizeof(here) - 5));
+	strcat(here, "/here");
+	put("here", "");
+	REQUIRE(mkdtemp(top));
+	a = real_dir(top, "a", here);
+	b = real_dir(top, "b", NULL);
+	for (int i = 0; i < 3; i++) {
+		for (int j = 0; j < 3; j++)
+			OK(faccessat(a, "d/f", R_OK, 0));
+		OK(faccessat(b, "d/f", R_OK, 0));
+	}
+	for (int i = 0; i < 2; i++) {
+		OK(unlinkat(i ? b : a, "d/f", 0));
+		OK(unlinkat(i ? b : a, "d", AT_REMOVEDIR));
+		OK(rmdir(strcat(strcpy(here, top), i ? "/b" : "/a")));
+	}
+	OK(rmdir(top));
+}
+
+TEST(goes, "a file by whose name directories have been looked for goes, and comes back as one")
+{
+	struct stat st;
+
+	put("f", "");
+	OK(symlink("f", "l"));
+	for (int i = 0; i < 3; i++) {
+		FAILS(lstat("f/x", &st), ENOTDIR);
+		FAILS(access("l/x", F_OK), ENOTDIR);
+		FAILS(open("l/x", O_RDWR | O_CREAT, 0600), ENOTDIR);
+		OK(i ? unlink("f") : rename("f", "g"));
+		FAILS(lstat("f/x", &st), ENOENT);
+		FAILS(access("l/x", F_OK), ENOENT);
+		FAILS(open("l/x", O_RDWR | O_CREAT, 0600), ENOENT);
+		OK(mkdir("f", 0700));
+		FAILS(stat("l/x", &st), ENOENT);
+		put("l/x", "x");
+		STR(get("f/x"), "x");
+		OK(unlink("f/x"));
+		OK(rmdir("f"));
+		put("f", "");
+	}
+}

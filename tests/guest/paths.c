@@ -5,6 +5,7 @@
  */
 #include "guest.h"
 #include <linux/openat2.h>
+#include <sys/resource.h>
 
 static int open2(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
@@ -255,6 +256,45 @@ TEST(openat2_basics, "openat2: what openat does, and its stricter rules")
 	FAILS(syscall(SYS_openat2, AT_FDCWD, "d/f", &big.how, sizeof(big.how)), EINVAL);
 }
 
+static void no_room(void)
+{
+	static const uint64_t rules[] = { 0, RESOLVE_BENEATH, RESOLVE_IN_ROOT };
+	static const char *const names[] = { "d/f", "d/out", "none", "none/x", "top/x", "/none", "../../../../../../x" };
+	const char *nowhere = (char *)16;
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		FAILS(open(names[i], O_RDONLY), EMFILE);
+		FAILS(open(names[i], O_PATH), EMFILE);
+		FAILS(open(names[i], O_WRONLY | O_CREAT | O_EXCL, 0600), EMFILE);
+		FAILS(open(names[i], O_TMPFILE), EINVAL);
+		for (unsigned j = 0; j < 3; j++)
+			FAILS(open2(AT_FDCWD, names[i], O_RDONLY, rules[j]), EMFILE);
+	}
+	FAILS(open("", O_RDONLY), ENOENT);
+	FAILS(syscall(SYS_open, nowhere, O_RDONLY), EFAULT);
+	for (unsigned j = 0; j < 3; j++) {
+		FAILS(open2(AT_FDCWD, "", O_RDONLY, rules[j]), ENOENT);
+		FAILS(open2(AT_FDCWD, nowhere, O_RDONLY, rules[j]), EFAULT);
+	}
+}
+
+TEST(open_no_room, "no number for a descriptor: that comes before what the path's walk says, behind bad flags and pointers")
+{
+	struct rlimit l;
+	int fd;
+
+	tree();
+	fd = MUST(dup(0));
+	OK(close(fd));
+	OK(getrlimit(RLIMIT_NOFILE, &l));
+	l.rlim_cur = (rlim_t)fd;
+	OK(setrlimit(RLIMIT_NOFILE, &l));
+	no_room();
+	l.rlim_cur = 0;
+	OK(setrlimit(RLIMIT_NOFILE, &l));
+	no_room();
+}
+
 TEST(openat2_resolve, "RESOLVE_BENEATH, IN_ROOT, NO_SYMLINKS, NO_MAGICLINKS, NO_XDEV")
 {
 	int d, fd;
@@ -279,7 +319,46 @@ TEST(openat2_resolve, "RESOLVE_BENEATH, IN_ROOT, NO_SYMLINKS, NO_MAGICLINKS, NO_
 	FAILS(open2(AT_FDCWD, "/proc/self/exe", O_RDONLY, RESOLVE_NO_MAGICLINKS), ELOOP);
 	FAILS(open2(AT_FDCWD, "/proc/self/maps", O_RDONLY, RESOLVE_NO_XDEV), EXDEV);
 	OK(close((int)MUST(open2(d, "e/g", O_RDONLY, RESOLVE_NO_XDEV))));
+	FAILS(open2(AT_FDCWD, "/proc/self/cwd/d/f", O_RDONLY, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS), on_fuse() && errno == ELOOP ? ELOOP : EXDEV);
 	FAILS(open2(d, "f", O_RDONLY, RESOLVE_BENEATH | RESOLVE_IN_ROOT), EINVAL);
+	FAILS(syscall(SYS_openat2, d, (char *)1, &(struct open_how){ .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS }, sizeof(struct open_how)), EFAULT);
+	FAILS(syscall(SYS_openat2, d, (char *)1, &(struct open_how){ .resolve = RESOLVE_BENEATH }, sizeof(struct open_how)), EFAULT);
+	/* what is at the root does not matter */
+	FAILS(open2(99, "/proc/self/cwd/none", O_RDONLY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS), EBADF);
+	FAILS(open2(d, "/proc/self/cwd/none", O_RDONLY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS), ENOENT);
+	OK(close(d));
+	d = MUST(open("top", O_PATH));
+	FAILS(open2(d, "/proc/self/cwd/none", O_RDONLY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS), ENOTDIR);
+}
+
+TEST(no_symlinks, "RESOLVE_NO_SYMLINKS: ELOOP at the first link, whatever is behind it, also when it has been looked for before")
+{
+	static const struct { const char *path; int error; } cases[] = {
+		{ "ld/f", ELOOP }, { "d/l", ELOOP }, { "d/l/..", ELOOP }, { "ld/none", ELOOP }, { "ld", ELOOP }, { "ld/../f", ELOOP },
+		{ "d/dangling", ELOOP }, { "d/l/x", ELOOP }, { "none/ld", ENOENT }, { "f/ld", ENOTDIR }, { "d/none", ENOENT }, { "d/f", 0 },
+	};
+
+	OK(mkdir("d", 0700));
+	put("f", "");
+	put("d/f", "");
+	OK(symlink("d", "ld"));
+	OK(symlink("f", "d/l"));
+	OK(symlink("nowhere", "d/dangling"));
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(*cases); i++) {
+		const char *path = cases[i / 2].path;
+		int flags = i % 2 ? O_PATH : O_RDONLY, fd = open(path, flags);
+
+		if (fd >= 0)
+			OK(close(fd));
+		for (int again = 0; again < 3; again++) {
+			fd = open2(AT_FDCWD, path, (uint64_t)flags, again ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+			if (fd >= 0 ? cases[i / 2].error != 0 : cases[i / 2].error != errno)
+				guest_fail(__LINE__, "%s, %x: %d, errno %d", path, flags, fd, fd < 0 ? errno : 0);
+			if (fd >= 0)
+				OK(close(fd));
+		}
+	}
+	OK(close(MUST(open2(AT_FDCWD, "d/l", O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS))));
 }
 
 TEST(errors_order, "which error comes first")

@@ -75,6 +75,36 @@ TEST(attach, "PTRACE_ATTACH to a process that waits in read; detach; it goes on;
 	EXITED(status, 2);
 }
 
+TEST(attach_open, "the same to one that waits in open, of a name where others have been looked for: the registers are those of the call")
+{
+	char real[] = "/tmp/guest-attach.XXXXXX", fifo[64];	/* where a view has other mounts */
+	int status;
+
+	REQUIRE(mkdtemp(real));
+	snprintf(fifo, sizeof(fifo), "%s/fifo", real);
+	OK(mkfifo(fifo, 0600));
+	pid_t pid = MUST(fork());
+	if (!pid) {
+		OK(access(fifo, R_OK));
+		_exit(open(fifo, O_RDONLY) < 0);
+	}
+	usleep(50000);
+	OK(ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD));
+	OK(ptrace(PTRACE_INTERRUPT, pid, 0, 0));
+	REQUIRE(waitpid(pid, &status, __WALL) == pid);
+	EQ(registers(pid).orig_rax, SYS_openat);
+	EQ(registers(pid).rax, -512);		/* ERESTARTSYS */
+	EQ(next(pid, PTRACE_SYSCALL, 0, &status), SYSGOOD);
+	EQ(registers(pid).orig_rax, SYS_openat);
+	EQ(registers(pid).rax, -ENOSYS);
+	OK(ptrace(PTRACE_DETACH, pid, 0, 0));
+	OK(close((int)MUST(open(fifo, O_WRONLY))));
+	REQUIRE(waitpid(pid, &status, 0) == pid);
+	EXITED(status, 0);
+	OK(unlink(fifo));
+	OK(rmdir(real));
+}
+
 TEST(nobody_waits, "a process runs while its tracer does not wait")
 {
 	const char *tier = getenv("UMVIEW_TIER");

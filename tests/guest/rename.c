@@ -271,3 +271,60 @@ TEST(cross, "rename and link to another file system: EXDEV")
 	FAILS(link("f", "/dev/umview-test"), EXDEV);
 	TRUE(exists("f"));
 }
+
+TEST(directories_first, "both directories are looked for before the names in them")
+{
+	OK(mkdir("m", 0700));
+	put("m/f", "");
+	put("f", "");
+	OK(symlink("none", "dangling"));
+	FAILS(rename("f/", "none/x"), ENOENT);
+	FAILS(rename("m/f/", "dangling/f"), ENOENT);
+	FAILS(rename("none", "f/x"), ENOTDIR);
+	FAILS(rename("none/", "m/f/x"), ENOTDIR);
+	FAILS(rename("none", "m/f/"), ENOENT);
+	FAILS(rename("f/", "m/x"), ENOTDIR);
+	FAILS(rename("f/x", "none/x"), ENOTDIR);
+	FAILS(rename("none/x", "f/x"), ENOENT);
+}
+
+TEST(name_too_long, "an old name that is not there comes before a new one that is too long, a directory that is too long before both")
+{
+	char name[300], path[PATH_MAX + 320], dir[PATH_MAX];
+
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = 0;
+	FAILS(rename("none", name), ENOENT);
+	TRUE(getcwd(dir, sizeof dir));
+	snprintf(path, sizeof path, "/proc/self/root%s/%s", dir, name);
+	FAILS(rename("none", path), ENOENT);
+	put("f", "");
+	FAILS(rename("f", path), ENAMETOOLONG);
+	FAILS(rename("f/", path), ENAMETOOLONG);
+	OK(mkdir("d", 0700));
+	FAILS(rename("d/.", path), EBUSY);
+	FAILS(rename("d/..", path), EBUSY);
+	FAILS(rename("none/.", path), ENOENT);
+	FAILS(rename("f/.", path), ENOTDIR);
+	FAILS(rename(path, "d/."), EBUSY);
+	FAILS(rename(path, "d/.."), EBUSY);
+	FAILS(renameat2(AT_FDCWD, path, AT_FDCWD, "d/.", RENAME_NOREPLACE), EEXIST);
+	FAILS(renameat(AT_FDCWD, path, 99, "x"), EBADF);
+	strcat(path, "/");
+	FAILS(rename("none", path), ENOENT);
+	FAILS(rename("d/.", path), EBUSY);
+	FAILS(rename("d", path), ENAMETOOLONG);
+	path[strlen(path) - 1] = 0;
+	FAILS(rename(path, "none/x"), ENOENT);
+	FAILS(rename(path, "f/x"), ENOTDIR);
+	FAILS(rename(path, "x"), ENAMETOOLONG);
+	FAILS(rename(path, "/proc/self/fd/0"), EXDEV);
+	FAILS(rename(name, "/proc/self/fd/0"), EXDEV);
+	FAILS(rename(name, "/proc/self/fd/.."), EXDEV);
+	FAILS(rename(name, name), ENAMETOOLONG);
+	FAILS(rename(name, "d/.."), EBUSY);
+	FAILS(rename("/proc/self/fd/0", name), EXDEV);
+	snprintf(path, sizeof path, "/proc/self/root%s/%s/x", dir, name);
+	FAILS(rename("none", path), ENAMETOOLONG);
+	FAILS(renameat(AT_FDCWD, path, 99, "x"), ENAMETOOLONG);
+}

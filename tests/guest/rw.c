@@ -389,3 +389,50 @@ TEST(interleaved, "two processes append lines; none is lost or torn")
 	EQ(counts[0], 300);
 	EQ(counts[1], 300);
 }
+
+/* ---- one offset, several readers -------------------------------------------------------------------------- */
+
+#define RECORD	12000		/* no whole number of pages */
+#define RECORDS	200
+
+static uint32_t record[RECORD / 4];
+
+static void put_record(int fd, uint32_t k)
+{
+	for (size_t i = 0; i < RECORD / 4; i++)
+		record[i] = k;
+	EQ(pwrite(fd, record, RECORD, (off_t)k * RECORD), RECORD);
+}
+
+static void read_records(void *arg)
+{
+	int fd = *(int *)arg;
+	ssize_t n;
+
+	while ((n = read(fd, record, RECORD)) > 0) {
+		EQ(n, RECORD);
+		for (size_t i = 1; i < RECORD / 4; i++)
+			REQUIRE(record[i] == record[0]);
+	}
+}
+
+TEST(records, "who reads records of one open file gets whole ones, whatever of it was read before")
+{
+	int fd = MUST(open("f", O_RDWR | O_CREAT, 0600));
+
+	for (uint32_t k = 0; k < RECORDS; k++)
+		put_record(fd, k);
+	for (int round = 0; round < 5; round++) {
+		int failed = 0;
+
+		EQ(lseek(fd, 0, SEEK_SET), 0);
+		for (int i = 0; i < 3; i++)
+			if (!fork())
+				_exit(in_child(read_records, &fd) != 0);
+		for (int i = 0, status; i < 3; i++)
+			failed |= wait(&status) < 0 || status;
+		EQ(failed, 0);
+		for (uint32_t k = (uint32_t)round % 3; k < RECORDS; k += 3)
+			put_record(fd, k);
+	}
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Faults: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP with the right details, recovery, and the default death.
- * GUEST_WORLDS: view
+ * GUEST_WORLDS: view mount
  */
 #include "guest.h"
 #include <pthread.h>
@@ -278,6 +278,57 @@ TEST(bad_pointers, "system calls with bad pointers give EFAULT, no signal")
 			FAILS(syscall(SYS_write, 1, (void *)16, 5), EFAULT);
 		}
 	EQ(seen, 0);
+}
+
+static char *comes_and_goes;
+static volatile bool enough;
+
+static void *come_and_go(void *arg)
+{
+	while (!enough) {
+		OK(mprotect(comes_and_goes, 4096, PROT_NONE));
+		OK(mprotect(comes_and_goes, 4096, PROT_READ | PROT_WRITE));
+	}
+	return arg;
+}
+
+/* What is asked must not have links, be one, and lead to one: whoever looks at what the kernel has filled in is hit now and then. */
+static void look_into_the_void(void)
+{
+	const long end = now_ms() + 500;
+	long fine = 0, faults = 0;
+	pthread_t thread;
+
+	enough = false;
+	comes_and_goes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(comes_and_goes != MAP_FAILED && !pthread_create(&thread, NULL, come_and_go, NULL));
+	for (int i = 0; now_ms() < end || !fine || !faults; i++) {
+		static const char *const paths[] = { "/etc/passwd", "/etc/mtab", "/etc/hostname" };
+		long r = i & 4 ? statx(AT_FDCWD, paths[i % 3], 0, STATX_BASIC_STATS, (struct statx *)comes_and_goes)
+			       : stat(paths[i % 3], (struct stat *)comes_and_goes);
+
+		if (r < 0)
+			EQ(errno, EFAULT);
+		*(r < 0 ? &faults : &fine) += 1;
+	}
+	enough = true;
+	pthread_join(thread, NULL);
+}
+
+TEST(void_of_stat, "stat, statx into memory that another thread takes away and gives back: 0 or EFAULT")
+{
+	look_into_the_void();
+}
+
+TEST(void_of_stat_blocked, "the same with SIGSEGV and SIGBUS blocked")
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	sigaddset(&set, SIGBUS);
+	OK(pthread_sigmask(SIG_BLOCK, &set, NULL));
+	look_into_the_void();
 }
 
 TEST(sent_by_kill, "SIGSEGV sent by kill is like any other signal")

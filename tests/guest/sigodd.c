@@ -7,6 +7,7 @@
  * GUEST_WORLDS: native view mount
  */
 #include "guest.h"
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -191,6 +192,51 @@ TEST(reset_pending, "SA_RESETHAND of what is ignored by default: a second one th
 		OK(sigpending(&pending));
 		EQ(sigismember(&pending, signals[i]), 1);
 		OK(sigprocmask(SIG_UNBLOCK, &set, NULL));
+	}
+}
+
+static volatile int pending_sig;
+
+static void *take_one(void *arg)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, pending_sig);
+	EQ(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+	raise(pending_sig);
+	raise(pending_sig);			/* ignored */
+	return arg;
+}
+
+TEST(reset_elsewhere, "SA_RESETHAND in a thread: what is pending for another one stays so")
+{
+	static const int signals[] = { SIGWINCH, SIGURG, SIGCONT, SIGCHLD };
+	struct sigaction sa = { .sa_handler = look, .sa_flags = SA_RESETHAND };
+	struct timespec none = { 0, 0 };
+	sigset_t set, pending;
+	pthread_t thread;
+
+	sigemptyset(&sa.sa_mask);
+	for (int i = 0; i < 4; i++) {
+		pending_sig = signals[i];
+		sigemptyset(&set);
+		sigaddset(&set, pending_sig);
+		OK(sigprocmask(SIG_BLOCK, &set, NULL));
+		OK(sigaction(pending_sig, &sa, NULL));
+		raise(pending_sig);
+		count = 0;
+		REQUIRE(!pthread_create(&thread, NULL, take_one, NULL));
+		pthread_join(thread, NULL);
+		EQ(count, 1);
+		OK(sigpending(&pending));
+		EQ(sigismember(&pending, pending_sig), 1);
+		if (i & 1)
+			EQ(sigtimedwait(&set, NULL, &none), pending_sig);
+		OK(sigprocmask(SIG_UNBLOCK, &set, NULL));
+		EQ(count, 1);
+		raise(pending_sig);
+		EQ(count, 1);
 	}
 }
 

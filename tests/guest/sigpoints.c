@@ -44,7 +44,9 @@ struct seen { long rax, rbx, rbp, r12, r13, r14, r15, rdi, rsi, rdx, r10, r8, r9
 	"	pop %rsi\n pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n")
 
 SITE(site_read, 0);
+SITE(site_open, 2);
 SITE(site_close, 3);
+SITE(site_stat, 4);
 SITE(site_lseek, 8);
 SITE(site_dup, 32);
 SITE(site_umask, 95);
@@ -56,9 +58,12 @@ static struct call {
 	const char *ready, *site, *end;
 } calls[] = {
 #define CALL(name)	{ #name, site_##name, site_##name##_ready, site_##name##_site, site_##name##_end }
-	CALL(read), CALL(close), CALL(lseek), CALL(dup), CALL(umask), CALL(getcwd),
+	CALL(read), CALL(close), CALL(lseek), CALL(dup), CALL(umask), CALL(getcwd), CALL(stat),
+	CALL(open),
 };
-enum { READ, CLOSE, LSEEK, DUP, UMASK, GETCWD };
+enum { READ, CLOSE, LSEEK, DUP, UMASK, GETCWD, STAT, OPEN };
+
+#define REAL	"/etc/passwd"	/* where a view has other mounts */
 
 /* ---- the child ------------------------------------------------------------------------------------- */
 
@@ -116,7 +121,7 @@ static void handler(int sig, siginfo_t *info, void *uc)
 		if (call != &calls[READ])
 			a = (struct args){ -1, -1, 0, 0 };
 		for (int i = 0; i < 3; i++)
-			once(a, call == &calls[READ] ? 1 : -EBADF);
+			once(a, call == &calls[READ] ? 1 : call == &calls[STAT] ? -EFAULT : -EBADF);
 	}
 	if (how == JUMPS)
 		siglongjmp(back, 1);
@@ -129,6 +134,8 @@ static struct args arguments(void)
 	case LSEEK: return (struct args){ others[0], 0, SEEK_CUR, FLAGS };
 	case UMASK: return (struct args){ 022, 0, 0, FLAGS };
 	case GETCWD: return (struct args){ (long)buf, sizeof(buf), 0, FLAGS };
+	case STAT: return (struct args){ (long)REAL, (long)buf, 0, FLAGS };
+	case OPEN: return (struct args){ (long)REAL, O_RDONLY, 0, FLAGS };
 	default: return (struct args){ others[1], 0, 0, FLAGS };
 	}
 }
@@ -140,7 +147,8 @@ static long result(void)
 	case LSEEK: return -ESPIPE;
 	case UMASK: return 022;
 	case GETCWD: return 2;
-	case DUP: return others[1] + 1;
+	case DUP:
+	case OPEN: return others[1] + 1;
 	default: return 0;
 	}
 }
@@ -159,7 +167,11 @@ static void check_effect(void)
 	case CLOSE:
 		FAILS(fcntl(others[1], F_GETFD), EBADF);
 		break;
+	case STAT:
+		TRUE(S_ISREG(((struct stat *)buf)->st_mode));
+		break;
 	case DUP:
+	case OPEN:
 		OK(close(others[1] + 1));
 		FAILS(close(others[1] + 2), EBADF);
 		break;
@@ -184,6 +196,7 @@ static _Noreturn void child(int restart)
 	MUST(chdir("/"));
 	for (int i = 0; i < WARM; i++)
 		call->make(&(struct args){ call == &calls[UMASK] ? 022 : -1, -1, 0, 0 }, &(struct seen){ 0 });
+	OK(access(REAL, R_OK));		/* where that is has been looked up */
 	OK(sigaction(SIGUSR1, &sa, NULL));
 	MUST(ptrace(PTRACE_TRACEME, 0, 0, 0));
 	raise(SIGSTOP);
@@ -373,3 +386,6 @@ TEST(seeks, "lseek: failing") { shoot_everywhere(LSEEK, NESTS, 1); }
 TEST(dups, "dup: duplicated once") { shoot_everywhere(DUP, RETURNS, 0); }
 TEST(masks, "umask: not about a descriptor") { shoot_everywhere(UMASK, RETURNS, 0); }
 TEST(cwds, "getcwd: writes to the caller's memory") { shoot_everywhere(GETCWD, RETURNS, 0); }
+TEST(stats, "stat: no link is there") { shoot_everywhere(STAT, RETURNS, 0); }
+TEST(stats_nested, "stat: the handler looks, too") { shoot_everywhere(STAT, NESTS, 0); }
+TEST(opens, "open: opened once") { shoot_everywhere(OPEN, RETURNS, 0); }

@@ -6,6 +6,7 @@ Every expectation is what Linux 6.18 answers on a read-only bind mount (mount --
 """
 import errno
 import os
+import resource
 import socket
 import sys
 
@@ -38,7 +39,8 @@ def by_path(base, out):
             ("EROFS", "f", w), ("EROFS", "f", rw), ("EROFS", "f", trunc), ("ok", "f", r), ("ok", "f", creat),
             ("EROFS", "n", creat), ("EEXIST", "f", creat | excl | w), ("EROFS", "n", creat | excl | w),
             ("ENOENT", "nodir/n", creat | w), ("ENOENT", "n", w), ("EISDIR", "sub", w), ("EISDIR", "sub", creat),
-            ("EROFS", "sub", os.O_TMPFILE | rw), ("EROFS", "lnk", w), ("EROFS", "dang", creat | w),
+            ("EROFS", "sub", os.O_TMPFILE | rw), ("EINVAL", "f", creat | os.O_DIRECTORY), ("EINVAL", "n", creat | os.O_DIRECTORY),
+            ("EROFS", "lnk", w), ("EROFS", "dang", creat | w),
             ("ELOOP", "lnk", w | os.O_NOFOLLOW), ("ok", "fifo", rw | os.O_NONBLOCK), ("ok", "f", os.O_PATH)):
         says(want, f"open {name} {flags:o}", op, p(name), flags)
     for want, f, name in (
@@ -119,6 +121,18 @@ def after_exec(fd, d):
     says("EROFS", "the cwd after exec", op, "f", os.O_WRONLY)
 
 
+def without_room():
+    """No number is left for a descriptor: that comes before what the path's walk says."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    w, creat = os.O_WRONLY, os.O_CREAT
+    for want, name, flags in (
+            ("EMFILE", "f", w), ("EMFILE", "f", os.O_RDONLY), ("EMFILE", "n", w), ("EMFILE", "n", creat | w),
+            ("EMFILE", "sub", w), ("EMFILE", "sub", os.O_TMPFILE | w), ("EINVAL", "n", creat | os.O_DIRECTORY)):
+        says(want, f"open {name} {flags:o} without a number", op, name, flags)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main():
     if sys.argv[1] == "--after-exec":
         after_exec(int(sys.argv[2]), int(sys.argv[3]))
@@ -128,6 +142,7 @@ def main():
     by_path("", out)
     by_path(os.getcwd() + "/", out)
     by_descriptor()
+    without_room()
     os.chdir("sub")
     for want, f, *a in (("EROFS", op, "g", os.O_WRONLY), ("EROFS", op, "../f", os.O_WRONLY), ("EROFS", os.mkdir, "x")):
         says(want, f"{f.__name__} {a} from sub", f, *a)

@@ -637,3 +637,24 @@ print(os.listdir("low/d"))'
 		[ -z "$(find upper/work -mindepth 1 ! -type c)" ]	# a spare whiteout does no harm
 	done
 }
+
+@test "CW-19 a file is no directory, also in a directory that is copied, and whatever was looked for in it before" {
+	mkdir -p low/sub
+	cat >p.py <<-'PY'
+		import errno, os
+		os.chdir("low")
+		for f in "f", "sub/f":
+		    open(f, "w").write(f)
+		    for end in ["/x", "/", "/.", "//", "/./."] * 3:
+		        for call in os.stat, os.lstat, os.readlink, os.listdir, lambda p: os.open(p, os.O_RDONLY), lambda p: os.open(p, os.O_PATH):
+		            try:
+		                call(f + end)
+		            except NotADirectoryError:
+		                continue
+		            raise SystemExit(f"{f}{end}: it is one")
+		        assert not os.access(f + end, os.F_OK), f + end
+		for d in ["sub/", "sub/.", "./", "sub/.."] * 3:
+		    assert os.path.isdir(d) and os.path.samefile(d, d.split("/")[0] if not d.endswith("..") else "."), d
+	PY
+	umview --cow low --upper up -- python3 p.py
+}

@@ -369,3 +369,93 @@ $d" ]; done
 		tree/dev: pts '' tree/proc: cat)" ]
 	[ -z "$(ls -A tree/proc)" ]
 }
+
+@test "MNT-20 how a FUSE program is called: nosource, pre=, post=, format=, showcall" {
+	# 'true' mounts nothing: what it was called with is told before that
+	mkdir mnt2
+	says() {	# says EXPECTED OPTIONS SOURCE
+		run -1 umview -- umview mount -t fuse.true -o "$2" "$3" mnt2
+		[[ $output == *"umview: mount: '$(type -P true)' $1"* ]] || { echo "$output"; return 1; }
+	}
+	says "'here' '$W/mnt2' '-o' 'ro'" showcall,ro here
+	says "'$W/mnt2'" showcall,nosource here
+	says "'$W/mnt2'" showcall none
+	says "'-s' 'a b' 'here' '$W/mnt2' '-o' 'x=1' '-f'" "pre=-s 'a b',showcall,x=1,post=-f" here
+	says "'here' '--at=$W/mnt2' '-o' 'x,ro,100%' 'a,b'" 'showcall,format=%S --at=%M -o %O "a\,b",x,ro,100%' here
+	run -1 umview -- umview mount -t fuse.true -o "format=$(printf 'w %.0s' {1..65})" here mnt2
+	[[ $output == *"more than 64 words"* ]]
+}
+
+@test "MNT-21 a program that wants its options first is mounted by format=" {
+	need fuse2fs
+	ext4 a.img
+	umview -- sh -c "umview mount -t fuse.fuse2fs -o 'format=-o %O %S %M,fakeroot' a.img mnt && ls mnt && umview umount mnt" | grep -q .
+}
+
+@test "MNT-22 sqlite in WAL mode: three processes write to one data base in an image" {
+	python3 -c 'import sqlite3' || skip "no sqlite3 in this python3"
+	ext4 img
+	cat >writer.py <<-'PY'
+		import sqlite3, sys
+		c = sqlite3.connect("mnt/db", timeout=30)
+		c.execute("pragma journal_mode=wal")
+		c.execute("create table if not exists t(a, b)")
+		for i in range(50):
+		    c.execute("insert into t values(?, ?)", (int(sys.argv[1]), i))
+		    c.commit()
+	PY
+	umview --mount img mnt -- sh -c 'python3 writer.py 0; for k in 1 2 3; do python3 writer.py $k & p="$p $!"; done; for k in $p; do wait $k || exit 1; done'
+	run -0 umview --mount img mnt -- python3 -c '
+import sqlite3
+c = sqlite3.connect("mnt/db")
+print(c.execute("pragma journal_mode").fetchone()[0], c.execute("select count(*) from t").fetchone()[0], c.execute("pragma integrity_check").fetchone()[0])'
+	[ "$output" = "wal 200 ok" ]
+	clean img
+}
+
+@test "MNT-23 what was stored in a shared mapping is in the image, also of who was killed" {
+	ext4 img
+	cat >store.py <<-'PY'
+		import mmap, os, sys
+		f = os.open("mnt/map", os.O_RDWR | os.O_CREAT)
+		os.ftruncate(f, 100000)
+		m = mmap.mmap(f, 100000)
+		os.close(f)
+		m[50000:50005] = b"first"
+		if not os.fork():
+		    m[99990:] = b"and last!!"
+		    os.kill(os.getpid(), 9)
+		os.wait()
+		m[:5] = b"third"
+		os.kill(os.getpid(), 9)
+	PY
+	run umview --mount img mnt -- python3 store.py
+	[ "$status" -eq 137 ]
+	run -0 umview --mount img mnt -- python3 -c '
+d = open("mnt/map", "rb").read()
+print(len(d), d[:5], d[50000:50005], d[-10:], d.count(0))'
+	[ "$output" = "100000 b'third' b'first' b'and last!!' 99980" ]
+	clean img
+}
+
+@test "MNT-24 a file system that is a shared object, of libfuse 2.9 and 3, with a main of its own: -t umfuseNAME" {
+	need pkg-config gcc
+	local v n package version
+	mkdir modules m2
+	for v in 2:fuse:26 3:fuse3:31; do
+		IFS=: read -r n package version <<<"$v"
+		pkg-config --exists "$package" || skip "no headers of $package here"
+		# shellcheck disable=SC2046 # several words
+		gcc -Wall -Werror -fPIC -shared -DFUSE_USE_VERSION="$version" $(pkg-config --cflags "$package") \
+			-o "modules/umfuse$n.so" "$BATS_TEST_DIRNAME/modfs.c" $(pkg-config --libs "$package")
+	done
+	echo 'int x;' | gcc -shared -fPIC -x c -o modules/umfusenone.so -
+	export UMVIEW_MODULES=$W/nothing:$W/modules
+	run -0 umview -- sh -c 'umview mount -t umfuse2 -o nosource none mnt && umview mount -t umfuse3 -o pre=--text=again none m2 &&
+		cat mnt/text && echo && cat m2/text && echo && ls mnt && umview umount mnt && umview mount -t umfuse3 none mnt && cat mnt/text m2/text'
+	[ "$output" = $'two\nagain\ntext\nthreeagain' ]
+	run -1 umview -- umview mount -t umfuseother none mnt
+	[[ $output == *"there is no umfuseother.so in $W/nothing:$W/modules:"* ]]
+	run -1 umview -- umview mount -t umfusenone none mnt
+	[[ $output == *"umfusenone.so: has no main()"* ]]
+}

@@ -133,6 +133,16 @@ setup_file() {
 	fi
 }
 
+@test "S-02 a read begins with a page, also a large one: fuseiso counts on that" {
+	need fuseiso genisoimage
+	mkdir pages
+	seq 10000 | head -c 2704 >pages/file
+	genisoimage -quiet -R -o pages.iso pages
+	tail -c +733 pages/file >rest
+	umview -- sh -ec 'fuseiso -n pages.iso mnt; dd if=mnt/file of=got bs=200000 count=1 iflag=skip_bytes skip=732 status=none; fusermount -u mnt'
+	cmp rest got
+}
+
 @test "S-02 plain tools in an image: cp, tar, find, git, dd, sort" {
 	ext4 img 64M
 	umview --mount img mnt -- sh -ec '

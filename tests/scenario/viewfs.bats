@@ -264,3 +264,22 @@ load common
 		fails umview mount -t viewfs -o move,wok src mnt 2>err; grep -q 'wok: access(2) tells what would happen' err
 	SH
 }
+
+@test "VFS-10 somebody outside replaces a file that has been looked at by a link into a mount: stat and open follow it" {
+	mkdir -p src mnt d; echo only >src/only; echo f >d/f
+	cat >p.py <<-'PY'
+		import os, time
+		for i in range(4):
+		    assert os.access("d/f", os.R_OK) and os.stat("d/f").st_size == 2
+		open("looked", "w").close()
+		while not os.path.exists("changed"):
+		    time.sleep(0.01)
+		for i in range(4):
+		    assert os.stat("d/f").st_size == 5 and open("d/f").read() == "only\n"
+	PY
+	umview --bind src mnt -- python3 p.py &
+	until [ -e looked ] || ! kill -0 $!; do sleep 0.01; done
+	ln -sfn "$W/mnt/only" d/f
+	touch changed
+	wait $!
+}

@@ -163,6 +163,38 @@ static void test_slots(struct fw_server *v)
 	is_int(call(&task, 1, UM_OP_STAT, "d", &s), 0, "there is again");
 }
 
+/* A request that nobody waits for: the next one comes after it, and who ends before it is done leaves its slot behind. */
+static void test_told(struct fw_server *v)
+{
+	uint32_t tid = (uint32_t)task.tid;
+	struct um_slot *s, *next;
+	int error, before = v->requests;
+
+	s = channel_begin(&task, 1, UM_OP_STAT, &error);
+	channel_path(s, "d/f", 3);
+	s->req.base = UM_ROOT_NODE;
+	is_int(channel_tell(&task, 1, s), 0, "told");
+	is_int(call(&task, 1, UM_OP_STAT, "d", &next), 0, "the next request");
+	ok(s == next && next->rep.node == 2, "has the same slot, and its own answer");
+	is_int(v->requests - before, 2, "when the one before it has been answered, too");
+
+	v->mute = 1;
+	s = channel_begin(&task, 1, UM_OP_STAT, &error);
+	channel_path(s, "d", 1);
+	is_int(channel_tell(&task, 1, s), 0, "told to one who does not answer");
+	channel_task_exit(&task);
+	is_int(slot_at(v, tid)->owner, tid, "a thread that ends does not give back a slot that is in use");
+	while (__atomic_load_n(&slot_at(v, tid)->state, __ATOMIC_ACQUIRE) != UM_SLOT_TAKEN)
+		usleep(1000);
+	v->mute = 0;
+	is_int(call(&task, 1, UM_OP_STAT, "d", &s), 0, "another is used");
+	is_int(slot_at(v, tid)->state, UM_SLOT_TAKEN, "that one is left alone");
+	channel_task_exit(&task);
+	slot_at(v, tid)->state = UM_SLOT_DONE;
+	is_int(call(&task, 1, UM_OP_STAT, "d", &s), 0, "until it is done");
+	is_int(slot_at(v, tid)->state, UM_SLOT_IDLE, "and then is used again");
+}
+
 /* ---- many threads ------------------------------------------------------------------------------------- */
 
 static void *caller(void *arg)
@@ -249,6 +281,7 @@ int main(void)
 	test_lies();
 	test_signals(v);
 	test_slots(v);
+	test_told(v);
 	test_threads();
 	test_death();
 	channel_task_exit(&task);

@@ -23,6 +23,7 @@ const uint8_t um_agent_image[64];
 #include "../../src/monitor/shadow.c"
 #include "../../src/monitor/servers.c"
 #include "../../src/monitor/reclaim.c"
+#include "../../src/wire/pages.h"
 #include "../../src/monitor/private.c"
 #include "../../src/monitor/umount.c"
 #include "../../src/monitor/control.c"
@@ -420,13 +421,16 @@ static void test_reclaim(struct guest *g)
 	uint32_t s = server_start(g, "/memory", 0, &pid);
 	struct um_slot *dead = world_map(&m->w, UM_OFF_SLOT(s, 5), sizeof(*dead));
 	struct um_slot *alive = world_map(&m->w, UM_OFF_SLOT(s, 500), sizeof(*alive));
+	char *shown = world_map(&m->w, UM_OFF_PAGES(s), 1 << 20);
 
+	memset(shown, 1, 1 << 20);
 	dead->owner = 0x3ffffff;
 	alive->owner = (uint32_t)getpid();
 	memset(dead->data, 1, sizeof(dead->data));
 	memset(alive->data, 1, sizeof(alive->data));
 	is_int(ask_path(g, UM_CTL_UMOUNT, "/memory", 0, 0, 0), 0, "unmounted");
 	waitpid(pid, NULL, 0);
+	is_int(LOOK(shown[5]), 0, "what the server had shown its clients goes at once");
 	long before = blocks();
 	is_int(ask(g, UM_CTL_NEW_SERVER, (struct um_request) { .op = 0 }), 0, "the next number");
 	ok(before - blocks() >= (long)UM_DATA_SIZE / 512 - 16, "memory was given back");
@@ -434,6 +438,7 @@ static void test_reclaim(struct guest *g)
 	ok(alive->data[0] == 1, "not that of a living one");
 	munmap(dead, sizeof(*dead));
 	munmap(alive, sizeof(*alive));
+	munmap(shown, 1 << 20);
 }
 
 /* A directory for watched files: asked for, there until the mount ends. */

@@ -37,6 +37,13 @@ long fuse_dev_open(struct task *t, int open_flags)
 	return -ENXIO;
 }
 
+bool pages_closed(struct task *t, const struct file *f)
+{
+	(void)t;
+	(void)f;
+	return false;
+}
+
 static struct file *remote_file(uint32_t handle, uint32_t mode)
 {
 	struct file *f = file_new(FILE_REMOTE);

@@ -414,6 +414,31 @@ static void test_killed(void)
 	end("killed");
 }
 
+/* An OPEN that could wait does not while the name is being removed: later the file could not be opened any more. */
+static void test_late(void)
+{
+	long h;
+
+	begin();
+	rig.shm->mount_flags |= UM_MNT_ALONE;
+	rig_close(rig_open("file", O_RDONLY, 0));
+	rig.count[FUSE_OPEN] = 0;
+	h = rig_open("file", O_RDONLY, 0);
+	is_int(rig.count[FUSE_OPEN], 0, "a file that was open before need not be opened at once");
+	hold_these(BIT(FUSE_UNLINK));
+	ask(1, UM_OP_UNLINK, "file");
+	is_int(rig.count[FUSE_OPEN], 1, "but before its name is removed");
+	ask_open(2, "file", O_RDONLY);
+	is_int(rig.count[FUSE_OPEN], 2, "and while it is");
+	answer(FUSE_UNLINK);
+	is_int(result(1), 0, "removed");
+	is_int(result(2), 0, "opened");
+	holding = 0;
+	is_int(rig_close((long)rig_slot(2)->rep.handle), 0, "close");
+	is_int(rig_close(h), 0, "close");
+	end("late");
+}
+
 int main(void)
 {
 	plan(0);
@@ -426,5 +451,6 @@ int main(void)
 	test_itself();
 	test_loop();
 	test_killed();
+	test_late();
 	return done();
 }

@@ -127,6 +127,20 @@ static void wait_for(unsigned k, long h, uint32_t tgid, unsigned flags, long sta
 	rig_pump();
 }
 
+/* Nobody waits for a close while there are no locks: one that is set before it is taken is later than the close. */
+static void test_quiet_close(void)
+{
+	long a = file_open(O_RDWR), b = file_open(O_RDONLY);
+
+	is_int(lock(a, ME, 0, F_WRLCK, 0, 10), 0, "a lock");
+	close(carriers[b]);
+	rig_on(UM_OP_CLOSED, b)->req.open_flags = UM_CLOSED_QUIET;
+	is_int(rig_call(0), 0, "a close that was before it");
+	is_str(held(a, OTHER, 0, 0), "W 0+10 me", "leaves it");
+	is_int(file_close(a), 0, "one that was after it");
+	is_int(rig.shm->nlocks, 0, "does not");
+}
+
 static void test_waiting(void)
 {
 	long a = file_open(O_RDWR), b = file_open(O_RDWR);
@@ -271,6 +285,7 @@ int main(void)
 	plan(0);
 	begin(FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS);
 	test_ranges();
+	test_quiet_close();
 	test_waiting();
 	test_killed();
 	test_end();

@@ -168,6 +168,7 @@ static void test_create(void)
 	rig_path(rig_begin(0, UM_OP_OPEN), "dir");
 	rig_slot(0)->req.open_flags = O_TMPFILE | O_RDWR;
 	is_int(rig_call(0), 0, "O_TMPFILE");
+	is_int((long)rig.node[rig.next - 1].parent, (long)rig_find(UM_ROOT_NODE, "dir"), "in the directory that is named");
 	h = rig_slot(0)->rep.handle;
 	is_int(rig_write_at(h, 0, "t"), 1, "written");
 	rig_path2(rig_on(UM_OP_LINK, h), "named");
@@ -175,6 +176,51 @@ static void test_create(void)
 	is_int(rig_call(0), 0, "given a name");
 	is_int(rig_close(h), 0, "close");
 	is_int(rig_stat("named")->size, 1, "and there it is");
+}
+
+/* OPEN is refused, and, with `refuses` names left, so is what has been found by then: another process removes the file. */
+static int refuses;
+static const char *victim = "comes";
+
+static void remove_at_open(uint32_t opcode, uint8_t *message, uint32_t *len)
+{
+	(void)message, (void)len;
+	if (opcode != FUSE_OPEN)
+		return;
+	rig_remove(UM_ROOT_NODE, victim, false);
+	if (refuses-- > 1)
+		rig_put(rig_new(UM_ROOT_NODE, victim, S_IFREG | 0644), "again");
+	else
+		rig.refuse[FUSE_OPEN] = 0;
+}
+
+static void test_gone(void)
+{
+	long h;
+
+	rig_put(rig_new(UM_ROOT_NODE, "comes", S_IFREG | 0644), "once");
+	is_int(rig_stat("comes")->size, 4, "a name that is known");
+	rig.refuse[FUSE_OPEN] = -ENOENT;
+	rig.spoil = remove_at_open;
+	refuses = 1;
+	h = rig_open("comes", O_RDWR | O_CREAT, 0644);
+	ok(h > 0, "removed by another when it is to be opened: made anew");
+	is_int(rig_slot(0)->rep.created, 1, "and it says so");
+	is_int(rig_close(h), 0, "close");
+	rig.refuse[FUSE_OPEN] = -ENOENT;
+	refuses = 1;
+	is_int(rig_open("comes", O_RDWR, 0), -ENOENT, "without O_CREAT it is gone");
+	rig_put(rig_new(UM_ROOT_NODE, "comes", S_IFREG | 0644), "stale");
+	rig.refuse[FUSE_OPEN] = -ESTALE;
+	refuses = 2;
+	is_int(rig_open("comes", O_RDWR, 0), -ENOENT, "ESTALE: looked up again, until there is none");
+	victim = "never";
+	rig_put(rig_new(UM_ROOT_NODE, victim, S_IFREG | 0644), "never");
+	rig.refuse[FUSE_OPEN] = -ENOENT;
+	refuses = 1000;
+	is_int(rig_open(victim, O_RDWR | O_CREAT, 0644), -ENOENT, "a server that finds what it will not open: no endless loop");
+	rig.refuse[FUSE_OPEN] = 0;
+	rig.spoil = NULL;
 }
 
 static void test_names(void)
@@ -293,6 +339,38 @@ static void test_rename(void)
 	rig_begin(0, UM_OP_PATHOF);
 	is_int(rig_call(0), 0, "the root");
 	is_str((char *)rig_slot(0)->data, "/", "is /");
+}
+
+static unsigned open_at_unlink;
+
+static void see_unlink(uint32_t opcode, uint8_t *message, uint32_t *len)
+{
+	(void)message;
+	(void)len;
+	if (opcode == FUSE_UNLINK)
+		open_at_unlink = rig_open_count();
+}
+
+/* Who closes need not wait: what comes later, though it is taken first, finds the file closed. */
+static void test_quiet_close(void)
+{
+	unsigned before = rig_open_count();
+	struct um_slot *s;
+	long h;
+
+	rig_new(1, "brief", S_IFREG | 0644);
+	h = rig_open("brief", O_RDONLY, 0);
+	s = rig_begin(1, UM_OP_CLOSED);
+	s->req.base = 0;
+	s->req.handle = (uint32_t)h;
+	s->req.open_flags = UM_CLOSED_QUIET;
+	rig_post(1);
+	rig.spoil = see_unlink;
+	is_int(rig_do(UM_OP_UNLINK, "brief"), 0, "unlink");
+	rig.spoil = NULL;
+	is_int(open_at_unlink, before, "after the file was released");
+	is_int(rig_slot(1)->state, UM_SLOT_DONE, "the close is answered");
+	rig_slot(1)->state = UM_SLOT_IDLE;
 }
 
 static void rename_post(unsigned k, const char *from, const char *to)
@@ -441,8 +519,6 @@ static void test_io(void)
 	is_int(rig_call(0), -EOPNOTSUPP, "a strange mode");
 	rig_on(UM_OP_FSYNC, h);
 	is_int(rig_call(0), 0, "fsync");
-	rig_on(UM_OP_IOCTL, h);
-	is_int(rig_call(0), -ENOTTY, "ioctl");
 	rig_on(UM_OP_READDIR, h);
 	is_int(rig_call(0), -ENOTDIR, "readdir of a file");
 	is_int(rig_close(h), 0, "close");
@@ -566,8 +642,10 @@ int main(void)
 	test_open();
 	test_open_errors();
 	test_create();
+	test_gone();
 	test_names();
 	test_rename();
+	test_quiet_close();
 	test_crossing();
 	test_attr();
 	test_io();

@@ -8,6 +8,7 @@
 #define UM_FUSE_RIG_H
 
 #include "fuse_rig_server.h"
+#include "../../src/wire/dcache.h"
 
 /* ---- the client ------------------------------------------------------------------------------------------- */
 
@@ -158,6 +159,7 @@ __attribute__((unused)) static void rig_start(void)
 	process.world = &rig_world;
 	rig.task.epoch = UINT32_MAX;
 	rig.task.tid = process.pid;
+	raw_syscall(__NR_fallocate, process.world_fd, 3 /* PUNCH_HOLE, KEEP_SIZE */, UM_OFF_DCACHE(1), UM_SERVER_SPAN - UM_DCACHE_OFF);
 	rig.c = fuse_conn_join(1);
 	rig.shm = rig.c->shm;
 	memset(rig.shm, 0, sizeof *rig.shm);

@@ -46,6 +46,8 @@ static struct {
 	uint32_t minor, init_flags, init_max_write, init_size, init_max_pages;
 	uint64_t entry_valid, attr_valid;
 	uint32_t open_flags;		/* FOPEN_* of every OPEN */
+	bool node_per_name;		/* LINK makes a node of its own, as libfuse's high level does */
+	uint64_t generation;		/* of all nodes, less 1 */
 
 	int refuse[64];			/* by opcode: this error */
 	void (*spoil)(uint32_t opcode, uint8_t *message, uint32_t *len);
@@ -61,6 +63,7 @@ static struct {
 	struct fuse_lk_in last_lk;	/* of SETLK and SETLKW */
 	struct fuse_lk_out lk;		/* what GETLK is told */
 	struct fuse_flush_in last_flush;
+	struct fuse_ioctl_in last_ioctl;
 	struct fuse_release_in last_release;
 	uint64_t interrupted;		/* unique named by the last INTERRUPT */
 	uint8_t in[RIG_MESSAGE], out[RIG_MESSAGE];
@@ -114,7 +117,7 @@ static void rig_attr(uint64_t id, struct fuse_attr *a)
 static void rig_entry(uint64_t id, struct fuse_entry_out *e)
 {
 	id = rig_real(id);
-	*e = (struct fuse_entry_out){ .nodeid = id, .generation = 1, .entry_valid = rig.entry_valid,
+	*e = (struct fuse_entry_out){ .nodeid = id, .generation = 1 + rig.generation, .entry_valid = rig.entry_valid,
 				      .attr_valid = rig.attr_valid };
 	rig_attr(id, &e->attr);
 	rig.node[id].nlookup++;
@@ -335,7 +338,7 @@ static long rig_link(uint64_t dir, const uint8_t *in, uint8_t *out)
 	if (l->oldnodeid >= RIG_NODES)
 		return -EINVAL;
 	id = rig_new(dir, name, rig.node[l->oldnodeid].mode);
-	rig.node[id].link_to = l->oldnodeid;
+	rig.node[id].link_to = rig.node_per_name ? 0 : l->oldnodeid;
 	rig.node[l->oldnodeid].nlink++;
 	return rig_reply_entry(id, out);
 }
@@ -366,6 +369,38 @@ static long rig_write(const uint8_t *in, uint8_t *out)
 	n->mtime++;
 	memcpy(out, &o, sizeof o);
 	return sizeof o;
+}
+
+static long rig_copy(const uint8_t *in, uint8_t *out)
+{
+	const struct fuse_copy_file_range_in *q = (const struct fuse_copy_file_range_in *)in;
+	struct rig_node *from = rig_file(q->fh_in), *to = rig_file(q->fh_out);
+	uint64_t left = q->off_in < from->size ? from->size - q->off_in : 0, n = q->len < left ? q->len : left;
+	struct fuse_write_out o = { .size = (uint32_t)n };
+
+	if (to != &rig.node[q->nodeid_out])
+		rig_breach("copy into another file", q->nodeid_out);
+	if (q->off_out + n > to->size && rig_resize(to, q->off_out + n))
+		return -ENOSPC;
+	memmove(to->data + q->off_out, from->data + q->off_in, n);
+	to->mtime++;
+	memcpy(out, &o, sizeof o);
+	return sizeof o;
+}
+
+/* Gives back what it was given, each byte one more; the result is the argument.  An odd command asks for other memory. */
+static long rig_ioctl(const uint8_t *in, uint8_t *out)
+{
+	const struct fuse_ioctl_in *q = (const struct fuse_ioctl_in *)in;
+	struct fuse_ioctl_out o = { .result = (int32_t)q->arg, .flags = q->cmd & 1 ? FUSE_IOCTL_RETRY : 0 };
+	uint32_t n = q->in_size < q->out_size ? q->in_size : q->out_size;
+
+	rig_file(q->fh);
+	rig.last_ioctl = *q;
+	memcpy(out, &o, sizeof o);
+	for (uint32_t i = 0; i < n; i++)
+		out[sizeof o + i] = (uint8_t)(in[sizeof *q + i] + 1);
+	return (long)(sizeof o + n);
 }
 
 static long rig_xattr(const struct fuse_in_header *h, const uint8_t *in, uint8_t *out)
@@ -539,6 +574,8 @@ static long rig_answer(const struct fuse_in_header *h, const uint8_t *in, uint8_
 	case FUSE_FSYNCDIR:
 	case FUSE_ACCESS:
 	case FUSE_DESTROY:	return 0;
+	case FUSE_IOCTL:	return rig_ioctl(in, out);
+	case FUSE_COPY_FILE_RANGE: return rig_copy(in, out);
 	case FUSE_FALLOCATE:
 		return rig_resize(rig_file(((const struct fuse_fallocate_in *)in)->fh),
 				  ((const struct fuse_fallocate_in *)in)->offset + ((const struct fuse_fallocate_in *)in)->length);

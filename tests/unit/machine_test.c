@@ -137,6 +137,13 @@ static void test_names(void)
 		ok(check(machine_checks[i].name) == &machine_checks[i], "%s is there once", machine_checks[i].name);
 }
 
+static void test_fault(void)
+{
+	uint64_t ns = machine_fault_ns();
+
+	ok(ns > 50 && ns < 1000000, "a page fault takes %lu ns", (unsigned long)ns);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "--version"))	/* run from a memory file by a check */
@@ -148,5 +155,6 @@ int main(int argc, char **argv)
 	test_no_fsgsbase();
 	test_no_new_privs();
 	test_names();
+	test_fault();
 	return done();
 }

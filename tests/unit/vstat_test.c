@@ -120,6 +120,43 @@ static void test_full(void)
 	old_table(&vt, SMALL);
 }
 
+/* Words of the filter that are not 0. */
+static int filter_words(const struct vtable *vt)
+{
+	const uint64_t *word = (const uint64_t *)((const char *)vt->head + UM_VTABLE_FILTER_AT);
+	int n = 0;
+
+	for (uint32_t i = 0; i < UM_VTABLE_FILTER; i++)
+		n += word[i] != 0;
+	return n;
+}
+
+static void test_filter(void)
+{
+	struct vtable vt;
+	struct vstat v = owner(1), got;
+	int bad = 0;
+
+	new_table(&vt, SMALL);
+	for (uint32_t i = 0; i < 20; i++)
+		vtable_set(&vt, me(), 5, i, &v, v.have);
+	ok(filter_words(&vt) > 10 && filter_words(&vt) <= 20, "a word of the filter for each of 20 inodes: %d", filter_words(&vt));
+	for (uint32_t i = 0; i < 1000; i++)
+		bad += vtable_get(&vt, 5, i, &got) != (i < 20);
+	is_int(bad, 0, "those are found, and no others");
+	for (uint32_t i = 0; i < 20; i++)
+		vtable_remove(&vt, me(), 5, i);
+	is_int(filter_words(&vt), 0, "none is left: nor is anything of the filter");
+	vtable_set(&vt, me(), 5, 7, &v, v.have);
+	ok(vtable_get(&vt, 5, 7, &got), "and it begins anew");
+
+	memset((char *)vt.head + UM_VTABLE_FILTER_AT, 0, UM_VTABLE_FILTER * 8);
+	ok(!vtable_get(&vt, 5, 7, &got), "what the filter does not have is not looked for");
+	vt.head->filter = 0;
+	ok(vtable_get(&vt, 5, 7, &got), "but in a table that had none yet");
+	old_table(&vt, SMALL);
+}
+
 static int count_one(void *arg, uint64_t dev, uint64_t ino, const struct vstat *v)
 {
 	uint64_t *sum = arg;
@@ -314,6 +351,7 @@ int main(void)
 	test_attach();
 	test_basics();
 	test_full();
+	test_filter();
 	test_million();
 	test_reused_number();
 	test_steady();
