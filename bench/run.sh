@@ -28,7 +28,7 @@ calls=$BUILD/bench/calls
 gcc -std=gnu11 -O2 -static -o "$dir/host/calls" "$here/calls.c" || exit 1
 : >"$raw"
 
-worlds='native view'
+worlds='native view filter'
 [ "${PROOT-1}" = 0 ] || ! command -v proot >/dev/null || worlds="$worlds proot"
 kfuse=
 if [ "${KFUSE-1}" != 0 ] && [ "$(id -u)" = 0 ] && [ -w /dev/fuse ]; then
@@ -51,7 +51,8 @@ hides() {
 	for i in $(seq "$1"); do printf -- '--hide\n%s\n' "$dir/binds/of/$((i % 10))/$i"; done
 }
 
-# in_world WORLD COMMAND...: `view` and `native` and so on, without any mount; `view-N` with N of them, `hides-N` with N
+# in_world WORLD COMMAND...: `filter`, natively, with a seccomp filter that does nothing but look where a call comes from, as
+# every view has to; `view` and `native` and so on, without any mount; `view-N` with N of them, `hides-N` with N
 # hidden names; `bound` with what is measured behind a bind, `chroot` with it below a root of its own
 in_world() {
 	local world=$1 options
@@ -65,22 +66,23 @@ in_world() {
 	chroot)	shift
 		"$UMVIEW" --chroot "$dir/host" -- /calls "$@" ;;
 	native)	"$@" ;;
+	filter)	"$calls" filtered "${@:2}" ;;
 	view)	"$UMVIEW" -- "$@" ;;
 	proot)	proot "$@" ;;
 	esac
 }
 
-# on_mount WORLD COMMAND...: with @ in an argument for the directory
+# on_mount WORLD COMMAND...: with @ in an argument for the directory; image=many: the one with 20000 files
 on_mount() {
-	local world=$1
+	local world=$1 name=${image:-image}
 	shift
 	case $world in
-	native)	"${@//@/$dir/host}" ;;
-	view)	"$UMVIEW" --mount "$dir/image" "$dir/mnt" -- "${@//@/$dir/mnt}" ;;
-	kfuse)	fuse2fs -o fakeroot "$dir/image.k" "$dir/kfuse" || return
+	native)	"${@//@/$dir/host${image:+-$image}}" ;;
+	view)	"$UMVIEW" --mount "$dir/$name" "$dir/mnt" -- "${@//@/$dir/mnt}" ;;
+	kfuse)	fuse2fs -o fakeroot "$dir/$name.k" "$dir/kfuse" || return
 		"${@//@/$dir/kfuse}"
 		fusermount -u "$dir/kfuse"
-		while pgrep -f "fuse2fs -o fakeroot $dir/image.k" >/dev/null; do sleep 0.05; done ;;
+		while pgrep -f "fuse2fs -o fakeroot $dir/$name.k" >/dev/null; do sleep 0.05; done ;;
 	esac
 }
 
@@ -167,7 +169,7 @@ installed() {
 		return 0
 	fi
 	eval "$(cat "$fixtures/about")"
-	for world in $worlds; do
+	for world in ${worlds/ filter}; do
 		rm -rf --one-file-system "$dir/debian"
 		mkdir "$dir/debian"
 		tar -xpf "$fixtures/debian.tar" -C "$dir/debian"
@@ -212,7 +214,11 @@ fixtures() {
 		seq 100 | split -l 1 -a 2 - "$dir/many/m$i/f"
 	done
 	tar cf "$dir/many.tar" -C "$dir" many
-	rm -r "$dir/many"
+	mv "$dir/many" "$dir/host-many"
+	for i in many many.k; do
+		truncate -s 256M "$dir/$i"
+		mke2fs -q -t ext4 -N 40000 -d "$dir/host-many" "$dir/$i"
+	done
 	for i in image image.k; do
 		truncate -s 1G "$dir/$i"
 		mke2fs -q -t ext4 -d "$dir/tree" "$dir/$i"
@@ -287,6 +293,8 @@ one_round() {
 	mounted m-read64 "$calls" read @/64m
 	mounted m-write64 "$calls" write "@/w64"
 	mounted m-create "$calls" create "@/new$round"
+	image=many mounted m-find sh -c "find @ >/dev/null && exec $calls time 2 find @"
+	image=many mounted m-tar sh -c "tar c @ | cat >/dev/null && exec $calls time 2 sh -c 'tar c @ | cat'"
 	mounted m-untar sh -c "mkdir @/un$round && exec $calls time 1 tar xf $dir/untar.tar -C @/un$round"
 }
 
