@@ -89,7 +89,7 @@ class Run:
         words = {k: [word.format(**place.words) for word in v] for k, v in (("mount", mount), ("unmount", unmount))}
         return dict(words, mnt=place.words["mnt"], below=row.below, log=w + "/log", result=w + "/result", cwd=w,
                     environment=row.environment, lacks=sorted(row.lacks), never=row.never, writable=row.writable, strict=self.options.oracle, files=self.size["files"],
-                    steps=self.size["steps"], seed=self.options.seed, plant=self.options.plant)
+                    steps=self.size["steps"], keep=bool(row.keep), seed=self.options.seed, plant=self.options.plant)
 
     def wait(self, process):
         """Until it is over, or its time is."""

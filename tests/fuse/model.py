@@ -62,11 +62,12 @@ class Dir:
 
 
 class Tree:
-    def __init__(self, seed, lacks, top=None):
+    def __init__(self, seed, lacks, top=None, keep=False):
         self.random, self.lacks, self.top = random.Random(seed), lacks, top
         self.root, self.dirs = Dir(None, None), []
         self.dirs.append(self.root)
         self.held = []		# (file, descriptor): open while other steps are made
+        self.kept = [] if keep else None	# descriptors of files that have been removed
         self.number = 0
         self.now = EVEN
 
@@ -494,10 +495,13 @@ class Tree:
             self.held.remove(pair)
             os.close(pair[1])
 
-    def before_loss(self, f):
+    def before_loss(self, d, name):
         """Before a name goes: where a file that is open does not survive that, it is closed."""
+        f = d.entries[name]
         if not self.has("unlinked"):
             self.close_held(lambda g: g is f)
+        if self.kept is not None and isinstance(f, File) and f.names == 1:
+            self.kept.append(os.open(self.real(d, name), os.O_RDONLY))
 
     def step_unlink(self):
         found = self.has("large directories") and self.some((File, Symlink, Fifo))
@@ -506,7 +510,7 @@ class Tree:
             f = d.entries[name]
             if isinstance(f, File) and f.names > 1 and not self.has("links seen"):
                 return
-            self.before_loss(f)
+            self.before_loss(d, name)
             os.unlink(self.real(d, name))
             self.forget(d.entries.pop(name))
 
@@ -543,7 +547,7 @@ class Tree:
                     return
                 if not self.has("open replaced"):
                     self.close_held(lambda f: f is old or f is node)
-                self.before_loss(old)
+                self.before_loss(other, new)
         if not new:
             new = self.new_name()
         if not self.has("open renamed"):
@@ -610,6 +614,8 @@ class Tree:
 
     def close(self):
         self.close_held(lambda f: True)
+        for fd in self.kept or ():
+            os.close(fd)
 
     def plant(self, kind):
         """Makes the model wrong, to see that this is noticed: a byte, a name, or a size."""

@@ -247,6 +247,7 @@ class Row:
     fault: str = ""					# why it does not work in a view, if it does not: then it must not
     note: str = ""
     slow: str = ""					# why it is left out of the check
+    keep: str = ""					# why files that are removed stay open, if they do: their inodes' numbers do not come again
 
     def program(self):
         return self.mount[1] if self.mount[0] == "{python}" else self.mount[0]
@@ -336,7 +337,9 @@ ROWS = [
         lacks=("links seen",)),
     Row("gocryptfs", "gocryptfs", "Go, go-fuse", gocryptfs, ["gocryptfs", "-q", "-passfile", "{w}/password", "{src}", "{mnt}"],
         umview=["-t", "fuse.gocryptfs", "-o", "passfile={w}/password", "{src}", "{mnt}"],
-        lacks=("size after link", "fsync of unlinked")),
+        lacks=("size after link", "fsync of unlinked"),
+        keep="go-fuse 2.1 forgets by inode number: when the number of a file that was removed comes again, it may have two nodes for the new one, "
+             "with the kernel's FUSE, too"),
     Row("cryfs", "cryfs", "C++, " + HIGH2, nothing,
         ["sh", "-c", "echo secret | cryfs {src} {mnt}"], environment={"CRYFS_FRONTEND": "noninteractive", "CRYFS_NO_UPDATE_CHECK": "true"},
         lacks=LINKS + XATTRS + ("fifo", "open renamed"), slow="it derives its key for 8 seconds each time it is mounted"),

@@ -91,7 +91,7 @@ def write(options, size):
             more = known - set(mine["lacks"]) if row.writable and mine.get("phase") == "done" else set()
             said = [n + (" (%s)" % row.never[n] if n in row.never else "") for n in sorted(known)]
             lacks += "| %s | %s | %s |\n" % (row.name, ", ".join(said), ", ".join(sorted(more)))
-        notes += ["- %s: %s" % (row.name, n) for n in (row.note, row.fault and "does not work in a view: " + row.fault) if n]
+        notes += ["- %s: %s" % (row.name, n) for n in (row.note, row.keep and "files that are removed stay open until the end: " + row.keep, row.fault and "does not work in a view: " + row.fault) if n]
     with open(DOC, "w") as f:
         f.write(text + lacks + "\n## Notes\n\n" + "\n".join(notes) + "\n" + faults(results))
     return 0

@@ -132,7 +132,7 @@ class Row:
     def writable(self):
         spec = self.spec
         self.probe()
-        tree = model.Tree(spec["seed"], self.lacks(False), self.top("tree"))
+        tree = model.Tree(spec["seed"], self.lacks(False), self.top("tree"), spec["keep"])
         with Mounted(spec):
             self.phase("first tree")
             tree.populate(spec["files"])

@@ -235,6 +235,7 @@ struct fuse_conn {
 
 	struct fuse_forget *forgets;
 	uint32_t nforgets, forgets_room;
+	bool forgets_first;		/* before any request: the server may give such an inode's number to what is made next */
 
 	struct fuse_node root;
 	struct fuse_node *nodes[FUSE_HASH];

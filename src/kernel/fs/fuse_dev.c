@@ -234,6 +234,7 @@ static long send_forgets(struct task *t, struct fuse_conn *c, const struct vec *
 	struct vec v = *to;
 	uint32_t n = 0;
 
+	c->forgets_first &= c->nforgets > (c->can.minor < 16 ? 1 : FORGETS_AT_ONCE);
 	if (c->nforgets == 1 || c->can.minor < 16)
 		return send_forget(t, c, to);
 	while (n < FORGETS_AT_ONCE && c->nforgets) {
@@ -314,7 +315,7 @@ static long next_message(struct task *t, struct fuse_conn *c, const struct vec *
 		r = interrupt_due(c);
 		if (r)
 			return send_interrupt(t, r, to);
-		if (c->nforgets >= FORGETS_URGENT)
+		if (c->forgets_first || c->nforgets >= FORGETS_URGENT)
 			return send_forgets(t, c, to);
 		if (c->queue) {
 			n = send_request(t, c, to, room);

@@ -287,9 +287,11 @@ void fuse_name_drop_at(struct fuse_conn *c, struct fuse_node *dir, const char *n
 		fuse_name_drop(c, e);
 }
 
-/* Room for one more: drops the oldest that nobody needs.  Looks at a few only: it is a limit for memory. */
+/* Room for one more: drops the oldest that nobody needs.  Looks at a few only: it is a limit for memory.  What still exists may be forgotten later. */
 static void names_trim(struct fuse_conn *c)
 {
+	const bool first = c->forgets_first;
+
 	for (int i = 0; i < 32 && c->nnames >= c->names_max; i++) {
 		struct fuse_name *e = c->oldest;
 
@@ -300,6 +302,7 @@ static void names_trim(struct fuse_conn *c)
 		lru_out(c, e);
 		lru_in(c, e);
 	}
+	c->forgets_first = first;
 }
 
 static void name_attach(struct fuse_conn *c, struct fuse_name *e, struct fuse_node *node)

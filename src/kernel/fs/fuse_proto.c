@@ -125,6 +125,7 @@ void fuse_send_forget(struct fuse_conn *c, uint64_t nodeid, uint64_t nlookup)
 		c->forgets = more;
 		c->forgets_room = room;
 	}
+	c->forgets_first = true;
 	c->forgets[c->nforgets++] = (struct fuse_forget){ nodeid, nlookup };
 }
 
