@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# FUSE programs in a view, each beside a model in memory, as tools/check.sh calls it: a shorter run of the matrix, as an
-# ordinary user.  Programs that are not installed are skipped.
+# FUSE programs in a view, as tools/check.sh calls it, as an ordinary user: each beside a model in memory (a shorter run of the matrix), and some
+# killed at random moments.  Programs that are not installed are skipped.
 #
 # usage: tests/fuse.sh [BUILD]
 set -u
@@ -11,4 +11,12 @@ export BUILD
 export UMVIEW="${UMVIEW:-$BUILD/umview}"
 export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 
-"$here/lib/as-user.sh" python3 -B "$here/fuse/matrix.py" --check
+{
+	"$here/lib/as-user.sh" python3 -B "$here/fuse/matrix.py" --check || [ $? = 1 ] || echo "not ok - the test itself"
+	"$here/lib/as-user.sh" python3 -B "$here/fuse/killed.py" || [ $? = 1 ] || echo "not ok - the test itself"
+} | awk '
+	/^1\.\./ { next }
+	/^not ok/ { bad = 1 }
+	/^(not )?ok/ { n++; sub(/ok [0-9]* ?-/, "ok " n " -") }
+	{ print }
+	END { print "1.." n; exit bad }'

@@ -275,9 +275,12 @@ void pick_at(struct upath *p)
 	say_text(p);
 }
 
+/* Root's steps would change the machine's own root by a link to it. */
 const char *pick_target(char *buf, size_t size)
 {
-	expand(buf, size, PICK_OF(targets));
+	const char *target = PICK_OF(targets);
+
+	expand(buf, size, !geteuid() && !strcmp(target, "/proc/self/root") ? "/proc/self/root@" : target);
 	return buf;
 }
 

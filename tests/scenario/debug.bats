@@ -27,8 +27,8 @@ plain_gdb() {
 	plain "$@" | sed -E '/^\[New Thread/d; /^\[Thread .* exited\]$/d; /^\[New LWP/d'
 }
 
-# Who waits for a child may do so already when its SIGCHLD comes, which stops him for strace.
-plain_wait() { plain "$@" | sed -E '/^wait4\(.* = \? ERESTARTSYS/d'; }
+# Who waits for a child may do so already when its SIGCHLD comes, which stops him for strace; or not yet.
+plain_wait() { plain "$@" | awk '/^wait4\(.* = \? ERESTARTSYS/ { next } /^--- SIGCHLD/ { said[++n] = $0; next } { print } END { for (i = 1; i <= n; i++) print said[i] }'; }
 
 same() {	# same FILTER: nat.out and view.out say the same, and the latter nothing of the agent
 	"$1" nat.out >nat.txt

@@ -91,6 +91,42 @@ outer() {
 	[ "$(debugfs -R 'cat /note' inner 2>/dev/null)" = 'written in the inner image' ]
 }
 
+@test "S-03 five levels: made from the inside out, changed in the innermost, found there again" {
+	need fuse2fs
+	local n size=4
+	mkdir tree 1 2 3 4 5
+	echo innermost >tree/note
+	for n in 5 4 3 2 1; do		# 4, 8, 16, 32, 64 MiB
+		ext4 "$n.img" "${size}M" tree
+		rm -rf tree/*
+		mv "$n.img" tree/image
+		size=$((size * 2))
+	done
+	mv tree/image outer.img
+	in_view -- <<-'SH'
+		umview mount outer.img 1
+		for n in 1 2 3 4; do umview mount $n/image $((n + 1)); done
+		test "$(cat 5/note)" = innermost
+		seq 50000 >5/numbers; sha256sum <5/numbers >sum
+		mkdir 5/d; mv 5/note 5/d/note; echo changed >>5/d/note
+		fails umview umount 4 2>err; grep -qi busy err
+		for n in 5 4 3 2 1; do umview umount $n; done
+		umview mount outer.img 1
+		for n in 1 2 3 4; do umview mount $n/image $((n + 1)); done
+		test "$(sha256sum <5/numbers)" = "$(cat sum)"
+		test "$(cat 5/d/note)" = "innermost
+		changed"
+		for n in 5 4 3 2 1; do umview umount $n; done
+	SH
+	for n in 1 2 3 4; do
+		clean outer.img
+		debugfs -R "dump /image inner.img" outer.img 2>/dev/null
+		mv inner.img outer.img
+	done
+	clean outer.img
+	[ "$(debugfs -R 'cat /d/note' outer.img 2>/dev/null | tail -1)" = changed ]
+}
+
 @test "S-03 an image mounted over the directory that holds it keeps working" {
 	outer
 	mkdir holds

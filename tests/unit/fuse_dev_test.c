@@ -348,6 +348,25 @@ static void test_last_close(void)
 	is_int(rig.count[FUSE_FLUSH], 2, "FLUSH");
 	is_int(rig.count[FUSE_RELEASE], 1, "RELEASE");
 
+	h = rig_open("file", O_RDWR, 0);
+	fd = rig_carrier((uint32_t)h);
+	sweep();
+	close(fd);
+	rig.mute = FUSE_FLUSH;
+	sweep();
+	rig_on(UM_OP_CLOSED, h);
+	rig_post(0);
+	rig_pump();
+	is_int(rig_slot(0)->state, UM_SLOT_TAKEN, "closed, which the sweep has seen before we are told: waits for its FLUSH");
+	rig_reply(rig.muted, -ENOSPC, NULL, 0);
+	rig.mute = 0;
+	rig_pump();
+	is_int(rig_slot(0)->rep.error, -ENOSPC, "and has its error");
+	is_int(rig.count[FUSE_FLUSH], 3, "one FLUSH");
+	is_int(rig.count[FUSE_RELEASE], 2, "RELEASE");
+	is_int(rig.shm->nhandles, 0, "released");
+	rig_slot(0)->state = UM_SLOT_IDLE;
+
 	child = fork();
 	if (!child)
 		_exit(0);

@@ -139,6 +139,9 @@ struct fuse_handle {
 	bool opening;			/* its number has not been told to anybody yet */
 	bool dead;			/* to be released when nobody uses it */
 	bool releasing;			/* the server is being told: node->release */
+	bool leaving;			/* nobody may take it any more: fuse_release() */
+	bool flushed;			/* dead, and that was sent; what came of it: */
+	int flush_error;
 	bool at_end;			/* directory: the last READDIR said so */
 	struct fuse_dir *dir;		/* what is known of it, where this reading goes on; NULL: at the server */
 	uint64_t began;			/* node.changed + 1 when the server began this reading */
@@ -430,6 +433,8 @@ bool fuse_handle_on(const struct fuse_conn *c, uint64_t nodeid);	/* is a node of
 struct fuse_handle *fuse_handle_get(struct fuse_job *j);	/* the request's; NULL: EBADF */
 struct fuse_node *fuse_handle_node(struct fuse_conn *c, uint32_t number);	/* or NULL */
 void fuse_handle_put(struct fuse_job *j, struct fuse_handle *h);
+void fuse_handle_finish(struct fuse_job *j, struct fuse_handle *h);	/* FLUSH and RELEASE; it is dead and nobody uses it */
+int fuse_handle_finished(struct fuse_job *j);	/* waits for the FLUSH of the request's that is dead.  Its error */
 void fuse_handle_dead(struct fuse_conn *c, struct fuse_handle *h);
 void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h);
 bool fuse_handle_locked(const struct fuse_conn *c, const struct fuse_handle *h);

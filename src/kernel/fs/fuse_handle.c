@@ -99,6 +99,34 @@ void fuse_handle_free(struct fuse_conn *c, struct fuse_handle *h)
 
 /* ---- the last close ----------------------------------------------------------------------------------- */
 
+void fuse_handle_finish(struct fuse_job *j, struct fuse_handle *h)
+{
+	fuse_mutex_lock(j, &h->lock);
+	if (!h->flushed)
+		h->flush_error = fuse_flush(j, h);
+	h->flushed = true;
+	fuse_mutex_unlock(&h->lock);
+	if (!h->users)		/* else who waits for that (fuse_handle_finished) gives it to the janitor */
+		fuse_release(j, h);
+}
+
+int fuse_handle_finished(struct fuse_job *j)
+{
+	struct fuse_handle *h = j->c->handles[j->req.handle % FUSE_HANDLES];
+	int err;
+
+	while (h && h->number != j->req.handle)
+		h = h->chain;
+	if (!h || h->opening || h->leaving)
+		return 0;
+	h->users++;
+	fuse_mutex_lock(j, &h->lock);
+	err = h->flushed ? h->flush_error : fuse_flush(j, h);
+	fuse_mutex_unlock(&h->lock);
+	fuse_handle_put(j, h);
+	return err;
+}
+
 static int janitor(struct fuse_job *j)
 {
 	struct fuse_conn *c = j->c;
@@ -107,8 +135,7 @@ static int janitor(struct fuse_job *j)
 		struct fuse_handle *h = c->dead;
 
 		c->dead = h->dead_next;
-		fuse_flush(j, h);
-		fuse_release(j, h);
+		fuse_handle_finish(j, h);
 	}
 	c->janitor = false;
 	return 0;
@@ -262,8 +289,7 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 	fuse_map_reap(j, n);
 	while (n->nopen && (h = find_over(j->c, n))) {
 		h->dead = true;
-		fuse_flush(j, h);
-		fuse_release(j, h);
+		fuse_handle_finish(j, h);
 	}
 	while (n->nopen && is_releasing(j->c, n)) {
 		fuse_mutex_lock(j, &n->release);
@@ -300,6 +326,7 @@ void fuse_release(struct fuse_job *j, struct fuse_handle *h)
 {
 	struct fuse_release_in in = { .fh = h->fh, .flags = h->open_flags };
 
+	h->leaving = true;
 	fuse_locks_release(j, h);
 	if (h->flocked) {
 		in.release_flags = FUSE_RELEASE_FLOCK_UNLOCK;

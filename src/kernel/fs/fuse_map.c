@@ -345,8 +345,7 @@ void fuse_map_reap(struct fuse_job *j, struct fuse_node *n)
 		return;
 	}
 	h->users--;
-	fuse_flush(j, h);
-	fuse_release(j, h);
+	fuse_handle_finish(j, h);
 }
 
 static int memory_file(const char *name)

@@ -406,7 +406,7 @@ int fuse_op_closed(struct fuse_job *j)
 	int err;
 
 	if (!h)
-		return -EBADF;
+		return fuse_handle_finished(j);	/* we have seen that nobody has it open any more before we were told */
 	err = fuse_map_sync(j, h->node);
 	if (!err)
 		err = fuse_flush(j, h);

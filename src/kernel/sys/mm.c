@@ -61,18 +61,21 @@ static long read_only(long fd)
 	return r;
 }
 
-/* A shared mapping of a file that may be written to.  EPERM: nobody has mapped it any more, and so it has been given up, just now. */
+/*
+ * A shared mapping of a file that may be written to.  EPERM: nobody has mapped it any more, and so it has been given up, just now.
+ * EACCES: its server has just been killed, and says so when it is asked again; or its memory is not for us.
+ */
 static long map_shared(struct task *t, struct file *f, const char *path, gaddr addr, size_t len, int prot, int flags, uint64_t off)
 {
 	long r = -EPERM;
 
-	for (int i = 0; i < 20 && r == -EPERM; i++) {
+	for (int i = 0; i < 20 && (r == -EPERM || r == -EACCES); i++) {
 		long fd = file_mapped(t, f, path);
 
-		if (fd == -EPERM)
+		if (fd < 0) {
+			r = fd;
 			continue;
-		if (fd < 0)
-			return fd;
+		}
 		r = raw_syscall(__NR_mmap, addr, len, prot, flags, fd, off);
 		raw_syscall(__NR_close, fd);
 	}
