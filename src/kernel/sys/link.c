@@ -399,11 +399,22 @@ static long directories_first(struct task *t, int olddfd, gaddr old, int newdfd,
 	return r == -EBUSY ? 0 : r;		/* a mount point */
 }
 
+/* What is wrong with a path before it is looked up: 0 or -errno. */
+static long text_error(struct task *t, gaddr path)
+{
+	char text[UM_PATH_MAX];
+	long n = string_from_guest(t, text, path, sizeof(text));
+
+	return n > 0 ? 0 : n ? n : -ENOENT;
+}
+
 /* r is what the call says otherwise. */
 static long rename_too_long(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, unsigned flags, long r)
 {
 	long e = directories_first(t, olddfd, old, newdfd, new);
 
+	if (!e && r == -ENAMETOOLONG)
+		e = text_error(t, new);
 	if (e)
 		return e;
 	if (r == -ENAMETOOLONG && name_too_long(t, old) && !last_length(t, new))
