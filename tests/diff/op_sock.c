@@ -213,7 +213,7 @@ static void say_events(int fd)
 	for (long at = 0; at < n; ) {
 		const struct inotify_event *e = (const void *)(events + at);
 
-		say(" (%d %#x%s %.40s)", e->wd, e->mask, e->cookie ? " moved" : "", e->len ? e->name : "");
+		say(" (%d %#x%s %.40s)", e->wd, e->mask, e->cookie ? " moved" : "", !e->len ? "" : *e->name == '#' ? "#inode" : e->name);	/* O_TMPFILE */
 		at += (long)sizeof *e + e->len;
 	}
 }
