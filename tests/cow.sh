@@ -15,8 +15,4 @@ export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 {
 	"$here/lib/as-user.sh" python3 -B "$here/cow/run.py" --check || [ $? = 1 ] || echo "not ok - the test itself"
 	python3 -B "$here/cow/run.py" --check-overlay || [ $? = 1 ] || echo "not ok - the test itself"
-} | awk '
-	/^not ok/ { bad = 1 }
-	/^(not )?ok/ { n++; sub(/ok -/, "ok " n " -") }
-	{ print }
-	END { print "1.." n; exit bad }'
+} | awk -f "$here/lib/number.awk"

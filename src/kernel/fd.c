@@ -98,6 +98,13 @@ void fd_disown(int fd)
 	}
 }
 
+long fd_memory(const char *name, unsigned flags)
+{
+	long fd = raw_syscall(__NR_memfd_create, name, flags | 0x10 /* MFD_EXEC */);
+
+	return fd == -EINVAL ? raw_syscall(__NR_memfd_create, name, flags) : fd;
+}
+
 /* As high as the process's limit lets us, but below 1024, where select() still reaches. */
 int fd_park(int fd)
 {

@@ -59,6 +59,9 @@ int fd_list_owned(int pid, int list[UM_OWN_MAX]);
 /* process.world_fd and process.image_fd are known now. */
 void fd_own_start(void);
 
+/* memfd_create(2), of a file that may be executed: MFD_EXEC where the kernel knows it (6.3). */
+long fd_memory(const char *name, unsigned flags);
+
 /* Moves fd to a high number (it stays open over exec) and makes it one of ours.  Returns the new number,
  * or -errno with fd still open.  fd_own() only declares; fd_disown() before it is closed or given away. */
 int fd_park(int fd);

@@ -368,11 +368,11 @@ def compare(world, what):
 
 
 def modes():
-    """Those of what is everybody's, and which steps of root's reach by /proc/self/root and by standard input."""
+    """Those of what is everybody's, and which steps of root's reach by standard input, or would by a way to the machine's root that gen.c forgot."""
     return {path: os.stat(path).st_mode & 0o7777 for path in ("/", os.devnull)}
 
 
-# Names that difftest gives to what it makes (gen.c): root's steps reach "/" by /proc/self/root.
+# Names that difftest gives to what it makes (gen.c), should root's steps reach "/" after all.
 NAMES = set("a b c d e f0 f1 f2 f3 n0 n1 n2 n3 n4 ld labs lf dang loop1 loop2 up lroot lout lself ln x s0 s1 s2 s3 s4 sx many big ro "
             "out fifo lproc lfd nowhere".split())
 OTHERS = set(os.listdir("/"))           # not ours to remove

@@ -44,6 +44,7 @@
 #include "fuse.h"
 #include "../standin.h"
 
+#define FUSE_NO_PAGES	(FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM)	/* open so, a file is never read through a kernel's page cache */
 #define FUSE_NAME_LIMIT		1024u	/* as the kernel's FUSE_NAME_MAX */
 #define FUSE_NAMES_MAX		32768u	/* names (and with them nodes) kept; older unused ones are forgotten */
 #define FUSE_NSEC		1000000000ull

@@ -42,13 +42,21 @@ struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n)
 	return h;
 }
 
-struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number)
+/* Dead or alive. */
+static struct fuse_handle *handle_by_number(const struct fuse_conn *c, uint32_t number)
 {
 	struct fuse_handle *h = c->handles[number % FUSE_HANDLES];
 
 	while (h && h->number != number)
 		h = h->chain;
-	return h && !h->dead && !h->opening ? h : NULL;
+	return h && !h->opening ? h : NULL;
+}
+
+struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number)
+{
+	struct fuse_handle *h = handle_by_number(c, number);
+
+	return h && !h->dead ? h : NULL;
 }
 
 bool fuse_handle_on(const struct fuse_conn *c, uint64_t nodeid)
@@ -112,12 +120,10 @@ void fuse_handle_finish(struct fuse_job *j, struct fuse_handle *h)
 
 int fuse_handle_finished(struct fuse_job *j)
 {
-	struct fuse_handle *h = j->c->handles[j->req.handle % FUSE_HANDLES];
+	struct fuse_handle *h = handle_by_number(j->c, j->req.handle);
 	int err;
 
-	while (h && h->number != j->req.handle)
-		h = h->chain;
-	if (!h || h->opening || h->leaving)
+	if (!h || h->leaving)
 		return 0;
 	h->users++;
 	fuse_mutex_lock(j, &h->lock);

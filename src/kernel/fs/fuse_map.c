@@ -350,11 +350,9 @@ void fuse_map_reap(struct fuse_job *j, struct fuse_node *n)
 
 static int memory_file(const char *name)
 {
-	long fd = raw_syscall(__NR_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10 /* MFD_EXEC */);
+	long fd = fd_memory(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int high;
 
-	if (fd == -EINVAL)
-		fd = raw_syscall(__NR_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return (int)fd;
 	high = fd_park((int)fd);
@@ -416,6 +414,27 @@ static struct fuse_map *looked_before(struct fuse_conn *c, uint64_t time)
 	return m;
 }
 
+/* `work` with m, if it is not over when its node's lock is had.  What that says. */
+static int with_map(struct fuse_job *j, struct fuse_map *m, int (*work)(struct fuse_job *j, struct fuse_map *m))
+{
+	struct fuse_node *n = fuse_node_pin(m->node);
+	int err = 0;
+
+	fuse_mutex_lock(j, &n->lock);
+	if (n->map == m)
+		err = work(j, m);
+	fuse_mutex_unlock(&n->lock);
+	fuse_node_unpin(j->c, n);
+	return err;
+}
+
+static int end_unmapped(struct fuse_job *j, struct fuse_map *m)
+{
+	if (is_unmapped(m))
+		map_end(j, m);
+	return 0;
+}
+
 /* Room for another one: those that nobody maps any more end now, not within a second. */
 static void end_some(struct fuse_job *j)
 {
@@ -423,14 +442,8 @@ static void end_some(struct fuse_job *j)
 	struct fuse_map *m;
 
 	while (j->c->nmaps >= MAPS_MANY && (m = looked_before(j->c, now))) {
-		struct fuse_node *n = fuse_node_pin(m->node);
-
 		m->looked = now;
-		fuse_mutex_lock(j, &n->lock);
-		if (n->map == m && is_unmapped(m))
-			map_end(j, m);
-		fuse_mutex_unlock(&n->lock);
-		fuse_node_unpin(j->c, n);
+		with_map(j, m, end_unmapped);
 	}
 }
 
@@ -481,10 +494,8 @@ static int sync_all(struct fuse_job *j)
 	int err = 0;
 
 	while ((m = synced_before(j->c, now))) {
-		struct fuse_node *n = fuse_node_pin(m->node);
-		int r = fuse_map_sync(j, n);
+		int r = with_map(j, m, sync_locked);
 
-		fuse_node_unpin(j->c, n);
 		err = err ? err : r;
 	}
 	return err;
@@ -569,18 +580,19 @@ static struct fuse_map *find_due(struct fuse_conn *c)
 }
 
 /* The lock of its node is held: what is sealed now can only end, and nobody writes to the file meanwhile. */
-static void look_after(struct fuse_job *j, struct fuse_map *m)
+static int look_after(struct fuse_job *j, struct fuse_map *m)
 {
 	int err;
 
 	if (m->over || is_unmapped(m)) {
 		map_end(j, m);
-		return;
+		return 0;
 	}
 	m->looked = fuse_now();
 	err = m->looked >= m->synced + SYNC_EVERY ? sync_locked(j, m) : 0;
 	if (err)
 		m->error = err;
+	return 0;
 }
 
 static int worker(struct fuse_job *j)
@@ -588,14 +600,8 @@ static int worker(struct fuse_job *j)
 	struct fuse_map *m;
 
 	while ((m = find_due(j->c))) {
-		struct fuse_node *n = fuse_node_pin(m->node);
-
 		m->due = false;
-		fuse_mutex_lock(j, &n->lock);
-		if (n->map == m)
-			look_after(j, m);
-		fuse_mutex_unlock(&n->lock);
-		fuse_node_unpin(j->c, n);
+		with_map(j, m, look_after);
 	}
 	j->c->map_worker = false;
 	return 0;

@@ -149,7 +149,7 @@ static int read_plain(struct fuse_job *j, struct fuse_handle *h, uint64_t offset
 /* Does a kernel read this file through its page cache? */
 static bool is_by_pages(const struct fuse_handle *h)
 {
-	return !(h->open_flags & O_DIRECT) && !(h->fopen & (FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM));
+	return !(h->open_flags & O_DIRECT) && !(h->fopen & FUSE_NO_PAGES);
 }
 
 /*

@@ -118,7 +118,7 @@ static bool may_wait(const struct fuse_conn *c, const struct fuse_node *n, uint3
 		return false;
 	if (fuse_node_is(n, S_IFDIR))
 		return fuse_dir_known(c, n);
-	return fuse_node_is(n, S_IFREG) && !(n->fopen & (FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM));
+	return fuse_node_is(n, S_IFREG) && !(n->fopen & FUSE_NO_PAGES);
 }
 
 int fuse_late_open(struct fuse_job *j, struct fuse_handle *h)

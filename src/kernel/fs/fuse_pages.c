@@ -88,7 +88,7 @@ static bool is_readable(const struct fuse_handle *h)
 	const uint32_t mode = h->open_flags & O_ACCMODE;
 
 	return fuse_node_is(h->node, S_IFREG) && (mode == O_RDONLY || mode == O_RDWR) && !(h->open_flags & (O_PATH | O_DIRECT)) &&
-	       !(h->fopen & (FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM));
+	       !(h->fopen & FUSE_NO_PAGES);
 }
 
 void fuse_offset_share(struct fuse_conn *c, struct fuse_handle *h)

@@ -106,6 +106,9 @@ long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool l
 long file_fsync(struct task *t, struct file *f, bool datasync);
 /* Bytes copied by their common server; -EOPNOTSUPP: it does not do that. */
 long file_copy(struct task *t, struct file *in, int64_t from, struct file *out, int64_t to, size_t len);
+/* The name of a memory file that stands for f, so that it is shown in /proc as path (fs/proc.h), if that is not too long for a name.  0 or -errno. */
+#define MEMORY_NAME	(NAME_MAX - sizeof "memfd:")
+long file_stand_in_name(struct task *t, struct file *f, const char *path, char *name);
 /*
  * A descriptor of ours, for reading and writing, of what is to be mapped in place of f, which is open so (kernel/fs/fuse_map.c), and is shown as
  * path; -errno.  What is stored there is the file's.

@@ -410,23 +410,17 @@ static long fill(long fd, const uint8_t *data, size_t n, uint64_t offset)
 	return 0;
 }
 
-/* It is shown in /proc as what it is a copy of (fs/proc.h), if the path is not too long for a name. */
-static long memfd_create(struct task *t, struct file *f, const char *path, int cloexec)
+long file_stand_in_name(struct task *t, struct file *f, const char *path, char *name)
 {
-	unsigned flags = MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0);
-	struct um_attr a;
 	struct mount m = { .dev_minor = 0 };
-	char name[NAME_MAX - sizeof "memfd:"];
-	long fd = file_attr(t, f, &a);
+	struct um_attr a;
+	long r = file_attr(t, f, &a);
 
-	if (fd < 0)
-		return fd;
+	if (r)
+		return r;
 	view_mount_by_id(t, f->mount, &m, NULL, 0);
-	text_format(name, sizeof name, PROC_STANDS, m.dev_minor, (unsigned long)a.ino, path);
-	fd = raw_syscall(__NR_memfd_create, name, flags | 0x10 /* MFD_EXEC */);
-	if (fd == -EINVAL)		/* kernels before 6.3 have no such flag: always executable */
-		fd = raw_syscall(__NR_memfd_create, name, flags);
-	return fd;
+	text_format(name, MEMORY_NAME, PROC_STANDS, m.dev_minor, (unsigned long)a.ino, path);
+	return 0;
 }
 
 long file_copy_to(struct task *t, struct file *f, long fd)
@@ -447,8 +441,12 @@ long file_copy_to(struct task *t, struct file *f, long fd)
 
 long file_to_memfd(struct task *t, struct file *f, const char *path, int cloexec)
 {
-	long r, fd = memfd_create(t, f, path, cloexec);
+	char name[MEMORY_NAME];
+	long fd, r = file_stand_in_name(t, f, path, name);
 
+	if (r)
+		return r;
+	fd = fd_memory(name, MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0));
 	if (fd < 0)
 		return fd;
 	r = file_copy_to(t, f, fd);

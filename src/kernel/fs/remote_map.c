@@ -67,17 +67,13 @@ static bool is_memory_file(long fd, uint64_t ino)
 /* A descriptor of it; -EPERM: it has just ended. */
 long file_mapped(struct task *t, struct file *f, const char *path)
 {
-	char name[NAME_MAX - sizeof "memfd:"], link[48];
-	struct mount m = { .dev_minor = 0 };
-	struct um_attr a;
+	char name[MEMORY_NAME], link[48];
 	struct um_slot *s;
 	uint64_t memory;
-	long r = file_attr(t, f, &a);
+	long r = file_stand_in_name(t, f, path, name);
 
 	if (r)
 		return r;
-	view_mount_by_id(t, f->mount, &m, NULL, 0);
-	text_format(name, sizeof name, PROC_STANDS, m.dev_minor, (unsigned long)a.ino, path);
 	s = file_begin(t, f, UM_OP_MAP, &r);
 	if (!s)
 		return r;

@@ -45,17 +45,25 @@ long sys_symlinkat(struct task *t, gaddr target, int dfd, gaddr name)
 	return where_end(&w, r);
 }
 
+/* Where the last name in text[0 .. *end) begins; slashes behind it are taken off *end. */
+static size_t last_begins(const char *text, size_t *end)
+{
+	size_t at;
+
+	while (*end && text[*end - 1] == '/')
+		--*end;
+	for (at = *end; at && text[at - 1] != '/'; at--)
+		;
+	return at;
+}
+
 /* Nothing is there: is there a directory it could be in? */
 static long directory_error(const struct where *w)
 {
-	size_t n = strlen(w->path);
+	size_t end = strlen(w->path), n = last_begins(w->path, &end);
 	char dir[UM_PATH_MAX];
 	struct stat st;
 
-	while (n && w->path[n - 1] == '/')
-		n--;
-	while (n && w->path[n - 1] != '/')
-		n--;
 	if (!n)
 		return 0;
 	memcpy(dir, w->path, n);
@@ -249,12 +257,8 @@ static size_t last_length(struct task *t, gaddr path)
 {
 	char text[UM_PATH_MAX];
 	long n = string_from_guest(t, text, path, sizeof(text));
-	size_t end = n < 0 ? 0 : (size_t)n, at;
+	size_t end = n < 0 ? 0 : (size_t)n, at = last_begins(text, &end);
 
-	while (end && text[end - 1] == '/')
-		end--;
-	for (at = end; at && text[at - 1] != '/'; at--)
-		;
 	if (end - at <= 2 && text[at] == '.' && text[end - 1] == '.')
 		return 0;
 	return end - at;
@@ -329,12 +333,8 @@ static long rename_places(struct where *from, struct where *to, unsigned flags)
 /* Another path into the same directory, with a name that could be there: "d/..", "/" and names that are too long are none. */
 static void plain_last_name(char *path)
 {
-	size_t end = strlen(path), at;
+	size_t end = strlen(path), at = last_begins(path, &end);
 
-	while (end && path[end - 1] == '/')
-		end--;
-	for (at = end; at && path[at - 1] != '/'; at--)
-		;
 	if (end - at > NAME_MAX)
 		path[at + NAME_MAX] = 0;
 	else if (path[at] == '/' || !strncmp(path + at, ".", end - at) || !strncmp(path + at, "..", end - at))
