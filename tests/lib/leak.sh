@@ -46,6 +46,7 @@ leak_new_files() {
 }
 
 # Servers and the monitor may need a moment after the last guest; and so may a test beside us that kills its monitor.
+# Who looks once more afterwards may see what such a test has just left: the files to tell of are $leak_files_left.
 leak_settle() {
 	leak_tries=0
 	while [ -n "$(leak_processes)" ] && [ $leak_tries -lt 40 ]; do
@@ -53,7 +54,7 @@ leak_settle() {
 		env -u UMT_RUN sleep 0.1
 	done
 	leak_tries=0
-	while [ -n "$(leak_new_files)" ] && [ $leak_tries -lt 40 ]; do
+	while leak_files_left=$(leak_new_files) && [ -n "$leak_files_left" ] && [ $leak_tries -lt 40 ]; do
 		leak_tries=$((leak_tries + 1))
 		env -u UMT_RUN sleep 0.1
 	done
@@ -67,7 +68,7 @@ leak_after() {
 			find "/proc/$leak_pid/fd" -lname '*memfd:um*' -printf 'memory file %l\n' 2>/dev/null
 			kill -KILL "$leak_pid" 2>/dev/null
 		done
-		leak_new_files
+		[ -z "$leak_files_left" ] || echo "$leak_files_left"
 		find "/proc/$$/fd" -lname '*memfd:um*' -printf 'memory file %l in the harness\n' 2>/dev/null
 		leak_mounts | sed 's/^/mount outside the view: /'
 	)
