@@ -16,6 +16,7 @@
 #include "fs/fuse.h"
 #include "fs/remote.h"
 #include "../agent/channel.h"
+#include "../wire/pages.h"
 
 /* What of the guest's flags the carrier gets.  Not those that would act on the world file (O_TRUNC, O_CREAT),
  * nor those it may refuse (O_DIRECT, O_NOATIME, O_DIRECTORY, O_NOFOLLOW). */
@@ -131,6 +132,8 @@ static long tell_closed(struct task *t, const struct file *f)
 	int error;
 
 	quiet = is_quiet(t, f);
+	if (quiet && f->handle & UM_HANDLE_CLIENT && client_closed(f))
+		return 0;
 	if (quiet && (f->open_flags & O_ACCMODE) == O_RDONLY && pages_closed(t, f) && channel_later(t, f->server, f->handle))
 		return 0;
 	s = channel_begin(t, f->server, UM_OP_CLOSED, &error);

@@ -28,12 +28,14 @@ struct um_dcache_node {
 	uint32_t seq;
 	uint32_t flags;		/* UM_DCACHE_* */
 	uint64_t nodeid;	/* 0: nothing is here */
-	uint64_t until;		/* CLOCK_MONOTONIC, ns */
+	uint64_t until;		/* CLOCK_MONOTONIC, ns, or UM_SHOWN_FOREVER */
 	struct um_attr attr;
 	uint64_t contents;	/* which state of its contents this is about: wire/pages.h */
 	uint64_t pad;
 };
+#define UM_SHOWN_FOREVER	UINT64_MAX	/* until the writer says otherwise: nobody need look at the clock */
 #define UM_DCACHE_READ	1u	/* the file was read since: its access time is not known */
+#define UM_DCACHE_OPENS	2u	/* it may be opened for reading without asking: wire/pages.h */
 
 struct um_dcache_name {
 	uint32_t seq;

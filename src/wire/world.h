@@ -43,7 +43,7 @@
 #define UM_OFF_VIEW(v)		(UM_OFF_VIEWS + (uint64_t)(v) * UM_VIEW_SPAN)
 
 #define UM_SERVERS		1024u		/* number 0 is the monitor itself */
-#define UM_SERVER_SPAN		(128ULL << 20)
+#define UM_SERVER_SPAN		(512ULL << 20)
 #define UM_OFF_SERVERS		(4ULL << 30)
 #define UM_OFF_SERVER(s)	(UM_OFF_SERVERS + (uint64_t)(s) * UM_SERVER_SPAN)
 #define UM_WORLD_SIZE		UM_OFF_SERVER(UM_SERVERS)

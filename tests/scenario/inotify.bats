@@ -119,6 +119,29 @@ no_mounts() {
 	SH
 }
 
+@test "who watches hears of the end of what was opened before, though its server did not" {
+	need squashfuse mksquashfs
+	squash img
+	cat >before.py <<-'PY'
+		import ctypes, os, select
+		libc = ctypes.CDLL(None, use_errno=True)
+		for name in "mnt/hello", "mnt/docs":
+		    for i in range(3):	# from the second time on the server is not asked
+		        os.close(os.open(name, os.O_RDONLY))
+		        os.listdir("mnt/docs")
+		f, d = os.open("mnt/hello", os.O_RDONLY), os.open("mnt/docs", os.O_RDONLY | os.O_DIRECTORY)
+		n = libc.inotify_init1(0)
+		assert libc.inotify_add_watch(n, b"mnt/hello", 0x10) == 1	# IN_CLOSE_NOWRITE
+		assert libc.inotify_add_watch(n, b"mnt/docs", 0x10) == 2
+		for fd, wd in (f, 1), (d, 2):
+		    os.close(fd)
+		    assert select.select([n], [], [], 10)[0], "no event"
+		    event = os.read(n, 4096)
+		    assert event[0] == wd and event[4] == 0x10, event
+	PY
+	in_view --mount img mnt -- <<<'python3 before.py'
+}
+
 @test "unmounting ends the watches, whoever has made them" {
 	need fuse2fs unshare
 	watcher

@@ -46,6 +46,7 @@ static struct {
 	uint32_t minor, init_flags, init_max_write, init_size, init_max_pages;
 	uint64_t entry_valid, attr_valid;
 	uint32_t open_flags;		/* FOPEN_* of every OPEN */
+	bool typeless;			/* READDIR does not say what kind of file it is */
 	bool node_per_name;		/* LINK makes a node of its own, as libfuse's high level does */
 	uint64_t generation;		/* of all nodes, less 1 */
 
@@ -222,7 +223,7 @@ static long rig_readdir(const struct fuse_in_header *h, const uint8_t *in, uint8
 		const struct rig_node *n = &rig.node[i];
 		size_t len = strlen(n->name), size;
 		struct fuse_direntplus d = { .dirent = { .ino = rig_real(i), .off = i, .namelen = (uint32_t)len,
-							 .type = rig.node[rig_real(i)].mode >> 12 } };
+							 .type = rig.typeless ? 0 : rig.node[rig_real(i)].mode >> 12 } };
 		if (!n->used || n->parent != dir || !len)
 			continue;
 		size = plus ? FUSE_DIRENTPLUS_SIZE(&d) : FUSE_DIRENT_SIZE(&d.dirent);
@@ -545,7 +546,10 @@ static long rig_answer(const struct fuse_in_header *h, const uint8_t *in, uint8_
 					return -EINVAL;
 				memcpy(out, rig.node[h->nodeid].data, rig.node[h->nodeid].size);
 				return (long)rig.node[h->nodeid].size;
-	case FUSE_OPEN:		return rig_open_reply(h->nodeid, in, out, false);
+	case FUSE_OPEN:
+		if (!rig.node[h->nodeid].nlink)
+			rig_breach("opened when it has no name any more:", h->nodeid);
+		return rig_open_reply(h->nodeid, in, out, false);
 	case FUSE_OPENDIR:	return rig_open_reply(h->nodeid, in, out, true);
 	case FUSE_READ:		return rig_read(in, out);
 	case FUSE_WRITE:	return rig_write(in, out);

@@ -18,6 +18,7 @@
  *	fuse_pages.c	contents likewise, and where open files are
  *	fuse_map.c	files that guests have mapped to store in them
  *	fuse_handle.c	open files: numbers, locks, the sweep that finds the last close
+ *	fuse_client.c	those that clients have opened without asking
  *	fuse_lock.c	file locks: who holds what, who waits, whose owner is gone
  *	fuse_standin.c	the real FIFOs and sockets behind those of the mount
  *	fuse_shadow.c	the real files by which the kernel tells who watches: what is done, done to them too
@@ -102,6 +103,8 @@ struct fuse_node {
 	uint32_t fopen;			/* FOPEN_* of the last that was opened for reading, if `opens` */
 	bool opens;
 	struct fuse_dir *dir;		/* fuse_dircache.c: the directory as it was read */
+	bool opens_shown;		/* clients may open it for reading without asking: fuse_client.c */
+	bool clients;			/* ... or could, since it was last looked who has */
 	bool atime_stale;		/* it was read since attr came: fuse_node_read() */
 	bool unshown;			/* a bad one of the same number is open: clients would take this one's attributes for that one's */
 	bool bad;			/* the server contradicted itself: EIO from now on */
@@ -316,14 +319,13 @@ size_t fuse_attr_size(const struct fuse_conn *c);
 bool fuse_attr_ok(const struct fuse_attr *a);
 bool fuse_name_ok(const char *name, size_t len);
 /*
- * How long what the server has said is valid.  The server's own time-outs; in a mount that is alone (UM_MNT_ALONE) FUSE_ALONE_NS where that
- * is longer: attributes but of files with several names, of which the server may have several nodes.  absent: that there is no such name.
+ * How long what the server has said is valid.  The server's own time-outs; in a mount that is alone (UM_MNT_ALONE) UM_SHOWN_FOREVER:
+ * names, and attributes but of files with several names, of which the server may have several nodes.  absent: that there is no such name.
  */
 uint64_t fuse_entry_until(const struct fuse_job *j, const char *name, size_t len, const struct fuse_entry_out *e);
 uint64_t fuse_attr_until(const struct fuse_job *j, const struct fuse_attr *a, uint64_t sec, uint32_t nsec);
 uint64_t fuse_absent_until(const struct fuse_job *j, const char *name, size_t len);
 bool fuse_is_alone(const struct fuse_conn *c);
-#define FUSE_ALONE_NS	(3600 * FUSE_NSEC)
 void fuse_attr_wire(const struct fuse_attr *a, struct um_attr *out);
 void fuse_attr_out(struct fuse_job *j, const struct fuse_node *n);	/* into the reply to the guest */
 
@@ -385,6 +387,7 @@ void fuse_dcache_drop_directory(struct fuse_conn *c, const struct fuse_node *dir
 void fuse_dir_forget(struct fuse_conn *c, struct fuse_node *n);
 void fuse_dir_put(struct fuse_conn *c, struct fuse_dir *d);
 bool fuse_dir_known(const struct fuse_conn *c, const struct fuse_node *n);	/* all of it? */
+bool fuse_dir_show(struct fuse_conn *c, struct fuse_node *n);	/* all of it to clients; false: it cannot be */
 /* What comes at h's offset: records as the server gave them; *len 0: the end.  NULL: it is not known. */
 const uint8_t *fuse_dir_read(struct fuse_conn *c, struct fuse_handle *h, uint32_t *len);
 void fuse_dir_keep(struct fuse_conn *c, struct fuse_handle *h, uint64_t offset, const uint8_t *data, uint32_t len, bool plus);
@@ -395,6 +398,7 @@ void fuse_dir_keep(struct fuse_conn *c, struct fuse_handle *h, uint64_t offset, 
  * Where nobody else changes anything, a file that the server has opened for reading before will not be refused now, and what is read of it is
  * in pages, mostly; likewise directories of which something is known.  Their OPEN is sent when there is a question.
  */
+bool fuse_open_may_wait(const struct fuse_conn *c, const struct fuse_node *n, uint32_t flags);	/* may OPEN? */
 int fuse_late_open(struct fuse_job *j, struct fuse_handle *h);
 void fuse_handles_open(struct fuse_job *j, struct fuse_node *n);	/* all of n: its name is going to be removed */
 
@@ -402,6 +406,7 @@ void fuse_handles_open(struct fuse_job *j, struct fuse_node *n);	/* all of n: it
 
 /* A READ that was sent at that version has brought this; offset begins a page. */
 void fuse_pages_fill(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, const uint8_t *data, uint32_t len, uint64_t version);
+void fuse_pages_list(struct fuse_conn *c, const struct fuse_node *n, const uint8_t *data, uint32_t len);	/* a directory */
 void fuse_pages_drop(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, uint64_t len);	/* this has been written */
 void fuse_pages_forget(struct fuse_conn *c, struct fuse_node *n);	/* all of it may have changed */
 
@@ -411,6 +416,7 @@ void fuse_offset_unshare(const struct fuse_conn *c, struct fuse_handle *h);
 uint64_t fuse_offset_take(struct fuse_handle *h);
 void fuse_offset_put(struct fuse_handle *h, uint64_t offset);
 bool fuse_offset_closed(const struct fuse_handle *h);	/* a client has closed it */
+bool fuse_offset_ended(const struct fuse_handle *h);	/* a client has read a directory to its end, where it is */
 uint64_t fuse_offset_look(const struct fuse_handle *h);	/* where it is now */
 
 /* ---- fuse_map.c ------------------------------------------------------------------------------------------ */
@@ -428,7 +434,8 @@ int fuse_map_reload(struct fuse_job *j, struct fuse_node *n, uint64_t offset, ui
 
 /* ---- fuse_handle.c --------------------------------------------------------------------------------------- */
 
-struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n);	/* used by j; or NULL */
+struct fuse_handle *fuse_handle_add(struct fuse_conn *c, struct fuse_node *n, uint32_t number);	/* or NULL */
+struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n);	/* with a new number, used by j; or NULL */
 struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number);	/* or NULL */
 bool fuse_handle_on(const struct fuse_conn *c, uint64_t nodeid);	/* is a node of that number open? */
 struct fuse_handle *fuse_handle_get(struct fuse_job *j);	/* the request's; NULL: EBADF */
@@ -446,6 +453,14 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n);	/* releases tho
 bool fuse_needs_flush(const struct fuse_conn *c, const struct fuse_handle *h);
 int fuse_flush(struct fuse_job *j, struct fuse_handle *h);
 void fuse_release(struct fuse_job *j, struct fuse_handle *h);	/* RELEASE(DIR), then frees it */
+
+/* ---- fuse_client.c --------------------------------------------------------------------------------------- */
+
+void fuse_clients_may_open(struct fuse_conn *c, struct fuse_node *n);	/* for reading, without asking */
+void fuse_clients_know(struct fuse_conn *c, struct fuse_node *n);	/* they may no more, and who has done so has a handle of ours */
+void fuse_clients_know_all(struct fuse_conn *c);
+struct fuse_handle *fuse_client_handle(struct fuse_conn *c, uint32_t number);	/* one of theirs is ours now; or NULL */
+void fuse_client_gone(struct fuse_handle *h);	/* ... and closed */
 
 /* ---- fuse_lock.c ----------------------------------------------------------------------------------------- */
 
@@ -562,6 +577,9 @@ void fuse_place_put(struct fuse_job *j, struct fuse_place *p);
 
 /* fuse_readdir.c: the record at p, checked; its size, 0 if there is no whole one, or -EIO. */
 long fuse_dirent(const uint8_t *p, uint32_t left, bool plus, const struct fuse_dirent **d);
+/* The same for getdents64(2); nodeid: what is known of it, or 0.  Bytes; 0: more than `room`. */
+uint32_t fuse_record(uint8_t *to, uint32_t room, const struct fuse_dirent *d, uint8_t type, uint64_t nodeid);
+uint8_t fuse_dirent_type(struct fuse_conn *c, struct fuse_node *dir, const struct fuse_dirent *d);	/* DT_*, if only because we know the name */
 
 /* fuse_change.c: fuse_walk() for who changes names there: nobody else does until fuse_change_end(), which is
  * fuse_place_put(), too.  Two: p[0] and p[1], by the request's first and second path, the latter with WALK_NAME. */

@@ -40,6 +40,11 @@ static struct um_dcache_node *node_entry(struct fuse_conn *c, uint64_t nodeid, b
 	return unused ? unused : &set[c->dcache_turn++ % UM_DCACHE_WAYS];
 }
 
+static uint32_t flags_of(const struct fuse_node *n)
+{
+	return (n->atime_stale ? UM_DCACHE_READ : 0) | (n->opens_shown ? UM_DCACHE_OPENS : 0);
+}
+
 void fuse_dcache_node(struct fuse_conn *c, const struct fuse_node *n)
 {
 	const bool valid = n->attr_until && !n->bad && !n->unshown && n->hashed;
@@ -52,7 +57,7 @@ void fuse_dcache_node(struct fuse_conn *c, const struct fuse_node *n)
 	__atomic_store_n(&e->nodeid, valid ? n->nodeid : 0, __ATOMIC_RELAXED);
 	if (valid) {
 		fuse_attr_wire(&n->attr, &attr);
-		__atomic_store_n(&e->flags, n->atime_stale ? UM_DCACHE_READ : 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&e->flags, flags_of(n), __ATOMIC_RELAXED);
 		__atomic_store_n(&e->until, n->attr_until, __ATOMIC_RELAXED);
 		__atomic_store_n(&e->contents, n->contents, __ATOMIC_RELAXED);
 		words_store(&e->attr, &attr, sizeof attr);

@@ -9,9 +9,12 @@
  * Offsets mean something only within one reading: libfuse counts in a listing that it makes when a reading begins.  So who
  * has begun with what is known goes on with just that, whatever is changed meanwhile (the handle holds it), and what belongs to
  * a reading that began before a change is not kept.
+ *
+ * A directory that is known, and of all whose names we know what kind of file they are, is shown to clients (fuse_dir_show), who list it without asking.
  */
 #include <linux/stat.h>
 #include "fuse_conn.h"
+#include "../../wire/pages.h"
 
 #define ROOM	(8u << 20)		/* bytes of all directories of a mount */
 
@@ -114,6 +117,41 @@ static bool is_whole(const struct fuse_dir *d)
 			offset = e->off;
 	}
 	return false;
+}
+
+/* As clients have it, to `to`: struct um_listing, and the records.  Its size; 0: it is too large, or what kinds of files there are is not known. */
+static uint32_t listing(struct fuse_conn *c, struct fuse_node *n, uint8_t *to)
+{
+	struct um_listing head = { .last = 0 };
+	const uint8_t *data;
+	uint32_t len;
+
+	while ((data = find(n->dir, head.last, &len)) && len) {
+		const struct fuse_dirent *d;
+		long size;
+
+		for (uint32_t at = 0; (size = fuse_dirent(data + at, len - at, false, &d)) > 0; at += (uint32_t)size) {
+			uint8_t type = fuse_dirent_type(c, n, d);
+			uint32_t put = type ? fuse_record(to + sizeof head + head.size, UM_LISTING_MOST - head.size, d, type, 0) : 0;
+
+			if (!put)
+				return 0;
+			head.size += put;
+			head.last = d->off;
+		}
+	}
+	memcpy(to, &head, sizeof head);
+	return data && head.size ? (uint32_t)sizeof head + head.size : 0;
+}
+
+bool fuse_dir_show(struct fuse_conn *c, struct fuse_node *n)
+{
+	uint8_t *to = c->pages && fuse_dir_known(c, n) && n->hashed ? heap_alloc(sizeof(struct um_listing) + UM_LISTING_MOST) : NULL;
+	uint32_t size = to ? listing(c, n, to) : 0;
+
+	fuse_pages_list(c, n, to, size);
+	heap_free(to);
+	return size;
 }
 
 /* The records without what READDIRPLUS adds to them, to `to`.  Their length. */

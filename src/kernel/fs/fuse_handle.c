@@ -15,41 +15,54 @@
  */
 #include <linux/stat.h>
 #include "fuse_conn.h"
+#include "../../wire/pages.h"
 
-struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n)
+struct fuse_handle *fuse_handle_add(struct fuse_conn *c, struct fuse_node *n, uint32_t number)
 {
-	struct fuse_conn *c = j->c;
 	struct fuse_handle *h = heap_alloc(sizeof *h), **chain;
 
 	if (!h)
 		return NULL;
-	do
-		c->last_handle++;
-	while (c->last_handle == UM_NO_HANDLE || c->last_handle == UM_HANDLE_DEVICE);
-	h->number = c->last_handle;
-	h->users = 1;
-	h->opening = true;
+	h->number = number;
 	h->node = fuse_node_pin(n);
 	n->nopen++;
 	h->is_dir = fuse_node_is(n, S_IFDIR);
-	h->open_flags = j->req.open_flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
-	h->open_flags |= O_LARGEFILE;
-	h->opener = j->req.pid;
-	chain = &c->handles[h->number % FUSE_HANDLES];
+	chain = &c->handles[number % FUSE_HANDLES];
 	h->chain = *chain;
 	*chain = h;
 	__atomic_store_n(&c->shm->nhandles, ++c->nhandles, __ATOMIC_RELAXED);
 	return h;
 }
 
+struct fuse_handle *fuse_handle_new(struct fuse_job *j, struct fuse_node *n)
+{
+	struct fuse_conn *c = j->c;
+	struct fuse_handle *h;
+
+	c->last_handle = (c->last_handle + 1) & ~UM_HANDLE_CLIENT;
+	if (c->last_handle == UM_NO_HANDLE)
+		c->last_handle++;
+	h = fuse_handle_add(c, n, c->last_handle);
+	if (!h)
+		return NULL;
+	h->users = 1;
+	h->opening = true;
+	h->open_flags = j->req.open_flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+	h->open_flags |= O_LARGEFILE;
+	h->opener = j->req.pid;
+	return h;
+}
+
 /* Dead or alive. */
-static struct fuse_handle *handle_by_number(const struct fuse_conn *c, uint32_t number)
+static struct fuse_handle *handle_by_number(struct fuse_conn *c, uint32_t number)
 {
 	struct fuse_handle *h = c->handles[number % FUSE_HANDLES];
 
 	while (h && h->number != number)
 		h = h->chain;
-	return h && !h->opening ? h : NULL;
+	if (!h)
+		return fuse_client_handle(c, number);
+	return h->opening ? NULL : h;
 }
 
 struct fuse_handle *fuse_handle_find(struct fuse_conn *c, uint32_t number)
@@ -290,6 +303,7 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 {
 	struct fuse_handle *h;
 
+	fuse_clients_know(j->c, n);
 	if (n->nopen)
 		see_closes(j->c);
 	fuse_map_reap(j, n);

@@ -70,6 +70,8 @@ struct fuse_node *fuse_node_find(struct fuse_conn *c, uint64_t nodeid)
 
 static void node_maybe_free(struct fuse_conn *c, struct fuse_node *n)
 {
+	if (!n->pins && !n->names)
+		fuse_clients_know(c, n);
 	if (n->pins || n->names)
 		return;
 	node_unhash(c, n);
@@ -91,6 +93,7 @@ void fuse_node_bad(struct fuse_conn *c, struct fuse_node *n)
 {
 	if (n == &c->root)
 		return;
+	fuse_clients_know(c, n);
 	n->bad = true;
 	c->bad_open |= n->nopen > 0;
 	node_unhash(c, n);
@@ -103,6 +106,10 @@ void fuse_node_bad(struct fuse_conn *c, struct fuse_node *n)
 void fuse_node_changed(struct fuse_conn *c, struct fuse_node *n)
 {
 	n->changed = ++c->version;
+	if (fuse_node_is(n, S_IFDIR) && n->opens_shown) {	/* its listing is not what it was */
+		n->opens_shown = false;
+		n->contents = ++c->contents;
+	}
 	fuse_node_stale(c, n);
 }
 
@@ -295,6 +302,8 @@ static void names_trim(struct fuse_conn *c)
 	for (int i = 0; i < 32 && c->nnames >= c->names_max; i++) {
 		struct fuse_name *e = c->oldest;
 
+		if (e->node && !e->node->pins)
+			fuse_clients_know(c, e->node);
 		if (!e->node || !e->node->pins) {
 			fuse_name_drop(c, e);
 			continue;

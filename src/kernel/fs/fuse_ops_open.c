@@ -26,6 +26,8 @@ static int opened(struct fuse_job *j, struct fuse_handle *h)
 	fuse_offset_share(j->c, h);
 	j->rep.handle = h->number;
 	j->rep.open_reply = h->fopen | (fuse_needs_flush(j->c, h) ? 0 : UM_OPEN_QUIET);
+	if (fuse_open_may_wait(j->c, h->node, O_RDONLY))
+		fuse_clients_may_open(j->c, h->node);
 	fuse_attr_out(j, h->node);
 	fuse_handle_put(j, h);
 	return 0;
@@ -110,7 +112,7 @@ static int send_open(struct fuse_job *j, struct fuse_handle *h, uint32_t flags)
 }
 
 /* May OPEN be put off?  Not if its last name was just removed, or is being: who does that has opened what was lazy then (fuse_handles_open). */
-static bool may_wait(const struct fuse_conn *c, const struct fuse_node *n, uint32_t flags)
+bool fuse_open_may_wait(const struct fuse_conn *c, const struct fuse_node *n, uint32_t flags)
 {
 	if (n->lock.owner || (!n->names && n != &c->root))
 		return false;
@@ -169,7 +171,7 @@ static int open_node(struct fuse_job *j, struct fuse_node *n, uint32_t flags)
 	if (!h)
 		return -ENOMEM;
 	h->unopened = true;
-	h->lazy = may_wait(j->c, n, flags);
+	h->lazy = fuse_open_may_wait(j->c, n, flags);
 	if (h->lazy)
 		h->fopen = n->fopen;
 	if (flags & O_TRUNC && fuse_node_is(n, S_IFREG))

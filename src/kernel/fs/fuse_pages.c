@@ -9,13 +9,14 @@
  * All of it runs with fuse_lock held.
  */
 #include <linux/stat.h>
+#include <linux/sysinfo.h>
 #include "fuse_conn.h"
 #include "../../wire/pages.h"
 
 /* The page of that place in the file, or NULL; with `make` one that it may have. */
 static struct um_page *page_find(struct fuse_conn *c, const struct fuse_node *n, uint64_t index, bool make)
 {
-	struct um_page *set = c->pages->page + um_page_set(n->nodeid, index), *unused = NULL;
+	struct um_page *set = c->pages->page + um_page_set(n->nodeid, index, c->shm->pages), *unused = NULL;
 
 	for (unsigned i = 0; i < UM_DCACHE_WAYS; i++) {
 		if (set[i].nodeid == n->nodeid && set[i].index == index)
@@ -28,10 +29,32 @@ static struct um_page *page_find(struct fuse_conn *c, const struct fuse_node *n,
 	return unused ? unused : &set[c->pages_turn++ % UM_DCACHE_WAYS];
 }
 
+/*
+ * How many there are: a 64th of what memory there is, since nobody takes them back while the mount lives.
+ */
+#define SHARE		64u
+#define LEAST		2048u
+
+static void pages_count(struct fuse_conn *c)
+{
+	struct sysinfo s = { .mem_unit = 1 };
+	uint64_t most;
+	uint32_t n = LEAST;
+
+	raw_syscall(__NR_sysinfo, &s);
+	most = (uint64_t)s.totalram * (s.mem_unit ? s.mem_unit : 1) / SHARE / UM_PAGE_SIZE;
+	while (n < UM_PAGES && 2 * n <= most)
+		n *= 2;
+	__atomic_store_n(&c->shm->pages, n, __ATOMIC_RELEASE);
+}
+
 static void page_put(struct fuse_conn *c, const struct fuse_node *n, uint64_t index, const uint8_t *data, uint32_t len)
 {
-	struct um_page *p = page_find(c, n, index, true);
+	struct um_page *p;
 
+	if (!c->shm->pages)
+		pages_count(c);
+	p = page_find(c, n, index, true);
 	um_entry_open(&p->seq);
 	memcpy(c->pages->data[p - c->pages->page], data, len);
 	__atomic_store_n(&p->len, len, __ATOMIC_RELAXED);
@@ -55,6 +78,12 @@ void fuse_pages_fill(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, 
 		data += part;
 		len -= part;
 	}
+}
+
+void fuse_pages_list(struct fuse_conn *c, const struct fuse_node *n, const uint8_t *data, uint32_t len)
+{
+	for (uint32_t at = 0; at < len; at += UM_PAGE_SIZE)
+		page_put(c, n, at / UM_PAGE_SIZE, data + at, len - at < UM_PAGE_SIZE ? len - at : UM_PAGE_SIZE);
 }
 
 void fuse_pages_drop(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, uint64_t len)
@@ -83,21 +112,23 @@ void fuse_pages_forget(struct fuse_conn *c, struct fuse_node *n)
 /* ---- offsets --------------------------------------------------------------------------------------------- */
 
 /* May its contents be read without asking?  The server has the last word: FOPEN_*. */
-static bool is_readable(const struct fuse_handle *h)
+static bool is_readable(const struct fuse_conn *c, const struct fuse_handle *h)
 {
 	const uint32_t mode = h->open_flags & O_ACCMODE;
 
+	if (h->is_dir)
+		return fuse_is_alone(c) && !(h->open_flags & O_PATH);
 	return fuse_node_is(h->node, S_IFREG) && (mode == O_RDONLY || mode == O_RDWR) && !(h->open_flags & (O_PATH | O_DIRECT)) &&
 	       !(h->fopen & FUSE_NO_PAGES);
 }
 
 void fuse_offset_share(struct fuse_conn *c, struct fuse_handle *h)
 {
-	struct um_open *o = c->opens ? c->opens->open + h->number % UM_OPENS : NULL;
+	struct um_open *o = c->opens ? um_open_of(c->opens, h->number) : NULL;
 
-	if (!o || o->handle || !is_readable(h))
+	if (!o || o->handle || !is_readable(c, h))
 		return;
-	__atomic_store_n(&o->closed, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&o->flags, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&o->node, h->node->nodeid, __ATOMIC_RELAXED);
 	__atomic_store_n(&o->offset, h->offset, __ATOMIC_RELAXED);
 	__atomic_store_n(&o->handle, h->number, __ATOMIC_RELEASE);
@@ -106,7 +137,9 @@ void fuse_offset_share(struct fuse_conn *c, struct fuse_handle *h)
 
 void fuse_offset_unshare(const struct fuse_conn *c, struct fuse_handle *h)
 {
-	if (h->shared && !c->leaving)
+	if (h->shared && !c->leaving && h->number & UM_HANDLE_CLIENT)
+		fuse_client_gone(h);
+	else if (h->shared && !c->leaving)
 		__atomic_store_n(&h->shared->handle, 0, __ATOMIC_RELEASE);
 	h->shared = NULL;
 }
@@ -122,8 +155,10 @@ uint64_t fuse_offset_take(struct fuse_handle *h)
 void fuse_offset_put(struct fuse_handle *h, uint64_t offset)
 {
 	h->offset = offset;
-	if (h->shared)
-		__atomic_store_n(&h->shared->offset, offset, __ATOMIC_RELEASE);
+	if (!h->shared)
+		return;
+	__atomic_fetch_and(&h->shared->flags, ~UM_OPEN_END, __ATOMIC_RELAXED);
+	__atomic_store_n(&h->shared->offset, offset, __ATOMIC_RELEASE);
 }
 
 uint64_t fuse_offset_look(const struct fuse_handle *h)
@@ -133,5 +168,10 @@ uint64_t fuse_offset_look(const struct fuse_handle *h)
 
 bool fuse_offset_closed(const struct fuse_handle *h)
 {
-	return h->shared && __atomic_load_n(&h->shared->closed, __ATOMIC_ACQUIRE);
+	return h->shared && __atomic_load_n(&h->shared->flags, __ATOMIC_ACQUIRE) & UM_OPEN_CLOSED;
+}
+
+bool fuse_offset_ended(const struct fuse_handle *h)
+{
+	return h->shared && h->is_dir && __atomic_load_n(&h->shared->flags, __ATOMIC_ACQUIRE) & UM_OPEN_END && fuse_offset_look(h);
 }

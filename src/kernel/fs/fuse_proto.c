@@ -9,6 +9,7 @@
  */
 #include <linux/stat.h>
 #include "fuse_conn.h"
+#include "../../wire/dcache.h"
 
 /* ---- requests -------------------------------------------------------------------------------------- */
 
@@ -194,7 +195,7 @@ static bool comes_and_goes(const char *name, size_t len)
 
 uint64_t fuse_absent_until(const struct fuse_job *j, const char *name, size_t len)
 {
-	return fuse_is_alone(j->c) && !comes_and_goes(name, len) ? j->now + FUSE_ALONE_NS : 0;
+	return fuse_is_alone(j->c) && !comes_and_goes(name, len) ? UM_SHOWN_FOREVER : 0;
 }
 
 uint64_t fuse_entry_until(const struct fuse_job *j, const char *name, size_t len, const struct fuse_entry_out *e)
@@ -206,7 +207,7 @@ uint64_t fuse_attr_until(const struct fuse_job *j, const struct fuse_attr *a, ui
 {
 	const bool lasts = fuse_is_alone(j->c) && (a->nlink <= 1 || (a->mode & S_IFMT) == S_IFDIR);
 
-	return later(until(j->now, sec, nsec), lasts ? j->now + FUSE_ALONE_NS : 0);
+	return later(until(j->now, sec, nsec), lasts ? UM_SHOWN_FOREVER : 0);
 }
 
 void fuse_attr_wire(const struct fuse_attr *a, struct um_attr *out)

@@ -34,21 +34,42 @@ static bool is_dots(const char *name, uint32_t len)
 	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
 }
 
-/* 0; 1: no room for it; -EIO */
-static int put_record(struct fuse_job *j, struct reading *rd, const struct fuse_dirent *d, uint64_t nodeid)
+/* Many servers say of no name what kind of file it is, and who lists has to ask for each: of those that we know it need not. */
+uint8_t fuse_dirent_type(struct fuse_conn *c, struct fuse_node *dir, const struct fuse_dirent *d)
+{
+	const struct fuse_name *e;
+
+	if (d->type & 15)
+		return (uint8_t)(d->type & 15);
+	if (is_dots(d->name, d->namelen))
+		return S_IFDIR >> 12;
+	e = fuse_name_find(c, dir, d->name, d->namelen);
+	return e && e->node && e->until > fuse_now() ? (uint8_t)((e->node->attr.mode & S_IFMT) >> 12) : 0;
+}
+
+uint32_t fuse_record(uint8_t *to, uint32_t room, const struct fuse_dirent *d, uint8_t type, uint64_t nodeid)
 {
 	uint32_t size = (uint32_t)(sizeof(struct linux_dirent64) + d->namelen + 1 + 7) & ~7u;
 	struct linux_dirent64 o = {
 		.d_ino = d->ino ? d->ino : nodeid ? nodeid : 0xffffffffu,	/* 0 means "deleted" to old readers */
-		.d_off = (int64_t)d->off, .d_reclen = (uint16_t)size, .d_type = (uint8_t)(d->type & 15),
+		.d_off = (int64_t)d->off, .d_reclen = (uint16_t)size, .d_type = type,
 	};
-	uint8_t *to = j->shm->data + rd->done;
 
-	if (size > rd->room - rd->done)
-		return 1;
+	if (size > room)
+		return 0;
 	memcpy(to, &o, sizeof o);
 	memcpy(to + sizeof o, d->name, d->namelen);
 	memset(to + sizeof o + d->namelen, 0, size - sizeof o - d->namelen);
+	return size;
+}
+
+/* 0; 1: no room for it */
+static int put_record(struct fuse_job *j, struct reading *rd, const struct fuse_dirent *d, uint64_t nodeid)
+{
+	uint32_t size = fuse_record(j->shm->data + rd->done, rd->room - rd->done, d, fuse_dirent_type(j->c, rd->h->node, d), nodeid);
+
+	if (!size)
+		return 1;
 	rd->done += size;
 	rd->h->offset = d->off;
 	return 0;
@@ -228,8 +249,11 @@ int fuse_op_readdir(struct fuse_job *j)
 	if (!err) {
 		fuse_mutex_lock(j, &rd.h->lock);
 		fuse_mutex_share(j, &rd.h->node->lock);
+		rd.h->at_end |= fuse_offset_ended(rd.h);
+		rd.h->offset = fuse_offset_take(rd.h);
 		err = rd.h->node->removed ? -ENOENT : fill(j, &rd);
 		j->rep.offset = rd.h->offset;
+		fuse_offset_put(rd.h, rd.h->offset);
 		fuse_mutex_unshare(&rd.h->node->lock);
 		fuse_mutex_unlock(&rd.h->lock);
 		if (rd.asked)

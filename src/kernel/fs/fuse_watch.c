@@ -164,6 +164,7 @@ int fuse_op_watch(struct fuse_job *j)
 	if (!n)
 		n = fuse_shadow_begin(j->c, j->req.mode);
 	if (!n) {
+		fuse_clients_know_all(j->c);	/* what they have open is told of when it is closed */
 		n = fuse_node_is(p.node, S_IFDIR) ? watch_dir(j, p.node) : watch_file(j, p.node, &p);
 		if (!n)
 			n = fuse_shadow_path(j->c, p.node, &p, (char *)j->shm->data, UM_PATH_MAX);

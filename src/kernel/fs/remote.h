@@ -89,6 +89,17 @@ long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t of
  */
 long pages_read(struct task *t, const struct file *f, struct guest_iov *g, uint64_t offset, bool *done);
 
+/* getdents64(2) where that needs no asking: true, and the result. */
+bool pages_listing(struct task *t, const struct file *f, struct guest_iov *g, long *result);
+
+/*
+ * Opens the place w for reading without asking: 1, and *out is as of remote_open_file(); -ENOENT: it is known that nothing is there; 0: the
+ * server has to be asked.  client_opened() when there is a carrier.  client_closed(): a descriptor of f has been closed; false: ask.
+ */
+long client_open(struct where *w, int flags, struct file **out);
+void client_opened(const struct file *f);
+bool client_closed(const struct file *f);
+
 /* lseek(2) where that needs no asking: true, and the result. */
 bool pages_seek(struct task *t, const struct file *f, int64_t offset, unsigned whence, long *result);
 

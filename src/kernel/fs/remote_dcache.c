@@ -98,9 +98,25 @@ static bool same_name(const struct um_dcache_name *d, uint64_t parent, uint32_t 
 	       __atomic_load_n(&d->len, __ATOMIC_RELAXED) == len && !memcmp(d->name, name, len);
 }
 
-struct found { uint64_t node; uint32_t type; };
+/* CLOCK_MONOTONIC, as coarse as the kernel's own time-outs of names. */
+__attribute__((noinline)) static void clock_ask(struct shown_clock *c)
+{
+	struct timespec64 ts = { 0, 0 };
 
-static bool find_name(const struct um_dcache *c, uint64_t parent, const char *name, uint32_t len, uint64_t now, struct found *f)
+	raw_syscall(__NR_clock_gettime, 6 /* CLOCK_MONOTONIC_COARSE */, &ts);
+	c->now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool is_valid(uint64_t until, struct shown_clock *c)
+{
+	if (until == UM_SHOWN_FOREVER)
+		return true;
+	if (!c->now)
+		clock_ask(c);
+	return until > c->now;
+}
+
+static bool find_name(const struct um_dcache *c, uint64_t parent, const char *name, uint32_t len, struct shown_clock *now, struct shown_place *f)
 {
 	uint32_t hash = um_dcache_hash(parent, name, len);
 	const struct um_dcache_name *set = c->names + um_dcache_name_set(hash);
@@ -112,15 +128,17 @@ static bool find_name(const struct um_dcache *c, uint64_t parent, const char *na
 
 		if (!same_name(d, parent, hash, name, len))
 			continue;
+		f->name = d;
+		f->seq = seq;
 		f->node = __atomic_load_n(&d->node, __ATOMIC_RELAXED);
 		f->type = __atomic_load_n(&d->type, __ATOMIC_RELAXED);
 		until = __atomic_load_n(&d->until, __ATOMIC_RELAXED);
-		return until > now && um_entry_whole(&d->seq, seq);
+		return is_valid(until, now) && um_entry_whole(&d->seq, seq);
 	}
 	return false;
 }
 
-bool shown_node(const struct um_dcache *c, uint64_t nodeid, uint64_t now, struct shown_node *out)
+bool shown_node(const struct um_dcache *c, uint64_t nodeid, struct shown_clock *now, struct shown_node *out)
 {
 	const struct um_dcache_node *set = c->nodes + um_dcache_node_set(nodeid);
 
@@ -133,16 +151,17 @@ bool shown_node(const struct um_dcache *c, uint64_t nodeid, uint64_t now, struct
 		memcpy(&out->attr, &d->attr, sizeof(out->attr));
 		out->contents = __atomic_load_n(&d->contents, __ATOMIC_RELAXED);
 		out->read = __atomic_load_n(&d->flags, __ATOMIC_RELAXED) & UM_DCACHE_READ;
-		return __atomic_load_n(&d->until, __ATOMIC_RELAXED) > now && um_entry_whole(&d->seq, seq);
+		out->opens = __atomic_load_n(&d->flags, __ATOMIC_RELAXED) & UM_DCACHE_OPENS;
+		return is_valid(__atomic_load_n(&d->until, __ATOMIC_RELAXED), now) && um_entry_whole(&d->seq, seq);
 	}
 	return false;
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------- */
 
-/* From f->node by path; what is there into *f.  1, -ENOENT, or 0: it is not known. */
-static int walk_names(const struct um_dcache *c, const char *path, uint32_t walk, uint64_t now, struct found *f)
+int shown_walk(const struct um_dcache *c, const char *path, uint32_t walk, struct shown_clock *now, struct shown_place *f)
 {
+	f->name = NULL;
 	while (*path) {
 		const char *name = path;
 		uint32_t len;
@@ -183,36 +202,31 @@ static bool may_enter(const struct task *t, const struct um_server *head)
 	return !uid || uid == __atomic_load_n(&head->owner_uid, __ATOMIC_RELAXED);
 }
 
-uint64_t shown_now(void)
+const struct shown *shown_to(struct task *t, uint32_t server, const struct um_server **head)
 {
-	struct timespec64 ts = { 0, 0 };
+	int error;
 
-	raw_syscall(__NR_clock_gettime, 6 /* CLOCK_MONOTONIC_COARSE: as fine as the kernel's own time-outs of names */, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	*head = channel_server(t, server, &error);
+	if (!*head || __atomic_load_n(&(*head)->state, __ATOMIC_ACQUIRE) != UM_SERVER_LIVE || !may_enter(t, *head))
+		return NULL;
+	return shown_by(server);
 }
 
 int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, struct um_attr *attr)
 {
-	struct found f = { .node = node };
-	const struct shown *m;
-	struct um_server *head;
+	struct shown_place p = { .node = node };
+	const struct um_server *head;
+	const struct shown *m = node ? shown_to(t, server, &head) : NULL;
+	struct shown_clock now = { 0 };
 	struct shown_node n;
-	uint64_t now;
-	int error;
+	int r;
 
-	if (!node)
-		return 0;
-	head = channel_server(t, server, &error);
-	if (!head || __atomic_load_n(&head->state, __ATOMIC_ACQUIRE) != UM_SERVER_LIVE || !may_enter(t, head))
-		return 0;
-	m = shown_by(server);
 	if (!m)
 		return 0;
-	now = shown_now();
-	error = walk_names(m->names, path, walk, now, &f);
-	if (error <= 0)
-		return error;
-	if (!shown_node(m->names, f.node, now, &n) || n.read)
+	r = shown_walk(m->names, path, walk, &now, &p);
+	if (r <= 0)
+		return r;
+	if (!shown_node(m->names, p.node, &now, &n) || n.read)
 		return 0;
 	*attr = n.attr;
 	return 1;

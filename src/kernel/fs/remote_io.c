@@ -362,13 +362,16 @@ long file_ioctl(struct task *t, struct file *f, unsigned cmd, gaddr arg)
 
 long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool legacy)
 {
-	long r;
+	struct guest_iov g;
 	struct um_slot *s;
+	long r;
 
 	if (f->flags & FILE_PATH)
 		return -EBADF;
 	if (!S_ISDIR(f->mode))
 		return -ENOTDIR;
+	if (!legacy && !iov_single(&g, buf, size) && pages_listing(t, f, &g, &r))
+		return r;
 	s = file_begin(t, f, UM_OP_READDIR, &r);
 	if (!s)
 		return r;

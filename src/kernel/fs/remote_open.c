@@ -5,7 +5,7 @@
  * An open file is a handle at the server; a carrier (kernel/file.h) makes it a descriptor.  Order matters
  * at both ends: the server opens first, then the carrier is made (until then nothing but our own word
  * keeps the handle); at close the carrier goes first, then the server is told, and looks whether that
- * was the last one.
+ * was the last one.  What needs no asking is remote_client.c's.
  */
 #include "remote.h"
 
@@ -118,6 +118,19 @@ long remote_open_file(struct where *w, int flags, unsigned mode, struct file **o
 	return r == UM_STANDIN ? -EACCES : r;
 }
 
+/* As open_file(), without asking where that can be. */
+static long open_any(struct where *w, int flags, unsigned mode, struct um_reply *rep, struct file **out)
+{
+	long r = client_open(w, flags, out);
+
+	if (r <= 0)
+		return r ? r : open_file(w, flags, mode, rep, out);
+	if (!S_ISDIR((*out)->mode) || ((*out)->path = path_copy(w)))
+		return 0;
+	remote_close(w->t, *out);
+	return -ENOMEM;
+}
+
 long remote_open(struct where *w, int flags, unsigned mode)
 {
 	struct um_reply rep = { 0 };
@@ -126,7 +139,7 @@ long remote_open(struct where *w, int flags, unsigned mode)
 	int fd;
 
 	if (!r)
-		r = open_file(w, flags, mode, &rep, &f);
+		r = open_any(w, flags, mode, &rep, &f);
 	if (r == UM_STANDIN)
 		return open_standin(w, &rep, flags);
 	if (r)
@@ -142,6 +155,7 @@ long remote_open(struct where *w, int flags, unsigned mode)
 		remote_close(w->t, f);
 		return r;
 	}
+	client_opened(f);
 	return fd;
 }
 

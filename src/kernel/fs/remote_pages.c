@@ -14,6 +14,7 @@
 struct reading {
 	struct task *t;
 	const struct um_pages *pages;
+	uint32_t count;			/* of pages that are used */
 	uint64_t node;
 	struct shown_node n;
 	struct guest_iov *g;
@@ -21,17 +22,21 @@ struct reading {
 	bool fault;			/* the latter */
 };
 
-static const struct um_page *page_find(const struct reading *r, uint64_t index, uint32_t *seq)
+const struct um_page *shown_page(const struct um_pages *pages, uint32_t count, uint64_t node, uint64_t contents, uint64_t index, uint32_t need,
+				 uint32_t *seq)
 {
-	const struct um_page *set = r->pages->page + um_page_set(r->node, index);
+	const struct um_page *set = pages->page + um_page_set(node, index, count);
 
 	for (unsigned i = 0; i < UM_DCACHE_WAYS; i++) {
 		const struct um_page *p = &set[i];
+		uint32_t len;
 
 		*seq = __atomic_load_n(&p->seq, __ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&p->nodeid, __ATOMIC_RELAXED) == r->node && __atomic_load_n(&p->index, __ATOMIC_RELAXED) == index &&
-		    __atomic_load_n(&p->contents, __ATOMIC_RELAXED) == r->n.contents)
-			return p;
+		if (__atomic_load_n(&p->nodeid, __ATOMIC_RELAXED) != node || __atomic_load_n(&p->index, __ATOMIC_RELAXED) != index ||
+		    __atomic_load_n(&p->contents, __ATOMIC_RELAXED) != contents)
+			continue;
+		len = __atomic_load_n(&p->len, __ATOMIC_RELAXED);
+		return len <= UM_PAGE_SIZE && need <= len ? p : NULL;
 	}
 	return NULL;
 }
@@ -42,16 +47,13 @@ static size_t copy_page(struct reading *r, uint64_t offset, size_t want)
 	const uint32_t at = offset % UM_PAGE_SIZE;
 	const struct guest_iov before = *r->g;
 	const struct um_page *p;
-	uint32_t seq, len;
+	uint32_t seq;
 	size_t n;
 
 	if (want > UM_PAGE_SIZE - at)
 		want = UM_PAGE_SIZE - at;
-	p = page_find(r, offset / UM_PAGE_SIZE, &seq);
+	p = shown_page(r->pages, r->count, r->node, r->n.contents, offset / UM_PAGE_SIZE, at + (uint32_t)want, &seq);
 	if (!p)
-		return 0;
-	len = __atomic_load_n(&p->len, __ATOMIC_RELAXED);
-	if (len > UM_PAGE_SIZE || at + want > len)
 		return 0;
 	n = iov_put(r->t, r->g, r->pages->data[p - r->pages->page] + at, want);
 	if (!um_entry_whole(&p->seq, seq)) {
@@ -88,7 +90,7 @@ static size_t copy_pages(struct reading *r, uint64_t offset)
 /* The open file's entry, or NULL. */
 static struct um_open *open_find(const struct shown *m, const struct file *f)
 {
-	struct um_open *o = m->opens->open + f->handle % UM_OPENS;
+	struct um_open *o = um_open_of(m->opens, f->handle);
 
 	return __atomic_load_n(&o->handle, __ATOMIC_ACQUIRE) == f->handle ? o : NULL;
 }
@@ -140,14 +142,16 @@ long pages_read(struct task *t, const struct file *f, struct guest_iov *g, uint6
 	const struct um_server *head;
 	const struct shown *m;
 	struct um_open *o = open_shown(t, f, &head, &m);
+	struct shown_clock now = { 0 };
 	size_t n = 0;
 
 	*done = false;
 	if (!o || __atomic_load_n(&head->shadow, __ATOMIC_RELAXED))		/* who watches shall be told */
 		return 0;
 	r.pages = m->pages;
+	r.count = __atomic_load_n(&head->pages, __ATOMIC_RELAXED);
 	r.node = __atomic_load_n(&o->node, __ATOMIC_RELAXED);
-	if (!shown_node(m->names, r.node, shown_now(), &r.n))
+	if (!shown_node(m->names, r.node, &now, &r.n))
 		return 0;
 	if (offset == UM_OFFSET_FILE)
 		n = read_on(&r, o);
@@ -157,9 +161,81 @@ long pages_read(struct task *t, const struct file *f, struct guest_iov *g, uint6
 	return !n && r.fault ? -EFAULT : (long)n;
 }
 
+/* ---- directories --------------------------------------------------------------------------------------- */
+
+/* Bytes from `at` on of what is shown of a directory. */
+static bool listing_copy(struct reading *r, uint64_t at, void *to, uint32_t want)
+{
+	const uint32_t in = at % UM_PAGE_SIZE;
+	const struct um_page *p;
+	uint32_t seq;
+
+	p = shown_page(r->pages, r->count, r->node, r->n.contents, at / UM_PAGE_SIZE, in + want, &seq);
+	if (!p)
+		return false;
+	if (to)
+		memcpy(to, r->pages->data[p - r->pages->page] + in, want);
+	else if (iov_put(r->t, r->g, r->pages->data[p - r->pages->page] + in, want) < want)
+		return false;
+	return um_entry_whole(&p->seq, seq);
+}
+
+/* All of it, to the guest. */
+static bool listing_put(struct reading *r, uint32_t size)
+{
+	uint64_t at = sizeof(struct um_listing);
+
+	while (size) {
+		uint32_t part = UM_PAGE_SIZE - (uint32_t)(at % UM_PAGE_SIZE);
+
+		part = part < size ? part : size;
+		if (!listing_copy(r, at, NULL, part))
+			return false;
+		at += part;
+		size -= part;
+	}
+	return true;
+}
+
+/*
+ * A reading is done here if the guest takes all of it at once, or has done so: who has got one part must go on in the same listing, which only
+ * the server's agent can keep.
+ */
+bool pages_listing(struct task *t, const struct file *f, struct guest_iov *g, long *result)
+{
+	struct reading r = { .t = t, .g = g };
+	const struct um_server *head;
+	const struct shown *m;
+	struct um_open *o = open_shown(t, f, &head, &m);
+	struct shown_clock now = { 0 };
+	struct um_listing l;
+	uint64_t offset;
+
+	if (!o || __atomic_load_n(&head->shadow, __ATOMIC_RELAXED))
+		return false;
+	r.pages = m->pages;
+	r.count = __atomic_load_n(&head->pages, __ATOMIC_RELAXED);
+	r.node = __atomic_load_n(&o->node, __ATOMIC_RELAXED);
+	if (!shown_node(m->names, r.node, &now, &r.n) || !r.n.opens)
+		return false;
+	offset = __atomic_load_n(&o->offset, __ATOMIC_ACQUIRE);
+	*result = 0;
+	if (offset)
+		return !(offset & UM_OPEN_BUSY) && __atomic_load_n(&o->flags, __ATOMIC_ACQUIRE) & UM_OPEN_END;
+	if (!listing_copy(&r, 0, &l, sizeof l) || !l.size || l.size > UM_LISTING_MOST || l.size > g->left || !l.last ||
+	    l.last & UM_OPEN_BUSY || !listing_put(&r, l.size))
+		return false;
+	__atomic_fetch_or(&o->flags, UM_OPEN_END, __ATOMIC_RELEASE);
+	*result = l.size;
+	return __atomic_compare_exchange_n(&o->offset, &offset, l.last, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* ---- offsets ------------------------------------------------------------------------------------------- */
+
 /* From where an offset is counted; -1: it has to be asked for. */
 static int64_t seek_base(const struct shown *m, const struct um_open *o, unsigned whence, uint64_t now)
 {
+	struct shown_clock clock = { 0 };
 	struct shown_node n;
 
 	switch (whence) {
@@ -168,7 +244,7 @@ static int64_t seek_base(const struct shown *m, const struct um_open *o, unsigne
 	case SEEK_CUR:
 		return (int64_t)now;
 	case SEEK_END:
-		return shown_node(m->names, __atomic_load_n(&o->node, __ATOMIC_RELAXED), shown_now(), &n) ? (int64_t)n.attr.size : -1;
+		return shown_node(m->names, __atomic_load_n(&o->node, __ATOMIC_RELAXED), &clock, &n) ? (int64_t)n.attr.size : -1;
 	default:
 		return -1;
 	}
@@ -182,7 +258,7 @@ bool pages_seek(struct task *t, const struct file *f, int64_t offset, unsigned w
 	uint64_t now;
 	int64_t base;
 
-	if (!o)
+	if (!o || (S_ISDIR(f->mode) && (offset || whence == SEEK_END)))		/* elsewhere in a directory only its server finds the way */
 		return false;
 	now = __atomic_load_n(&o->offset, __ATOMIC_ACQUIRE);
 	base = now & UM_OPEN_BUSY ? -1 : seek_base(m, o, whence, now);
@@ -200,6 +276,6 @@ bool pages_closed(struct task *t, const struct file *f)
 	struct um_open *o = open_shown(t, f, &head, &m);
 
 	if (o)
-		__atomic_store_n(&o->closed, 1, __ATOMIC_RELEASE);
+		__atomic_fetch_or(&o->flags, UM_OPEN_CLOSED, __ATOMIC_RELEASE);
 	return o;
 }

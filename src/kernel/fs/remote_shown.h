@@ -19,15 +19,35 @@ struct shown {
 /* What that server shows.  NULL: there is no room for it in this process, ask. */
 const struct shown *shown_by(uint32_t server);
 
+/* The same, if the server lives and the caller may see what it serves. */
+const struct shown *shown_to(struct task *t, uint32_t server, const struct um_server **head);
+
+/* The time, of which one system call asks once, and only where something has an end: begins as zeros. */
+struct shown_clock { uint64_t now; };
+
 /* What is valid of a node; false: nothing, ask. */
 struct shown_node {
 	struct um_attr attr;
 	uint64_t contents;
 	bool read;		/* attr.atime is not known */
+	bool opens;		/* UM_DCACHE_OPENS */
 };
-bool shown_node(const struct um_dcache *c, uint64_t nodeid, uint64_t now, struct shown_node *out);
+bool shown_node(const struct um_dcache *c, uint64_t nodeid, struct shown_clock *now, struct shown_node *out);
 
-/* CLOCK_MONOTONIC in ns, as coarse as the kernel's own time-outs of names. */
-uint64_t shown_now(void);
+/*
+ * From a node by path; walk: UM_WALK_*.  1, and what is there; -ENOENT: it is known that nothing is; 0: it is not known.  The caller sets
+ * node and type (0: not known) to where it begins.
+ */
+struct shown_place {
+	uint64_t node;
+	uint32_t type;				/* S_IFMT */
+	const struct um_dcache_name *name;	/* the last one of the path, NULL if that has none; */
+	uint32_t seq;				/* it is still true as long as that is its `seq` */
+};
+int shown_walk(const struct um_dcache *c, const char *path, uint32_t walk, struct shown_clock *now, struct shown_place *p);
+
+/* A page of that place in a node's contents, where its first `need` bytes are known; NULL: there is none.  *seq as above. */
+const struct um_page *shown_page(const struct um_pages *pages, uint32_t count, uint64_t node, uint64_t contents, uint64_t index, uint32_t need,
+				 uint32_t *seq);
 
 #endif
