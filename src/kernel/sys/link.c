@@ -237,6 +237,12 @@ long sys_linkat(struct task *t, int olddfd, gaddr old, int newdfd, gaddr new, in
 	return where_end(&to, r);
 }
 
+/* The kernel has it, be it something of /proc that we show otherwise. */
+static bool is_kernels(const struct where *w)
+{
+	return w->fs == &real_fs || w->fs == proc_fs();
+}
+
 /* One name is no place, r tells why.  The kernel has looked for the other one's directory before. */
 static long directory_first(struct where *other, unsigned flags, long r)
 {
@@ -246,7 +252,7 @@ static long directory_first(struct where *other, unsigned flags, long r)
 		e = place_call(other, access, EACCES, 0, 0);
 		return e == -ENOTDIR ? e : r;
 	}
-	if (other->fs != &real_fs)
+	if (!is_kernels(other))
 		return r;
 	e = try_rename(other, (int)flags);
 	return e == -EFAULT ? r : e;
@@ -266,7 +272,7 @@ static size_t last_length(struct task *t, gaddr path)
 
 static bool has_last_name(const struct where *w)
 {
-	return w->fs == &real_fs ? last_length(w->t, w->upath) > 0 : w->last == LAST_NAME;
+	return is_kernels(w) ? last_length(w->t, w->upath) > 0 : w->last == LAST_NAME;
 }
 
 /* No directory has such a name: that is found last, in the directory that was found before. */
@@ -296,7 +302,7 @@ static long old_name_first(struct where *from, unsigned flags, long r, gaddr new
 		return directory_first(from, flags, r);
 	if (!has_last_name(from))
 		return directory_first(from, flags, -EBUSY);
-	e = from->fs == &real_fs ? name_error(from) : place_call(from, access, EACCES, 0, 0);
+	e = is_kernels(from) ? name_error(from) : place_call(from, access, EACCES, 0, 0);
 	if (e == -ENOTDIR)		/* "file/": whether that is one is asked after both names */
 		return directory_first(from, flags, r);
 	return e ? e : r;
@@ -305,7 +311,7 @@ static long old_name_first(struct where *from, unsigned flags, long r, gaddr new
 /* What is wrong with the directory that it is in: all that comes before EXDEV. */
 static long parent_error(const struct where *w)
 {
-	long e = w->fs == &real_fs ? try_rename(w, 0) : 0;
+	long e = is_kernels(w) ? try_rename(w, 0) : 0;
 
 	return e == -EFAULT ? 0 : e;
 }
@@ -318,7 +324,7 @@ static long rename_places(struct where *from, struct where *to, unsigned flags)
 		return old_name_first(from, flags, r, to->upath);
 	r = same_world(from, to, parent_error);
 	if ((!from->fast && from->last != LAST_NAME) || (!to->fast && to->last != LAST_NAME)) {
-		if (!r && from->fs == &real_fs)		/* the kernel refuses it, too, and knows what comes first */
+		if (!r && is_kernels(from))		/* the kernel refuses it, too, and knows what comes first */
 			return place_call(from, rename, EPERM, to, flags);
 		return directory_first(from, flags,
 					   flags & RENAME_NOREPLACE && has_last_name(from) ? -EEXIST : -EBUSY);
