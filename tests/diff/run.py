@@ -110,6 +110,7 @@ LEFT_OUT = {
         "watch": "no inotify on what is mounted: docs/limits.md",
         "aio": "EINVAL on what is mounted: docs/syscalls.md",
         "hint": "what the kernel's FUSE knows of them: docs/syscalls.md",
+        "dino": "fuse2fs lists names without kinds, by other inode numbers than it stats; a view fills in the kinds that it knows",
     },
 }
 LEFT_OUT["bindcow"] = {**LEFT_OUT["bind"], **LEFT_OUT["cow"]}
