@@ -95,9 +95,10 @@ long sys_pwrite64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 
 /* ---- vectors ---------------------------------------------------------------------------------------- */
 
-#define RWF_READS	(RWF_HIPRI | RWF_NOWAIT)
 #define RWF_NO_SIGPIPE	0x100		/* RWF_NOSIGNAL, since Linux 6.18: of files nothing */
+#define RWF_NO_APPEND	0x20		/* RWF_NOAPPEND, since Linux 6.9 */
 #define RWF_WRITES	(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NO_SIGPIPE)
+#define RWF_READS	(RWF_WRITES | RWF_NO_APPEND)	/* how it would be written is nothing to who reads */
 
 /* pos -1: the file's own offset, as for readv and writev, which are these calls with it. */
 static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int64_t pos, int flags,
@@ -119,7 +120,7 @@ static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int
 		iov_done(&g);
 		return mode_first(t, fd, dir, -EOPNOTSUPP);
 	}
-	if (flags & RWF_APPEND)
+	if (flags & RWF_APPEND && dir == WRITING)
 		dir = APPENDING;
 	if (pos > INT64_MAX - (int64_t)g.left)
 		r = mode_first(t, fd, dir, -EINVAL);
