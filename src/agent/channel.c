@@ -252,11 +252,32 @@ int channel_path2(struct um_slot *s, const char *path, size_t len)
 
 /* ---- the call ------------------------------------------------------------------------------------- */
 
+/* A server that waits with epoll.  Nothing but the pipe that it should be is written to (fs/fuse_bell.c). */
+__attribute__((noinline)) static void ring_bell(struct um_server *head)
+{
+	char path[48];
+	struct stat st;
+	long fd, r = -EBADF;
+
+	if (!__atomic_exchange_n(&head->bell, 0, __ATOMIC_SEQ_CST))
+		return;
+	text_format(path, sizeof(path), "/proc/%u/fd/%u", head->bell_pid, head->bell_fd);
+	fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+	if (fd >= 0 && !raw_syscall(__NR_fstat, fd, &st) && S_ISFIFO(st.st_mode))
+		r = raw_syscall(__NR_write, fd, "", 1);
+	if (fd >= 0)
+		raw_syscall(__NR_close, fd);
+	if (r < 0 && r != -EAGAIN)
+		__atomic_store_n(&head->bell, 1, __ATOMIC_SEQ_CST);	/* somebody tries again: await() */
+}
+
 static void ring(struct slot_ref *ref)
 {
 	__atomic_add_fetch(&ref->head->doorbell, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&ref->head->sleepers, __ATOMIC_SEQ_CST))
 		futex_wake(&ref->head->doorbell, 1);
+	if (__atomic_load_n(&ref->head->bell, __ATOMIC_SEQ_CST))
+		ring_bell(ref->head);
 }
 
 static void post(struct slot_ref *ref)
@@ -335,6 +356,8 @@ static int await(struct task *t, struct slot_ref *ref)
 		}
 		if (answered(s))
 			return 0;
+		if (r == -ETIMEDOUT && __atomic_load_n(&ref->head->bell, __ATOMIC_ACQUIRE))
+			ring(ref);		/* also since such a server looks for killed owners of locks when it is woken only */
 		if (__atomic_load_n(&ref->head->state, __ATOMIC_ACQUIRE) == UM_SERVER_DEAD ||
 		    (r == -ETIMEDOUT && server_vanished(ref))) {
 			ref->broken = true;

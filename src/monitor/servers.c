@@ -15,9 +15,11 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,10 +50,26 @@ static void futex_wake_all(uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, 1 << 30, NULL, NULL, 0);
 }
 
+/* It waits with epoll: kernel/fs/fuse_bell.c. */
+static void ring_bell(struct um_server *shm)
+{
+	char path[48];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%u/fd/%u", shm->bell_pid, shm->bell_fd);
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || write(fd, "", 1) < 0)
+		__atomic_store_n(&shm->bell, 1, __ATOMIC_SEQ_CST);
+	if (fd >= 0)
+		close(fd);
+}
+
 void server_ring(struct um_server *shm)
 {
 	__atomic_fetch_add(&shm->doorbell, 1, __ATOMIC_SEQ_CST);
 	futex_wake_all(&shm->doorbell);
+	if (__atomic_exchange_n(&shm->bell, 0, __ATOMIC_SEQ_CST))
+		ring_bell(shm);
 }
 
 static void set_state(struct server *srv, enum um_server_state state)

@@ -63,6 +63,8 @@ struct um_server {
 	uint32_t shadow;	/* monitor: 1 + its descriptor of the directory for UM_OP_WATCH, 0 = not asked for yet */
 	uint32_t nlocks;	/* server: locks on files that guests hold */
 	uint32_t nmaps;		/* server: files that guests may store in */
+	uint32_t bell;		/* server: 1: who rings next writes a byte, too, to descriptor bell_fd of process bell_pid, and sets it to 0 */
+	uint32_t bell_pid, bell_fd;
 	uint32_t pages;		/* server: how many of wire/pages.h are used, a power of two; 0: none yet */
 	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
 };

@@ -348,6 +348,7 @@ ROWS = [
         note="writing is not tried: it writes behind, and fails with EIO meanwhile, with the kernel's FUSE, too"),
     Row("python3-fuse", "python3-fuse", "Python, " + HIGH2, nothing, ["{python}", "-B", "{here}/passfs.py", "{src}", "{mnt}"],
         lacks=("links seen", "binary xattr")),
-    Row("python3-pyfuse3", "python3-pyfuse3", "Python, " + LOW3, nothing, ["{python}", "-B", "{here}/treefs.py", "{img}", "{mnt}"],
-        fault="epoll_ctl of /dev/fuse is EPERM, and trio waits for it with nothing else (docs/limits.md)"),
+    Row("python3-pyfuse3", "python3-pyfuse3", "Python, " + LOW3, nothing, ["{python}", "-B", "{here}/treefs.py", "{img}", "{mnt}"]),
+    Row("python3-pyfuse3 (asyncio)", "python3-pyfuse3", "Python, " + LOW3, nothing,
+        ["{python}", "-B", "{here}/treefs.py", "--asyncio", "{img}", "{mnt}"]),
 ]

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A small FUSE program on python3-pyfuse3 (libfuse 3, low level): a tree in memory, kept in a file while it is not mounted.
 
-usage: treefs.py FILE MOUNTPOINT
+usage: treefs.py [--asyncio] FILE MOUNTPOINT		by trio, or by asyncio
 """
+import asyncio
 import errno
 import os
 import pickle
@@ -12,6 +13,7 @@ import sys
 import time
 
 import pyfuse3
+import pyfuse3_asyncio
 import trio
 
 
@@ -241,10 +243,16 @@ class Treefs(pyfuse3.Operations):
 
 
 def main():
-    tree = Treefs(os.path.abspath(sys.argv[1]))
-    pyfuse3.init(tree, sys.argv[2], set(pyfuse3.default_options) | {"fsname=treefs"})
+    by_asyncio = sys.argv[1] == "--asyncio"
+    if by_asyncio:
+        pyfuse3_asyncio.enable()
+    tree = Treefs(os.path.abspath(sys.argv[-2]))
+    pyfuse3.init(tree, sys.argv[-1], set(pyfuse3.default_options) | {"fsname=treefs"})
     try:
-        trio.run(pyfuse3.main)
+        if by_asyncio:
+            asyncio.run(pyfuse3.main())
+        else:
+            trio.run(pyfuse3.main)
     finally:
         pyfuse3.close()
         tree.save()

@@ -4,6 +4,7 @@
  *
  *	fuse_conn.c	connections, opening the device
  *	fuse_dev.c	the device: read, write, waiting, the end of a connection
+ *	fuse_bell.c	the device in an epoll set
  *	fuse_splice.c	read and write through a pipe
  *	fuse_mutex.c	locks between jobs: what an operation holds while the server works
  *	fuse_change.c	the places of an operation that changes names
@@ -237,6 +238,8 @@ struct fuse_conn {
 	uint32_t njobs;
 	uint32_t next_word;		/* where to look first for posted slots: fairness */
 	uint32_t waiting;		/* threads asleep in read */
+	int bell_in, bell_out;		/* fuse_bell.c: the pipe that is in epoll sets, 0: none */
+	bool rung;			/* we have put a byte into it */
 	bool timekeeper;		/* one of them wakes up every second */
 	struct co_pool pool;
 
@@ -288,6 +291,13 @@ void fuse_job_ready(struct fuse_job *j);	/* it runs at the next fuse_run_ready()
 void fuse_run_ready(struct fuse_conn *c);
 void fuse_job_continue(struct fuse_job *j);
 static inline struct fuse_job *fuse_job_of(struct co *co) { return (struct fuse_job *)co; }
+
+/* ---- fuse_dev.c, fuse_bell.c ----------------------------------------------------------------------------- */
+
+bool fuse_dev_ready(const struct fuse_conn *c);	/* read() would have something to do, if not to say */
+void fuse_bell_settle(struct fuse_conn *c);	/* epoll(7) tells that */
+bool fuse_bell_misled(struct fuse_conn *c);	/* it has told so, but there is nothing: no more */
+void fuse_bell_free(struct fuse_conn *c);
 
 /* ---- fuse_mutex.c ---------------------------------------------------------------------------------------- */
 

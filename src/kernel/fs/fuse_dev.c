@@ -122,6 +122,7 @@ static bool nonblocking(struct task *t, const struct file *f)
 /* Nothing to do.  0: look again; or -errno. */
 static long wait_for_work(struct task *t, struct fuse_conn *c, struct file *f, uint32_t state)
 {
+	const bool misled = fuse_bell_misled(c);
 	bool keeper = c->nhandles && !c->timekeeper;
 	int timeout = c->lock_waits ? LOCKS_MS : keeper ? 1000 : c->nhandles ? 5000 : -1;
 	uint32_t bell;
@@ -129,6 +130,8 @@ static long wait_for_work(struct task *t, struct fuse_conn *c, struct file *f, u
 
 	if (nonblocking(t, f))
 		return -EAGAIN;
+	if (misled)
+		return -EINTR;
 	c->waiting++;
 	__atomic_fetch_add(&c->shm->sleepers, 1, __ATOMIC_SEQ_CST);
 	bell = __atomic_load_n(&c->shm->doorbell, __ATOMIC_SEQ_CST);
@@ -249,6 +252,14 @@ static long send_forgets(struct task *t, struct fuse_conn *c, const struct vec *
 	return vec_put(t, &v, &m, m.h.len) ? -EFAULT : (long)m.h.len;
 }
 
+bool fuse_dev_ready(const struct fuse_conn *c)
+{
+	const uint32_t state = server_state(c);
+
+	return (state >= UM_SERVER_LIVE && (c->init == INIT_NOT || state != UM_SERVER_LIVE)) || c->queue || c->ready || c->nforgets || posted(c) ||
+	       interrupt_due(c) || fuse_locks_interrupted(c);
+}
+
 /* ---- the end of a connection ------------------------------------------------------------------------------- */
 
 /* The mount is gone: what is open is released, then DESTROY, then ENODEV.  true: something was done. */
@@ -366,6 +377,7 @@ long fuse_dev_read(struct task *t, struct file *f, const struct iovec *iov, int 
 	} while (!r);
 	if (r > 0)
 		becomes_server(t, c);
+	fuse_bell_settle(c);
 	lock_release(&fuse_lock);
 	return r;
 }
@@ -458,6 +470,7 @@ long fuse_dev_write(struct task *t, struct file *f, const struct iovec *iov, int
 		if (c->queue || c->end != END_NOT || starting)
 			wake_reader(c);
 	}
+	fuse_bell_settle(c);
 	lock_release(&fuse_lock);
 	return err ? err : (long)size;
 }
