@@ -66,9 +66,9 @@ int client_log_tail(char *buf, size_t size)
 	return (int)um_call(UM_CALL_SERVER_LOG, (unsigned long)buf, size, 0);
 }
 
-int client_servant(uint32_t flags)
+int client_servant(uint32_t flags, uint32_t uid, uint32_t gid)
 {
-	return (int)um_call(UM_CALL_SERVANT, flags, 0, 0);
+	return (int)um_call(UM_CALL_SERVANT, flags, uid, gid);
 }
 
 int client_servants(pid_t *pids, int max)

@@ -21,7 +21,7 @@ int client_review(int in, int status, int out, int err);		/* review_inside.c */
 int client_below(unsigned id);			/* this process sees what is below that copy-on-write mount */
 int client_log(const char *line);
 int client_log_tail(char *buf, size_t size);
-int client_servant(uint32_t flags);
+int client_servant(uint32_t flags, uint32_t uid, uint32_t gid);
 int client_servants(pid_t *pids, int max);
 int client_identity(const char *text);		/* who this thread is from now on: identity.h */
 

@@ -132,6 +132,9 @@ static void server_describe(struct call *c, const struct mount_call *mc)
 	shm->default_permissions = mc->c.default_permissions;
 	shm->allow_other = mc->c.allow_other;
 	shm->owner_uid = mc->c.user_id;
+	shm->as = k ? k->flags & (UM_SERVANT_UID | UM_SERVANT_GID) : 0;
+	shm->as_uid = k ? k->uid : 0;
+	shm->as_gid = k ? k->gid : 0;
 }
 
 /* A file system in an image of the user's own is served as root's; one started by hand is not. */
@@ -410,7 +413,7 @@ static int ctl_log_read(struct call *c)
 static int ctl_servant(struct call *c)
 {
 	if (!(c->req.mode & UM_SERVANT_LIST))
-		return keeper_add(c->m, c->pid, c->req.mode);
+		return keeper_add(c->m, c->pid, &c->req);
 	c->rep.size = sizeof(pid_t) * (size_t)monitor_servants(c->m, (pid_t *)c->shm->data,
 							       UM_DATA_SIZE / sizeof(pid_t));
 	return 0;

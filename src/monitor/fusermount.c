@@ -249,7 +249,7 @@ static void unmount_at_end(const struct request *r)
 
 	if (fork() > 0)
 		_exit(0);
-	client_servant(0);
+	client_servant(0, 0, 0);
 	setsid();
 	signal(SIGHUP, SIG_IGN);
 	if (chdir("/") < 0)

@@ -261,7 +261,7 @@ _Noreturn static void keeper_main(const struct service *s, int socket)
 
 	setsid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	client_servant(s->flags);
+	client_servant(s->flags, s->uid, s->gid);
 	sigfillset(&set);
 	sigprocmask(SIG_SETMASK, &set, &k.mask);
 	if (pipe2(out, O_CLOEXEC) < 0)

@@ -13,7 +13,8 @@ struct service {
 	const char *program;		/* path */
 	char *const *argv;
 	bool keep_cwd;			/* start it in the caller's directory, not in / */
-	uint32_t flags;			/* UM_SERVANT_* */
+	uint32_t flags;			/* UM_SERVANT_*, and for those */
+	uint32_t uid, gid;
 	const char *new_place;		/* the mount point, if nothing is there: FUSE programs want a directory */
 };
 

@@ -14,14 +14,14 @@
 #include "monitor.h"
 #include "procs.h"
 
-int keeper_add(struct monitor *m, pid_t pid, uint32_t flags)
+int keeper_add(struct monitor *m, pid_t pid, const struct um_request *req)
 {
 	if (m->nkeepers == MAX_KEEPERS)
 		return -ENFILE;
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0)
 		return -errno;
-	m->keepers[m->nkeepers++] = (struct keeper) { pid, fd, flags };
+	m->keepers[m->nkeepers++] = (struct keeper) { pid, fd, req->mode, req->set_uid, req->set_gid };
 	return 0;
 }
 

@@ -53,7 +53,8 @@ struct server {
 struct keeper {
 	pid_t pid;
 	int pidfd;
-	uint32_t flags;		/* UM_SERVANT_* */
+	uint32_t flags;		/* UM_SERVANT_*, and for those */
+	uint32_t uid, gid;
 };
 
 #define MAX_KEEPERS	UM_SERVERS
@@ -142,7 +143,7 @@ void sessions_release(struct monitor *m, const char *tree);
 void sessions_finish(struct monitor *m);
 
 /* keepers.c */
-int keeper_add(struct monitor *m, pid_t pid, uint32_t flags);
+int keeper_add(struct monitor *m, pid_t pid, const struct um_request *req);
 struct keeper *keeper_of(struct monitor *m, pid_t pid);	/* the one pid runs below, or NULL */
 void keepers_work(struct monitor *m);			/* forgets those that are gone */
 int monitor_servants(struct monitor *m, pid_t *pids, int max);

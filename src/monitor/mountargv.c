@@ -51,6 +51,7 @@ int mount_call_take(struct mount_call_form *f, char **options)
 	*f = (struct mount_call_form) {
 		.no_source = opts_have(list, "nosource"), .show = opts_have(list, "showcall"),
 		.pre = take_value(list, "pre"), .post = take_value(list, "post"), .format = take_value(list, "format"),
+		.uid = take_value(list, "fuseuid"), .gid = take_value(list, "fusegid"),
 	};
 	less = opts_without(list, "nosource");
 	free(list);
@@ -64,6 +65,8 @@ void mount_call_free(struct mount_call_form *f)
 	free(f->pre);
 	free(f->post);
 	free(f->format);
+	free(f->uid);
+	free(f->gid);
 	*f = (struct mount_call_form) { .pre = NULL };
 }
 

@@ -12,6 +12,7 @@ struct mount_call_form {
 	bool no_source;		/* nosource: there is no argument for it */
 	bool show;		/* showcall: tell the user */
 	char *pre, *post;	/* words in front of all others, behind all others */
+	char *uid, *gid;	/* fuseuid, fusegid: who the program is told that all requests come from */
 	char *format;		/* all words: %O the options, %S the source, %M the mount point, %% a percent sign */
 };
 

@@ -20,6 +20,7 @@
 #include "client.h"
 #include "commands.h"
 #include "detect.h"
+#include "identity.h"
 #include "keeper.h"
 #include "log.h"
 #include "module.h"
@@ -45,6 +46,7 @@ struct plan {
 	bool merge;			/* what it has not, shows what is at dst */
 	bool alone;			/* UM_SERVANT_ALONE */
 	bool new_place;			/* nothing is at dst yet */
+	uint32_t as, uid, gid;		/* UM_SERVANT_UID, UM_SERVANT_GID, and those */
 	struct mount_call_form form;	/* how the program is called */
 };
 
@@ -187,6 +189,21 @@ static int choose_program(struct plan *p)
 	return r ? r : find_fs_program(p, p->known->program, p->known->package);
 }
 
+/* -o fuseuid=, fusegid=.  0, or an exit status after having said why not. */
+static int choose_ids(struct plan *p)
+{
+	struct identity i;
+
+	if (p->form.uid && !identity_user(p->form.uid, &i))
+		return fail("-o fuseuid=%s: there is no such user, and it is no number", p->form.uid);
+	if (p->form.uid)
+		p->uid = i.uid;
+	if (p->form.gid && !identity_group(p->form.gid, &p->gid))
+		return fail("-o fusegid=%s: there is no such group, and it is no number", p->form.gid);
+	p->as = (p->form.uid ? UM_SERVANT_UID : 0) | (p->form.gid ? UM_SERVANT_GID : 0);
+	return 0;
+}
+
 /* Options that are ours are taken out; what the kind of image needs is put in front. */
 static void choose_opts(struct plan *p)
 {
@@ -322,7 +339,8 @@ static int run(struct plan *p)
 	struct service s = {
 		.program = p->program, .keep_cwd = !p->known,
 		.flags = (p->human ? 0 : UM_SERVANT_ROOT) | (p->read_only ? UM_SERVANT_RO : 0) |
-			 (p->merge ? UM_SERVANT_MERGE : 0) | (p->alone ? UM_SERVANT_ALONE : 0),
+			 (p->merge ? UM_SERVANT_MERGE : 0) | (p->alone ? UM_SERVANT_ALONE : 0) | p->as,
+		.uid = p->uid, .gid = p->gid,
 		.argv = argv, .new_place = p->new_place ? p->dst : NULL,
 	};
 	struct keeper_link k;
@@ -542,8 +560,10 @@ int cmd_mount(int argc, char **argv)
 		r = resolve_dst(&p);
 	if (!r) {
 		choose_opts(&p);
-		r = run(&p);
+		r = choose_ids(&p);
 	}
+	if (!r)
+		r = run(&p);
 	mount_call_free(&p.form);
 	free(p.module);
 	free(p.src);

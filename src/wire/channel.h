@@ -53,6 +53,8 @@ struct um_server {
 	uint32_t default_permissions;
 	uint32_t allow_other;
 	uint32_t owner_uid;	/* monitor: option user_id= */
+	uint32_t as;		/* monitor: UM_SERVANT_UID, UM_SERVANT_GID: who all requests come from */
+	uint32_t as_uid, as_gid;
 	uint32_t doorbell;	/* futex; clients and monitor increment it after posting */
 	uint32_t sleepers;	/* server: threads that sleep on doorbell */
 	uint32_t pid;		/* server: the process that last read requests */
@@ -122,7 +124,7 @@ enum um_op {
 	UM_CTL_BRANCH_END,	/* handle = view number */
 	UM_CTL_LOG,		/* data = one line for the log */
 	UM_CTL_LOG_READ,	/* -> data, size: the last lines of the log */
-	UM_CTL_SERVANT,		/* mode = UM_SERVANT_*: the caller and what it starts serve, they are no guests */
+	UM_CTL_SERVANT,		/* mode = UM_SERVANT_*, set_uid, set_gid: the caller and what it starts serve, they are no guests */
 	UM_CTL_HIDE,		/* struct um_ctl_mount; so the next three */
 	UM_CTL_TMPFS,		/* mode = of its root; the monitor makes the directory that is shown */
 	UM_CTL_REMOUNT,		/* new flags for the mount at `path` */
@@ -263,7 +265,7 @@ enum um_call {
 	UM_CALL_BRANCH_END,	/* (view number) */
 	UM_CALL_LOG,		/* (line): to the log of the view */
 	UM_CALL_SERVER_LOG,	/* (buf, size) -> text logged about the last server (mount failures) */
-	UM_CALL_SERVANT,	/* (UM_SERVANT_*): this process and its children are not guests whose end is awaited */
+	UM_CALL_SERVANT,	/* (UM_SERVANT_*, uid, gid): this process and its children are not guests whose end is awaited */
 	UM_CALL_MOUNTS,		/* (buf, size) -> bytes: struct um_mount_info records, oldest first; ERANGE: too small */
 	UM_CALL_IDENTITY,	/* ("[s]UID:GID:GROUP,GROUP...", numbers; s: strict): who this thread is from now on, and its children */
 	UM_CALL_BELOW,		/* (mount id): this process sees the view as it was below that copy-on-write mount, which is over something
@@ -274,6 +276,8 @@ enum um_call {
 #define UM_SERVANT_RO	4u	/* ... and is read-only, whatever the program says */
 #define UM_SERVANT_MERGE 8u	/* ... and what it has not, shows what is below (UM_MNT_MERGE) */
 #define UM_SERVANT_ALONE 16u	/* ... and nobody else has what it shows: UM_MNT_ALONE */
+#define UM_SERVANT_UID	32u	/* (..., uid, gid): ... as that user, */
+#define UM_SERVANT_GID	64u	/* of that group */
 #define UM_SERVANT_LIST	2u	/* (UM_SERVANT_LIST, buf, size) -> bytes: the process numbers (int32_t) of all servants */
 
 struct um_info {

@@ -386,6 +386,29 @@ $d" ]; done
 	[[ $output == *"more than 64 words"* ]]
 }
 
+@test "MNT-25 fuseuid=, fusegid=: who the FUSE program is told that requests come from" {
+	need fuse2fs
+	ext4 a.img
+	in_view -- <<-'SH'
+		umview mount -o rw+,fuseuid=1234,fusegid=daemon a.img mnt
+		touch mnt/new; mkdir mnt/dir
+		test "$(stat -c %u:%G mnt/new mnt/dir | sort -u)" = 1234:daemon
+		umview umount mnt
+		umview mount -o rw+,fusegid=77 a.img mnt
+		touch mnt/other
+		test "$(stat -c %u:%g mnt/other)" = 0:77
+		umview umount mnt
+		umview mount -o rw+ a.img mnt
+		touch mnt/third
+		test "$(stat -c %u:%g mnt/third)" = 0:0
+	SH
+	clean a.img
+	run -1 umview -- umview mount -o fuseuid=nobody-here a.img mnt
+	[[ $output = *"fuseuid=nobody-here: there is no such user"* ]]
+	run -1 umview -- umview mount -o fusegid=-1 a.img mnt
+	[[ $output = *"fusegid=-1: there is no such group"* ]]
+}
+
 @test "MNT-21 a program that wants its options first is mounted by format=" {
 	need fuse2fs
 	ext4 a.img

@@ -19,8 +19,8 @@ void fuse_req_init(struct fuse_req *r, struct fuse_job *j, uint32_t opcode, uint
 	r->h.len = sizeof r->h;
 	r->h.opcode = opcode;
 	r->h.nodeid = nodeid;
-	r->h.uid = j->req.uid;
-	r->h.gid = j->req.gid;
+	r->h.uid = j->c->shm->as & UM_SERVANT_UID ? j->c->shm->as_uid : j->req.uid;
+	r->h.gid = j->c->shm->as & UM_SERVANT_GID ? j->c->shm->as_gid : j->req.gid;
 	r->h.pid = j->req.pid;
 	r->job = j;
 }

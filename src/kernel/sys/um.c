@@ -277,13 +277,24 @@ static long call_for_data(struct task *t, uint32_t op, uint32_t mode, gaddr buf,
 	return copy_to_guest(t, buf, s->data, n) < 0 ? -EFAULT : (long)n;
 }
 
-static long call_servant(struct task *t, uint32_t flags, gaddr buf, unsigned long size)
+#define SERVANT_HOW	(UM_SERVANT_ROOT | UM_SERVANT_RO | UM_SERVANT_MERGE | UM_SERVANT_ALONE | UM_SERVANT_UID | UM_SERVANT_GID)
+
+static long call_servant(struct task *t, uint32_t flags, unsigned long a, unsigned long b)
 {
+	struct um_slot *s;
+	int error;
+
 	if (flags & UM_SERVANT_LIST)
-		return call_for_data(t, UM_CTL_SERVANT, UM_SERVANT_LIST, buf, size);
-	if (flags & ~(UM_SERVANT_ROOT | UM_SERVANT_RO | UM_SERVANT_MERGE | UM_SERVANT_ALONE))
+		return call_for_data(t, UM_CTL_SERVANT, UM_SERVANT_LIST, a, b);
+	if (flags & ~SERVANT_HOW)
 		return -EINVAL;
-	return call_for_data(t, UM_CTL_SERVANT, flags, 0, 0);
+	s = channel_begin(t, 0, UM_CTL_SERVANT, &error);
+	if (!s)
+		return error;
+	s->req.mode = flags;
+	s->req.set_uid = (uint32_t)a;
+	s->req.set_gid = (uint32_t)b;
+	return channel_call(t, 0, s);
 }
 
 /* Anybody may be anybody here, for to the kernel he remains who he is; but he who is kept from what is not his needs the right to. */
