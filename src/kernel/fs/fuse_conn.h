@@ -143,6 +143,7 @@ struct fuse_handle {
 	bool mature;			/* its carrier was seen locked, or it was closed once */
 	bool opening;			/* its number has not been told to anybody yet */
 	bool dead;			/* to be released when nobody uses it */
+	bool ending;			/* ... and somebody is going to: fuse_handle_finish() */
 	bool releasing;			/* the server is being told: node->release */
 	bool leaving;			/* nobody may take it any more: fuse_release() */
 	bool flushed;			/* dead, and that was sent; what came of it: */

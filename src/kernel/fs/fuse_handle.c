@@ -127,6 +127,7 @@ void fuse_handle_finish(struct fuse_job *j, struct fuse_handle *h)
 		h->flush_error = fuse_flush(j, h);
 	h->flushed = true;
 	fuse_mutex_unlock(&h->lock);
+	h->ending = false;
 	if (!h->users)		/* else who waits for that (fuse_handle_finished) gives it to the janitor */
 		fuse_release(j, h);
 }
@@ -160,9 +161,12 @@ static int janitor(struct fuse_job *j)
 	return 0;
 }
 
-/* Nobody uses it and nobody can: has it released by a job of our own. */
+/* Nobody uses it and nobody can: has it released by a job of our own, once. */
 static void to_janitor(struct fuse_conn *c, struct fuse_handle *h)
 {
+	if (h->ending)
+		return;
+	h->ending = true;
 	h->dead_next = c->dead;
 	c->dead = h;
 	if (!c->janitor)
@@ -308,7 +312,7 @@ void fuse_handles_reap(struct fuse_job *j, struct fuse_node *n)
 		see_closes(j->c);
 	fuse_map_reap(j, n);
 	while (n->nopen && (h = find_over(j->c, n))) {
-		h->dead = true;
+		h->dead = h->ending = true;
 		fuse_handle_finish(j, h);
 	}
 	while (n->nopen && is_releasing(j->c, n)) {
