@@ -34,7 +34,9 @@ void *memmove(void *dst, const void *src, size_t n)
 	unsigned char *to = dst;
 	const unsigned char *from = src;
 
-	if ((uintptr_t)to - (uintptr_t)from >= n)	/* not inside [from, from + n) */
+	if (to == from)
+		return dst;
+	if ((uintptr_t)to - (uintptr_t)from >= n)	/* not inside [from, from + n): backwards is a byte at a time */
 		return memcpy(dst, src, n);
 	to += n - 1;
 	from += n - 1;

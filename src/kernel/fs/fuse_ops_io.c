@@ -87,7 +87,6 @@ static int read_all(struct fuse_job *j, struct fuse_handle *h, uint64_t offset, 
 }
 
 #define AHEAD_LEAST	(16u << 10)
-#define CACHED_MOST	(8u << 20)	/* larger files would take the room of all others */
 
 /* Will what is read be of use to those who come later?  Then whole pages are read, and more than was asked for. */
 static bool is_for_pages(struct fuse_job *j, struct fuse_handle *h)
@@ -96,7 +95,7 @@ static bool is_for_pages(struct fuse_job *j, struct fuse_handle *h)
 		return false;
 	if (h->node->attr_until <= j->now && (!fuse_is_alone(j->c) || fuse_getattr(j, h->node, h, false)))
 		return false;
-	return h->node->attr_until > j->now && h->node->attr.size <= CACHED_MOST;
+	return h->node->attr_until > j->now && h->node->attr.size <= fuse_pages_most(j->c);
 }
 
 /* Who comes here for what lies behind what the last ones have brought reads on: he gets more and more in advance. */

@@ -48,6 +48,13 @@ static void pages_count(struct fuse_conn *c)
 	__atomic_store_n(&c->shm->pages, n, __ATOMIC_RELEASE);
 }
 
+uint64_t fuse_pages_most(struct fuse_conn *c)
+{
+	if (!c->shm->pages)
+		pages_count(c);
+	return (uint64_t)c->shm->pages * UM_PAGE_SIZE / 8;
+}
+
 static void page_put(struct fuse_conn *c, const struct fuse_node *n, uint64_t index, const uint8_t *data, uint32_t len)
 {
 	struct um_page *p;
