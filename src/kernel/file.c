@@ -113,6 +113,13 @@ int carrier_identify(int fd, uint32_t *server, uint32_t *handle)
 	return *server < UM_SERVERS;
 }
 
+bool carrier_is_open(uint32_t server, uint32_t handle)
+{
+	struct flock lk = { .l_type = F_WRLCK, .l_start = (long)UM_LOCK(server, handle), .l_len = 1 };
+
+	return raw_syscall(__NR_fcntl, process.world_fd, F_OFD_GETLK, &lk) || lk.l_type != F_UNLCK;
+}
+
 /* ---- what the server is asked about an open file -------------------------------------------------- */
 
 /* Nothing that others can see happens when this file is closed: no FLUSH, no lock that goes, nobody who watches. */
@@ -132,8 +139,8 @@ static long tell_closed(struct task *t, const struct file *f)
 	int error;
 
 	quiet = is_quiet(t, f);
-	if (quiet && f->handle & UM_HANDLE_CLIENT && client_closed(f))
-		return 0;
+	if (quiet && f->handle & UM_HANDLE_CLIENT ? client_closed(f) : quiet && carrier_is_open(f->server, f->handle))
+		return 0;		/* in the second case who closes the last one tells */
 	if (quiet && (f->open_flags & O_ACCMODE) == O_RDONLY && pages_closed(t, f) && channel_later(t, f->server, f->handle))
 		return 0;
 	s = channel_begin(t, f->server, UM_OP_CLOSED, &error);

@@ -54,6 +54,9 @@ long file_path_removed(struct task *t, const struct file *f, char *buf, size_t s
  * O_CLOEXEC... are put on it.  Returns the descriptor (lowest free) or -errno. */
 int carrier_open(uint32_t server, uint32_t handle, int open_flags);
 
+/* Is a descriptor with a carrier of (server, handle) open in any process?  An error would mean that the world is not what it must be: yes. */
+bool carrier_is_open(uint32_t server, uint32_t handle);
+
 /* Is fd a carrier?  Fills *server, *handle and returns 1; 0 if it is an ordinary descriptor. */
 int carrier_identify(int fd, uint32_t *server, uint32_t *handle);
 

@@ -23,13 +23,6 @@ void fuse_clients_may_open(struct fuse_conn *c, struct fuse_node *n)
 
 /* ---- a handle of theirs becomes ours ---------------------------------------------------------------------- */
 
-static bool is_locked(const struct fuse_conn *c, uint32_t number)
-{
-	const struct fuse_handle h = { .number = number };
-
-	return fuse_handle_locked(c, &h);
-}
-
 static struct fuse_handle *handle_make(struct fuse_conn *c, struct um_open *o, struct fuse_node *n, uint32_t number)
 {
 	struct fuse_handle *h = fuse_handle_add(c, n, number);
@@ -49,7 +42,7 @@ static struct fuse_handle *take(struct fuse_conn *c, struct um_open *o, struct f
 {
 	struct fuse_handle *h;
 
-	if (state == UM_CLIENT_OPEN && !is_locked(c, number)) {
+	if (state == UM_CLIENT_OPEN && !carrier_is_open(c->server, number)) {
 		if (um_client_turn(o, number, state, UM_CLIENT_MAKING))
 			um_client_free(o);
 		return NULL;

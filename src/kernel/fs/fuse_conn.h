@@ -104,6 +104,7 @@ struct fuse_node {
 	uint32_t fopen;			/* FOPEN_* of the last that was opened for reading, if `opens` */
 	bool opens;
 	struct fuse_dir *dir;		/* fuse_dircache.c: the directory as it was read */
+	uint32_t untyped;		/* names in what is shown of a directory of which it does not tell what kind of file they are */
 	bool opens_shown;		/* clients may open it for reading without asking: fuse_client.c */
 	bool clients;			/* ... or could, since it was last looked who has */
 	bool atime_stale;		/* it was read since attr came: fuse_node_read() */

@@ -10,7 +10,7 @@
  * has begun with what is known goes on with just that, whatever is changed meanwhile (the handle holds it), and what belongs to
  * a reading that began before a change is not kept.
  *
- * A directory that is known, and of all whose names we know what kind of file they are, is shown to clients (fuse_dir_show), who list it without asking.
+ * A directory that is known is shown to clients (fuse_dir_show), who list it without asking.
  */
 #include <linux/stat.h>
 #include "fuse_conn.h"
@@ -119,23 +119,25 @@ static bool is_whole(const struct fuse_dir *d)
 	return false;
 }
 
-/* As clients have it, to `to`: struct um_listing, and the records.  Its size; 0: it is too large, or what kinds of files there are is not known. */
+/* As clients have it, to `to`: struct um_listing, and the records.  Its size; 0: it is too large.  What kind of file a name is, if we do not know, they look for themselves. */
 static uint32_t listing(struct fuse_conn *c, struct fuse_node *n, uint8_t *to)
 {
 	struct um_listing head = { .last = 0 };
 	const uint8_t *data;
 	uint32_t len;
 
+	n->untyped = 0;
 	while ((data = find(n->dir, head.last, &len)) && len) {
 		const struct fuse_dirent *d;
 		long size;
 
 		for (uint32_t at = 0; (size = fuse_dirent(data + at, len - at, false, &d)) > 0; at += (uint32_t)size) {
 			uint8_t type = fuse_dirent_type(c, n, d);
-			uint32_t put = type ? fuse_record(to + sizeof head + head.size, UM_LISTING_MOST - head.size, d, type, 0) : 0;
+			uint32_t put = fuse_record(to + sizeof head + head.size, UM_LISTING_MOST - head.size, d, type, 0);
 
 			if (!put)
 				return 0;
+			n->untyped += !type;
 			head.size += put;
 			head.last = d->off;
 		}

@@ -190,15 +190,7 @@ void fuse_handle_put(struct fuse_job *j, struct fuse_handle *h)
 
 bool fuse_handle_locked(const struct fuse_conn *c, const struct fuse_handle *h)
 {
-	struct flock lk = {
-		.l_type = F_WRLCK, .l_whence = 0,
-		.l_start = (__kernel_off_t)UM_LOCK(c->server, h->number), .l_len = 1,
-	};
-
-	/* An error would mean that the world is not what it must be: rather keep files open. */
-	if (raw_syscall(__NR_fcntl, process.world_fd, F_OFD_GETLK, &lk))
-		return true;
-	return lk.l_type != F_UNLCK;
+	return carrier_is_open(c->server, h->number);
 }
 
 static bool opener_lives(const struct fuse_handle *h)

@@ -348,6 +348,7 @@ void fuse_name_set(struct fuse_conn *c, struct fuse_node *dir, const char *name,
 		   struct fuse_node *node, uint64_t until)
 {
 	struct fuse_name *e = fuse_name_find(c, dir, name, len);
+	bool is_new;
 
 	if (e && (e->node != node || (!node && !until))) {
 		fuse_name_drop(c, e);
@@ -357,7 +358,8 @@ void fuse_name_set(struct fuse_conn *c, struct fuse_node *dir, const char *name,
 		return;
 	if (node && fuse_node_is(node, S_IFDIR) && fuse_node_below(dir, node))
 		return;		/* a loop of directories: the tree stays one */
-	if (!e) {
+	is_new = !e;
+	if (is_new) {
 		e = name_new(c, dir, name, len);
 		if (!e)
 			return;
@@ -366,6 +368,8 @@ void fuse_name_set(struct fuse_conn *c, struct fuse_node *dir, const char *name,
 	}
 	e->until = until;
 	fuse_dcache_name(c, e);
+	if (is_new && node && dir->opens_shown && dir->untyped && !--dir->untyped)
+		fuse_dir_show(c, dir);		/* with what is known of all its names now */
 }
 
 bool fuse_node_below(const struct fuse_node *n, const struct fuse_node *top)

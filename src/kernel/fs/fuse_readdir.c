@@ -34,7 +34,7 @@ static bool is_dots(const char *name, uint32_t len)
 	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
 }
 
-/* Many servers say of no name what kind of file it is, and who lists has to ask for each: of those that we know it need not. */
+/* Many servers say of no name what kind of file it is, and who lists has to ask for each: of those that we know he need not. */
 uint8_t fuse_dirent_type(struct fuse_conn *c, struct fuse_node *dir, const struct fuse_dirent *d)
 {
 	const struct fuse_name *e;
@@ -258,6 +258,8 @@ int fuse_op_readdir(struct fuse_job *j)
 		fuse_mutex_unlock(&rd.h->lock);
 		if (rd.asked)
 			fuse_node_read(j->c, rd.h->node);
+		if (rd.asked && rd.h->at_end && fuse_open_may_wait(j->c, rd.h->node, O_RDONLY))
+			fuse_clients_may_open(j->c, rd.h->node);
 	}
 	heap_free(rd.buf);
 	if (!err)

@@ -6,20 +6,11 @@
  * Only for reading, only what the server's agent has said may be opened so (UM_DCACHE_OPENS), and only as long as nobody watches by
  * inotify.  Whatever else is wanted of such a file is a request with its handle, and then the server's agent knows it.
  */
-#include <linux/fcntl.h>
 #include "remote_shown.h"
 
 #define PLAIN	(O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW | O_LARGEFILE | O_DIRECTORY)
 
 /* ---- entries ----------------------------------------------------------------------------------------- */
-
-/* Is a descriptor of it open anywhere?  An error would mean that the world is not what it must be. */
-static bool is_carried(uint32_t server, uint32_t handle)
-{
-	struct flock lk = { .l_type = F_WRLCK, .l_start = (long)UM_LOCK(server, handle), .l_len = 1 };
-
-	return raw_syscall(__NR_fcntl, process.world_fd, F_OFD_GETLK, &lk) || lk.l_type != F_UNLCK;
-}
 
 static bool is_gone(uint32_t tid)
 {
@@ -34,7 +25,7 @@ static bool entry_inherit(uint32_t server, struct um_open *o, uint32_t tid)
 
 	if (state == UM_CLIENT_KNOWN || (state != UM_CLIENT_OPEN && !is_gone(owner)))
 		return false;
-	if (state != UM_CLIENT_MAKING && (is_carried(server, handle) || !um_client_turn(o, handle, state, UM_CLIENT_MAKING)))
+	if (state != UM_CLIENT_MAKING && (carrier_is_open(server, handle) || !um_client_turn(o, handle, state, UM_CLIENT_MAKING)))
 		return false;
 	return __atomic_compare_exchange_n(&o->owner, &owner, tid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
@@ -177,5 +168,5 @@ bool client_closed(const struct file *f)
 	o = um_open_of(m->opens, f->handle);
 	if (__atomic_load_n(&o->state, __ATOMIC_ACQUIRE) == um_client_state(f->handle, UM_CLIENT_KNOWN))
 		return false;
-	return is_carried(f->server, f->handle) || entry_free(o, f->handle);
+	return carrier_is_open(f->server, f->handle) || entry_free(o, f->handle);
 }

@@ -157,6 +157,14 @@ bool shown_node(const struct um_dcache *c, uint64_t nodeid, struct shown_clock *
 	return false;
 }
 
+uint8_t shown_kind(const struct um_dcache *c, uint64_t directory, const char *name, struct shown_clock *now)
+{
+	struct shown_place p = { .node = 0 };
+	const uint32_t len = (uint32_t)strlen(name);
+
+	return len <= UM_DCACHE_NAME_MAX && find_name(c, directory, name, len, now, &p) && p.node ? (uint8_t)(p.type >> 12) : 0;
+}
+
 /* ---- the walk ---------------------------------------------------------------------------------------- */
 
 int shown_walk(const struct um_dcache *c, const char *path, uint32_t walk, struct shown_clock *now, struct shown_place *f)

@@ -164,7 +164,7 @@ long pages_read(struct task *t, const struct file *f, struct guest_iov *g, uint6
 /* ---- directories --------------------------------------------------------------------------------------- */
 
 /* Bytes from `at` on of what is shown of a directory. */
-static bool listing_copy(struct reading *r, uint64_t at, void *to, uint32_t want)
+static bool listing_copy(const struct reading *r, uint64_t at, void *to, uint32_t want)
 {
 	const uint32_t in = at % UM_PAGE_SIZE;
 	const struct um_page *p;
@@ -173,28 +173,47 @@ static bool listing_copy(struct reading *r, uint64_t at, void *to, uint32_t want
 	p = shown_page(r->pages, r->count, r->node, r->n.contents, at / UM_PAGE_SIZE, in + want, &seq);
 	if (!p)
 		return false;
-	if (to)
-		memcpy(to, r->pages->data[p - r->pages->page] + in, want);
-	else if (iov_put(r->t, r->g, r->pages->data[p - r->pages->page] + in, want) < want)
-		return false;
+	memcpy(to, r->pages->data[p - r->pages->page] + in, want);
 	return um_entry_whole(&p->seq, seq);
 }
 
-/* All of it, to the guest. */
-static bool listing_put(struct reading *r, uint32_t size)
+static bool listing_get(const struct reading *r, uint8_t *to, uint32_t size)
 {
 	uint64_t at = sizeof(struct um_listing);
 
-	while (size) {
-		uint32_t part = UM_PAGE_SIZE - (uint32_t)(at % UM_PAGE_SIZE);
-
-		part = part < size ? part : size;
-		if (!listing_copy(r, at, NULL, part))
+	for (uint32_t done = 0, part; done < size; done += part, at += part) {
+		part = UM_PAGE_SIZE - (uint32_t)(at % UM_PAGE_SIZE);
+		part = part < size - done ? part : size - done;
+		if (!listing_copy(r, at, to + done, part))
 			return false;
-		at += part;
-		size -= part;
 	}
 	return true;
+}
+
+/* What kind of file it is, in each record that does not tell.  false: these are no records. */
+static bool listing_kinds(const struct reading *r, const struct um_dcache *names, uint8_t *records, uint32_t size, struct shown_clock *now)
+{
+	for (uint32_t at = 0; at < size;) {
+		struct linux_dirent64 *d = (struct linux_dirent64 *)(records + at);
+
+		if (size - at < sizeof *d + 1 || d->d_reclen < sizeof *d + 1 || d->d_reclen > size - at || d->d_reclen % 8 || records[at + d->d_reclen - 1])
+			return false;
+		if (!d->d_type)
+			d->d_type = shown_kind(names, r->node, d->d_name, now);
+		at += d->d_reclen;
+	}
+	return true;
+}
+
+/* All of it, to the guest. */
+static bool listing_put(struct reading *r, const struct um_dcache *names, uint32_t size, struct shown_clock *now)
+{
+	uint8_t *records = heap_alloc(size);
+	bool all = records && listing_get(r, records, size) && listing_kinds(r, names, records, size, now) &&
+		   iov_put(r->t, r->g, records, size) == size;
+
+	heap_free(records);
+	return all;
 }
 
 /*
@@ -223,7 +242,7 @@ bool pages_listing(struct task *t, const struct file *f, struct guest_iov *g, lo
 	if (offset)
 		return !(offset & UM_OPEN_BUSY) && __atomic_load_n(&o->flags, __ATOMIC_ACQUIRE) & UM_OPEN_END;
 	if (!listing_copy(&r, 0, &l, sizeof l) || !l.size || l.size > UM_LISTING_MOST || l.size > g->left || !l.last ||
-	    l.last & UM_OPEN_BUSY || !listing_put(&r, l.size))
+	    l.last & UM_OPEN_BUSY || !listing_put(&r, m->names, l.size, &now))
 		return false;
 	__atomic_fetch_or(&o->flags, UM_OPEN_END, __ATOMIC_RELEASE);
 	*result = l.size;

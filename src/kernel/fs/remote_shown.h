@@ -46,6 +46,9 @@ struct shown_place {
 };
 int shown_walk(const struct um_dcache *c, const char *path, uint32_t walk, struct shown_clock *now, struct shown_place *p);
 
+/* DT_* of a name in the directory, 0: it is not known. */
+uint8_t shown_kind(const struct um_dcache *c, uint64_t directory, const char *name, struct shown_clock *now);
+
 /* A page of that place in a node's contents, where its first `need` bytes are known; NULL: there is none.  *seq as above. */
 const struct um_page *shown_page(const struct um_pages *pages, uint32_t count, uint64_t node, uint64_t contents, uint64_t index, uint32_t need,
 				 uint32_t *seq);
