@@ -217,9 +217,9 @@ static void walk_dir(int dir, int level)
 	for (unsigned i = 0; i < l->n; i++) {
 		const struct entry *e = &l->entry[i];
 
-		/* Of "many" only what does not look as it was made; nothing of libfuse's own. */
+		/* Of "many" only what does not look as it was made, where that is told; nothing of libfuse's own. */
 		if (strncmp(e->name, ".fuse_hidden", 12) && strcmp(e->name, ".") && strcmp(e->name, "..") && level < 20 &&
-		    !(e->name[0] == 'm' && e->name[1] >= '0' && e->name[1] <= '9' && (e->type == DT_REG || e->type == DT_UNKNOWN)))
+		    !(e->name[0] == 'm' && e->name[1] >= '0' && e->name[1] <= '9' && (!(features & FEAT_DINO) || e->type == DT_REG || e->type == DT_UNKNOWN)))
 			walk_entry(dir, level, e);
 	}
 	free(l);
