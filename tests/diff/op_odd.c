@@ -45,6 +45,8 @@ static void op_statx2(void)
 	if (result(syscall(SYS_statx, p.dfd, p.arg, flag, mask, &sx)))
 		return;
 	say(" %o", sx.stx_mode & S_IFMT);
+	if (!(features & FEAT_ATIME) && flag == AT_STATX_DONT_SYNC)
+		return;			/* the kernel's FUSE does not ask then, be it that it knows nothing yet */
 	if (mask & STATX_MODE)
 		say(" %o", sx.stx_mode);
 	if (mask & STATX_SIZE && !S_ISDIR(sx.stx_mode))
