@@ -384,6 +384,11 @@ static void test_listing(void)
 	pages_seek(&rig.task, o.f, 0, SEEK_SET, &r);
 	is_int(list(&o, buf, sizeof buf), 216, "the next one is without it");
 	is_int(rig.count[FUSE_READDIR], asked + 2, "for that is asked");
+	while (list(&o, buf, 100) > 0)
+		;
+	pages_seek(&rig.task, o.f, 0, SEEK_SET, &r);
+	rig_do(UM_OP_UNLINK, "d/n4");
+	is_int(list(&o, buf, sizeof buf), 192, "read to its end by the server's agent, and from the start again");
 	close_file(&o);
 	rig_pump();
 	is_int(rig_open_count(), 0, "closed");

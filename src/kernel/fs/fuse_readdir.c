@@ -233,6 +233,17 @@ static int fill(struct fuse_job *j, struct reading *rd)
 	return 0;
 }
 
+/* Where it is, and whether that is the end, if a client has read or sought in it since. */
+static void take_up(struct fuse_handle *h)
+{
+	const bool ended = fuse_offset_ended(h);
+	const uint64_t offset = fuse_offset_take(h);
+
+	if (ended || offset != h->offset)
+		h->at_end = ended;
+	h->offset = offset;
+}
+
 int fuse_op_readdir(struct fuse_job *j)
 {
 	struct reading rd = { .room = (uint32_t)j->req.size };
@@ -249,8 +260,7 @@ int fuse_op_readdir(struct fuse_job *j)
 	if (!err) {
 		fuse_mutex_lock(j, &rd.h->lock);
 		fuse_mutex_share(j, &rd.h->node->lock);
-		rd.h->at_end |= fuse_offset_ended(rd.h);
-		rd.h->offset = fuse_offset_take(rd.h);
+		take_up(rd.h);
 		err = rd.h->node->removed ? -ENOENT : fill(j, &rd);
 		j->rep.offset = rd.h->offset;
 		fuse_offset_put(rd.h, rd.h->offset);
