@@ -308,6 +308,10 @@ static void adopt_remote(struct task *t, struct file *f)
 		return;
 	f->mode = s->rep.attr.mode & 0170000;
 	f->node = s->rep.node;
+	if (s->rep.open_reply & UM_OPEN_PATH) {
+		f->flags |= FILE_PATH;
+		f->open_flags |= O_PATH;
+	}
 }
 
 struct file *fd_carried(struct task *t, uint32_t server, uint32_t handle, uint32_t open_flags)

@@ -77,7 +77,7 @@ enum um_slot_state { UM_SLOT_IDLE, UM_SLOT_POSTED, UM_SLOT_TAKEN, UM_SLOT_DONE }
 enum um_op {
 	UM_OP_NONE,
 	/* file servers; [w] = walks base + path */
-	UM_OP_STAT,		/* [w] or handle -> attr, node */
+	UM_OP_STAT,		/* [w] or handle -> attr, node, open_reply */
 	UM_OP_OPEN,		/* [w] open_flags, mode, umask -> handle, node, attr, open_reply */
 	UM_OP_READ,		/* handle, size; offset or UM_OFFSET_FILE -> data */
 	UM_OP_WRITE,		/* handle, size, data; offset, UM_OFFSET_FILE or UM_OFFSET_END -> size */
@@ -186,6 +186,7 @@ struct um_request {
 
 /* um_reply.open_reply: a FIFO; no handle, but descriptor `size` of process `offset` is a real one */
 #define UM_OPEN_STANDIN	(1u << 31)
+#define UM_OPEN_PATH	(1u << 29)	/* STAT of a handle: it was opened with O_PATH */
 #define UM_OPEN_QUIET	(1u << 30)	/* its end is no affair of the server's: UM_OP_CLOSED needs not be waited for */
 
 struct um_lock {		/* what is in the way; the fields of struct flock */

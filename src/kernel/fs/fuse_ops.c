@@ -110,6 +110,8 @@ int fuse_op_stat(struct fuse_job *j)
 		r = fuse_getattr(j, t.node, t.h, t.node->atime_stale);
 	if (!r)
 		fuse_attr_out(j, t.node);
+	if (t.h && t.h->open_flags & O_PATH)
+		j->rep.open_reply = UM_OPEN_PATH;
 	fuse_target_put(j, &t);
 	return r;
 }

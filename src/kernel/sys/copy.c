@@ -279,6 +279,8 @@ static long copy_verdict(const struct end *in, const struct end *out)
 		return -EINVAL;
 	if (!may_read(in) || !may_write(out) || appends(out))
 		return -EBADF;
+	if (!in->f || !out->f || in->f->server != out->f->server)
+		return -EXDEV;
 	return bad_pos(in) || bad_pos(out) ? -EINVAL : 0;
 }
 

@@ -100,6 +100,14 @@ long sys_pwrite64(struct task *t, int fd, gaddr buf, size_t count, int64_t pos)
 #define RWF_WRITES	(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NO_SIGPIPE)
 #define RWF_READS	(RWF_WRITES | RWF_NO_APPEND)	/* how it would be written is nothing to who reads */
 
+/* To the kernel what cannot be read as a file can only be read without flags. */
+static bool is_directory(struct task *t, int fd)
+{
+	const struct file *f = fd_peek(t, fd);
+
+	return f && S_ISDIR(f->mode);
+}
+
 /* pos -1: the file's own offset, as for readv and writev, which are these calls with it. */
 static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int64_t pos, int flags,
 		      enum direction dir)
@@ -116,7 +124,7 @@ static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int
 		iov_done(&g);
 		return mode_first(t, fd, dir, 0);
 	}
-	if (flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT) {
+	if (flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT || (flags & ~RWF_HIPRI && is_directory(t, fd))) {
 		iov_done(&g);
 		return mode_first(t, fd, dir, -EOPNOTSUPP);
 	}
