@@ -178,6 +178,23 @@ static const char *out_and_in(void)
 	return way;
 }
 
+TEST(given_path, "a descriptor opened with O_PATH that another process sends, or that is taken from it, is one of O_PATH")
+{
+	start();
+	for (int take = 0; take < 2; take++) {
+		char byte;
+		int fd = from_child("f", O_PATH, take);
+
+		if (fd < 0 && take && refusal(errno))
+			break;
+		REQUIRE(fd >= 0);
+		FAILS(read(fd, &byte, 1), EBADF);
+		FAILS(pread(fd, &byte, 1, INT64_MAX), EBADF);
+		TRUE(fcntl(fd, F_GETFL) & O_PATH);
+		close(fd);
+	}
+}
+
 TEST(around, "out of the mount and back in, from a directory's descriptor and from the cwd")
 {
 	int d;
