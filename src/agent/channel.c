@@ -312,15 +312,11 @@ static bool many_cpus(void)
 /* No word from the monitor, but is anybody there?  The server's /dev/fuse holds this lock. */
 static bool server_vanished(const struct slot_ref *ref)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_start = (long)UM_LOCK(ref->server, UM_HANDLE_DEVICE), .l_len = 1 };
-
 	if (!ref->server)
 		return process.world->ended || thread_is_dead(process.world->monitor_pid);
 	if (__atomic_load_n(&ref->head->state, __ATOMIC_ACQUIRE) == UM_SERVER_DEAD)
 		return true;
-	if (raw_syscall(__NR_fcntl, process.world_fd, F_OFD_GETLK, &lock) < 0)
-		return false;
-	return lock.l_type == F_UNLCK;
+	return !carrier_is_open(ref->server, UM_HANDLE_DEVICE);
 }
 
 static bool answered(struct um_slot *s)

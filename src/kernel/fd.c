@@ -98,6 +98,12 @@ void fd_disown(int fd)
 	}
 }
 
+void fd_give_up(int fd)
+{
+	fd_disown(fd);
+	raw_syscall(__NR_close, fd);
+}
+
 long fd_memory(const char *name, unsigned flags)
 {
 	long fd = raw_syscall(__NR_memfd_create, name, flags | 0x10 /* MFD_EXEC */);

@@ -67,6 +67,7 @@ long fd_memory(const char *name, unsigned flags);
 int fd_park(int fd);
 int fd_own(int fd);
 void fd_disown(int fd);
+void fd_give_up(int fd);	/* disowns and closes it */
 
 /* After SCM_RIGHTS, pidfd_getfd, exec: if fd is a carrier nobody told us about, note it. */
 void fd_adopt(struct task *t, int fd);

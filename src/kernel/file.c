@@ -16,7 +16,6 @@
 #include "fs/fuse.h"
 #include "fs/remote.h"
 #include "../agent/channel.h"
-#include "../wire/pages.h"
 
 /* What of the guest's flags the carrier gets.  Not those that would act on the world file (O_TRUNC, O_CREAT),
  * nor those it may refuse (O_DIRECT, O_NOATIME, O_DIRECTORY, O_NOFOLLOW). */
@@ -139,8 +138,8 @@ static long tell_closed(struct task *t, const struct file *f)
 	int error;
 
 	quiet = is_quiet(t, f);
-	if (quiet && f->handle & UM_HANDLE_CLIENT ? client_closed(f) : quiet && carrier_is_open(f->server, f->handle))
-		return 0;		/* in the second case who closes the last one tells */
+	if (quiet && (carrier_is_open(f->server, f->handle) || client_closed(f)))
+		return 0;		/* in the first case who closes the last one tells */
 	if (quiet && (f->open_flags & O_ACCMODE) == O_RDONLY && pages_closed(t, f) && channel_later(t, f->server, f->handle))
 		return 0;
 	s = channel_begin(t, f->server, UM_OP_CLOSED, &error);

@@ -117,8 +117,7 @@ static void cwd_replace(struct task *t, struct file *f, int fd, uint32_t bind, u
 	lock_release(&fs->lock);
 	if (!old)
 		return;
-	fd_disown(old_fd);
-	raw_syscall(__NR_close, old_fd);
+	fd_give_up(old_fd);
 	file_closed(t, old);
 	file_put(old);
 }

@@ -11,14 +11,6 @@
 #include "../../src/kernel/fs/remote.h"
 #include "../../src/wire/pages.h"
 
-static uint32_t state;
-
-static uint32_t pick(uint32_t n)
-{
-	state = state * 1664525u + 1013904223u;
-	return (state >> 8) % n;
-}
-
 /* ---- a client's open file -------------------------------------------------------------------------------- */
 
 struct open { struct file *f; int carrier; uint64_t node, offset; };
@@ -64,7 +56,7 @@ static long open_file(const char *path, int flags, struct open *o)
 static void close_file(struct open *o)
 {
 	close(o->carrier);
-	if (!(o->f->handle & UM_HANDLE_CLIENT) || !client_closed(o->f))
+	if (!carrier_is_open(1, o->f->handle) && !client_closed(o->f))
 		rig_close(o->f->handle);
 	file_put(o->f);
 	o->f = NULL;
@@ -76,7 +68,7 @@ static long read_file(struct open *o, char *to, size_t size)
 	struct guest_iov g;
 	struct um_slot *s;
 	bool done;
-	long n;
+	long n, more;
 
 	iov_single(&g, (gaddr)to, size);
 	n = pages_read(&rig.task, o->f, &g, UM_OFFSET_FILE, &done);
@@ -85,10 +77,8 @@ static long read_file(struct open *o, char *to, size_t size)
 	s = rig_on(UM_OP_READ, o->f->handle);
 	s->req.offset = UM_OFFSET_FILE;
 	s->req.size = size - (size_t)n;
-	if (rig_call(0))
-		return n ? n : s->rep.error;
-	memcpy(to + n, s->data, s->rep.size);
-	return n + (long)s->rep.size;
+	more = rig_data(to + n);
+	return more < 0 ? (n ? n : more) : n + more;
 }
 
 /* getdents64(2) */
@@ -105,11 +95,7 @@ static long list(struct open *o, char *to, size_t size)
 	}
 	s = rig_on(UM_OP_READDIR, o->f->handle);
 	s->req.size = size;
-	r = rig_call(0);
-	if (r)
-		return r;
-	memcpy(to, s->data, s->rep.size);
-	return (long)s->rep.size;
+	return rig_data(to);
 }
 
 static struct um_open *entry(const struct open *o)
@@ -119,7 +105,7 @@ static struct um_open *entry(const struct open *o)
 
 static void begin(void)
 {
-	state = 1;
+	rig_state = 1;
 	by_client = by_server = listed = 0;
 	rig_start();
 	rig.shm->mount_flags |= UM_MNT_ALONE;
@@ -209,11 +195,8 @@ static void test_removed(void)
 	is_int(rig.count[FUSE_OPEN], opened + 1, "the server has opened it before");
 	is_int(read_file(&o, buf, 100), 8, "so it can be read");
 	known_file("h", "new");
-	rig_begin(0, UM_OP_RENAME)->req.base2 = UM_ROOT_NODE;
-	rig_path(rig_slot(0), "h");
-	rig_path2(rig_slot(0), "g");
 	opened = rig.count[FUSE_OPEN];
-	is_int(rig_call(0), 0, "one is replaced");
+	is_int(rig_two(UM_OP_RENAME, "h", "g"), 0, "one is replaced");
 	is_int(rig.count[FUSE_OPEN], opened + 1, "the server has opened that, too");
 	is_int(read_file(&p, buf, 100), 6, "it is what it was");
 	close_file(&o);
@@ -461,16 +444,6 @@ static void write_some(const char *name)
 	rig_close(h);
 }
 
-static void two_names(uint32_t op, const char *from, const char *to)
-{
-	struct um_slot *s = rig_begin(0, op);
-
-	rig_path(s, from);
-	rig_path2(s, to);
-	s->req.base2 = UM_ROOT_NODE;
-	rig_call(0);
-}
-
 static void step(void)
 {
 	struct open *o = &opens[pick(OPENS)];
@@ -479,8 +452,8 @@ static void step(void)
 	switch (pick(16)) {
 	case 0: case 1: write_some(name); break;
 	case 2:	rig_do(UM_OP_UNLINK, name); break;
-	case 3: two_names(UM_OP_RENAME, name, names[pick(NAMES)]); break;
-	case 4: two_names(UM_OP_LINK, name, names[pick(NAMES)]); break;
+	case 3: rig_two(UM_OP_RENAME, name, names[pick(NAMES)]); break;
+	case 4: rig_two(UM_OP_LINK, name, names[pick(NAMES)]); break;
 	case 5: check_list(); check_list(); check_list(); break;
 	case 6: fuse_handles_sweep(rig.c, false); rig_pump(); break;
 	case 7: rig.c->names_max = pick(3) ? 4 : 100; break;

@@ -38,7 +38,6 @@ static uint64_t truth(const char *path)
 }
 
 static unsigned hits, absent, lies, listed;
-static uint32_t pick(uint32_t n);
 
 static void check(const char *path)
 {
@@ -110,27 +109,9 @@ static void check_directory(const char *path)
 
 /* ---- random changes -------------------------------------------------------------------------------------- */
 
-static uint32_t state = 1;
-
-static uint32_t pick(uint32_t n)
-{
-	state = state * 1664525u + 1013904223u;
-	return (state >> 8) % n;
-}
-
 static void some_path(char *path)
 {
 	sprintf(path, "%s%s", dirs[pick(DIRS)], names[pick(NAMES)]);
-}
-
-static void two_paths(uint32_t op, const char *from, const char *to)
-{
-	struct um_slot *s = rig_begin(0, op);
-
-	rig_path(s, from);
-	rig_path2(s, to);
-	s->req.base2 = UM_ROOT_NODE;
-	rig_call(0);
 }
 
 static void in_file(const char *path)
@@ -178,8 +159,8 @@ static void step(void)
 	case 0:	rig_do(UM_OP_MKDIR, path); break;
 	case 1:	rig_do(UM_OP_UNLINK, path); break;
 	case 2:	rig_do(UM_OP_RMDIR, path); break;
-	case 3:	two_paths(UM_OP_RENAME, path, other); break;
-	case 4:	two_paths(UM_OP_LINK, path, other); break;
+	case 3:	rig_two(UM_OP_RENAME, path, other); break;
+	case 4:	rig_two(UM_OP_LINK, path, other); break;
 	case 5:	set_attributes(path); break;
 	case 6:	notify_inode(path); break;
 	case 7:
@@ -479,6 +460,7 @@ static void test_failed(void)
 
 int main(void)
 {
+	rig_state = 1;
 	test_when();
 	test_who();
 	test_room();

@@ -17,14 +17,6 @@ static uint8_t model[MOST];
 static uint64_t size;
 static unsigned wrong, stored;
 
-static uint32_t state;
-
-static uint32_t pick(uint32_t n)
-{
-	state = state * 1664525u + 1013904223u;
-	return (state >> 8) % n;
-}
-
 /* As a guest: 0 or -errno. */
 static int map(void)
 {
@@ -174,7 +166,7 @@ static void step(void)
 static void test_random(void)
 {
 	setup("some contents of a file");
-	state = 7;
+	rig_state = 7;
 	for (int i = 0; i < 30000; i++)
 		step();
 	is_int(wrong, 0, "30000 steps like the model");

@@ -24,15 +24,10 @@ static bool others;		/* somebody else changes files, too */
 static long ask(struct open *o, uint64_t offset, size_t size, uint8_t *to)
 {
 	struct um_slot *s = rig_on(UM_OP_READ, o->handle);
-	int r;
 
 	s->req.offset = offset;
 	s->req.size = size;
-	r = rig_call(0);
-	if (r)
-		return r;
-	memcpy(to, s->data, s->rep.size);
-	return (long)s->rep.size;
+	return rig_data(to);
 }
 
 static long read_file(struct open *o, uint64_t offset, size_t size)
@@ -66,14 +61,6 @@ static void check_read(struct open *o, bool own, uint64_t offset, size_t size)
 }
 
 /* ---- random steps ---------------------------------------------------------------------------------------- */
-
-static uint32_t state;
-
-static uint32_t pick(uint32_t n)
-{
-	state = state * 1664525u + 1013904223u;
-	return (state >> 8) % n;
-}
 
 static char text[9000];
 
@@ -172,7 +159,7 @@ static void step(void)
 static void begin(bool alone)
 {
 	wrong = known = asked = 0;
-	state = alone;
+	rig_state = alone;
 	others = !alone;
 	rig_start();
 	if (alone) {

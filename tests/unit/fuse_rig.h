@@ -126,6 +126,37 @@ __attribute__((unused)) static const struct um_attr *rig_stat(const char *path)
 	return rig_do(UM_OP_STAT, path) ? NULL : &rig_slot(0)->rep.attr;
 }
 
+/* The request that slot 0 has: what comes, to `to`.  Bytes or -errno. */
+__attribute__((unused)) static long rig_data(void *to)
+{
+	int r = rig_call(0);
+
+	if (r)
+		return r;
+	memcpy(to, rig_slot(0)->data, rig_slot(0)->rep.size);
+	return (long)rig_slot(0)->rep.size;
+}
+
+/* RENAME, LINK: both paths from the root. */
+__attribute__((unused)) static int rig_two(uint32_t op, const char *from, const char *to)
+{
+	struct um_slot *s = rig_begin(0, op);
+
+	rig_path(s, from);
+	rig_path2(s, to);
+	s->req.base2 = UM_ROOT_NODE;
+	return rig_call(0);
+}
+
+/* Random steps that are the same each time. */
+static uint32_t rig_state;
+
+__attribute__((unused)) static uint32_t pick(uint32_t n)
+{
+	rig_state = rig_state * 1664525u + 1013904223u;
+	return (rig_state >> 8) % n;
+}
+
 /* ---- beginning and end ------------------------------------------------------------------------------------- */
 
 /* The carrier of a handle, as a client would hold it. */

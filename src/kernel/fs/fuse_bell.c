@@ -16,12 +16,6 @@
 
 /* ---- the pipe --------------------------------------------------------------------------------------------- */
 
-static void end_close(int fd)
-{
-	fd_disown(fd);
-	raw_syscall(__NR_close, fd);
-}
-
 static int bell_new(struct fuse_conn *c)
 {
 	int fd[2], in, out;
@@ -36,7 +30,7 @@ static int bell_new(struct fuse_conn *c)
 		if (in < 0)
 			raw_syscall(__NR_close, fd[0]);
 		else
-			end_close(in);
+			fd_give_up(in);
 		return out;
 	}
 	raw_syscall(__NR_fcntl, in, F_SETFD, FD_CLOEXEC);
@@ -52,8 +46,8 @@ void fuse_bell_free(struct fuse_conn *c)
 		return;
 	if (__atomic_load_n(&c->shm->bell_pid, __ATOMIC_RELAXED) == (uint32_t)process.pid)
 		__atomic_store_n(&c->shm->bell, 0, __ATOMIC_SEQ_CST);
-	end_close(c->bell_in);
-	end_close(c->bell_out);
+	fd_give_up(c->bell_in);
+	fd_give_up(c->bell_out);
 	c->bell_in = c->bell_out = 0;
 }
 
@@ -85,22 +79,29 @@ static void bell_ring(struct fuse_conn *c)
 	c->rung = true;
 }
 
+/* Is a byte in it, or on its way? */
+static bool may_be_rung(const struct fuse_conn *c)
+{
+	return c->rung || !__atomic_load_n(&c->shm->bell, __ATOMIC_SEQ_CST);
+}
+
 void fuse_bell_settle(struct fuse_conn *c)
 {
 	if (!c->bell_in)
 		return;
 	if (!fuse_dev_ready(c)) {
-		if (c->rung || !__atomic_load_n(&c->shm->bell, __ATOMIC_SEQ_CST))
+		if (may_be_rung(c))
 			bell_drain(c);
 		bell_set(c);
+		if (!fuse_dev_ready(c))
+			return;
 	}
-	if (fuse_dev_ready(c))
-		bell_ring(c);
+	bell_ring(c);
 }
 
 bool fuse_bell_misled(struct fuse_conn *c)
 {
-	const bool said = c->bell_in && (c->rung || !__atomic_load_n(&c->shm->bell, __ATOMIC_SEQ_CST));
+	const bool said = c->bell_in && may_be_rung(c);
 
 	fuse_bell_settle(c);
 	return said && !c->rung;

@@ -418,7 +418,8 @@ void fuse_handles_open(struct fuse_job *j, struct fuse_node *n);	/* all of n: it
 
 /* A READ that was sent at that version has brought this; offset begins a page. */
 void fuse_pages_fill(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, const uint8_t *data, uint32_t len, uint64_t version);
-uint64_t fuse_pages_most(struct fuse_conn *c);	/* bytes: a larger file would take the room of all others */
+void fuse_pages_init(struct fuse_conn *c);	/* how many there are */
+uint64_t fuse_pages_most(const struct fuse_conn *c);	/* bytes: a larger file would take the room of all others */
 void fuse_pages_list(struct fuse_conn *c, const struct fuse_node *n, const uint8_t *data, uint32_t len);	/* a directory */
 void fuse_pages_drop(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, uint64_t len);	/* this has been written */
 void fuse_pages_forget(struct fuse_conn *c, struct fuse_node *n);	/* all of it may have changed */

@@ -122,7 +122,6 @@ static bool nonblocking(struct task *t, const struct file *f)
 /* Nothing to do.  0: look again; or -errno. */
 static long wait_for_work(struct task *t, struct fuse_conn *c, struct file *f, uint32_t state)
 {
-	const bool misled = fuse_bell_misled(c);
 	bool keeper = c->nhandles && !c->timekeeper;
 	int timeout = c->lock_waits ? LOCKS_MS : keeper ? 1000 : c->nhandles ? 5000 : -1;
 	uint32_t bell;
@@ -130,7 +129,7 @@ static long wait_for_work(struct task *t, struct fuse_conn *c, struct file *f, u
 
 	if (nonblocking(t, f))
 		return -EAGAIN;
-	if (misled)
+	if (fuse_bell_misled(c))
 		return -EINTR;
 	c->waiting++;
 	__atomic_fetch_add(&c->shm->sleepers, 1, __ATOMIC_SEQ_CST);

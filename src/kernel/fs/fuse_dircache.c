@@ -30,6 +30,7 @@ struct fuse_dir {
 	uint64_t at;			/* node.changed then */
 	uint32_t users;			/* its node, and handles that read on in it */
 	bool whole;			/* from the start to the end */
+	bool large;			/* too large to be shown to clients */
 };
 
 void fuse_dir_put(struct fuse_conn *c, struct fuse_dir *d)
@@ -135,8 +136,10 @@ static uint32_t listing(struct fuse_conn *c, struct fuse_node *n, uint8_t *to)
 			uint8_t type = fuse_dirent_type(c, n, d);
 			uint32_t put = fuse_record(to + sizeof head + head.size, UM_LISTING_MOST - head.size, d, type, 0);
 
-			if (!put)
+			if (!put) {
+				n->dir->large = true;
 				return 0;
+			}
 			n->untyped += !type;
 			head.size += put;
 			head.last = d->off;
@@ -148,7 +151,7 @@ static uint32_t listing(struct fuse_conn *c, struct fuse_node *n, uint8_t *to)
 
 bool fuse_dir_show(struct fuse_conn *c, struct fuse_node *n)
 {
-	uint8_t *to = c->pages && fuse_dir_known(c, n) && n->hashed ? heap_alloc(sizeof(struct um_listing) + UM_LISTING_MOST) : NULL;
+	uint8_t *to = c->pages && fuse_dir_known(c, n) && !n->dir->large && n->hashed ? heap_alloc(sizeof(struct um_listing) + UM_LISTING_MOST) : NULL;
 	uint32_t size = to ? listing(c, n, to) : 0;
 
 	fuse_pages_list(c, n, to, size);

@@ -67,6 +67,7 @@ static void take_init(struct fuse_conn *c, const struct fuse_init_out *out)
 	__atomic_store_n(&c->shm->proto_minor, c->can.minor, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->shm->proto_major, FUSE_KERNEL_VERSION, __ATOMIC_RELEASE);
 	fuse_nodes_init(c);
+	fuse_pages_init(c);
 	c->init = INIT_DONE;
 }
 

@@ -305,8 +305,7 @@ static void map_free(struct fuse_job *j, struct fuse_map *m)
 		maps_count(c, -1);
 	}
 	m->node->map = NULL;
-	fd_disown(m->fd);
-	raw_syscall(__NR_close, m->fd);
+	fd_give_up(m->fd);
 	fuse_handle_put(j, m->h);
 	fuse_node_unpin(c, m->node);
 	heap_free(m->sums);

@@ -70,10 +70,11 @@ struct fuse_node *fuse_node_find(struct fuse_conn *c, uint64_t nodeid)
 
 static void node_maybe_free(struct fuse_conn *c, struct fuse_node *n)
 {
-	if (!n->pins && !n->names)
-		fuse_clients_know(c, n);
 	if (n->pins || n->names)
 		return;
+	fuse_clients_know(c, n);
+	if (n->pins)
+		return;		/* some have it open */
 	node_unhash(c, n);
 	if (n->nlookup)
 		fuse_send_forget(c, n->nodeid, n->nlookup);

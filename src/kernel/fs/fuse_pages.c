@@ -29,13 +29,11 @@ static struct um_page *page_find(struct fuse_conn *c, const struct fuse_node *n,
 	return unused ? unused : &set[c->pages_turn++ % UM_DCACHE_WAYS];
 }
 
-/*
- * How many there are: a 64th of what memory there is, since nobody takes them back while the mount lives.
- */
+/* How many there are: a 64th of what memory there is, since nobody takes them back while the mount lives. */
 #define SHARE		64u
 #define LEAST		2048u
 
-static void pages_count(struct fuse_conn *c)
+void fuse_pages_init(struct fuse_conn *c)
 {
 	struct sysinfo s = { .mem_unit = 1 };
 	uint64_t most;
@@ -48,20 +46,15 @@ static void pages_count(struct fuse_conn *c)
 	__atomic_store_n(&c->shm->pages, n, __ATOMIC_RELEASE);
 }
 
-uint64_t fuse_pages_most(struct fuse_conn *c)
+uint64_t fuse_pages_most(const struct fuse_conn *c)
 {
-	if (!c->shm->pages)
-		pages_count(c);
 	return (uint64_t)c->shm->pages * UM_PAGE_SIZE / 8;
 }
 
 static void page_put(struct fuse_conn *c, const struct fuse_node *n, uint64_t index, const uint8_t *data, uint32_t len)
 {
-	struct um_page *p;
+	struct um_page *p = page_find(c, n, index, true);
 
-	if (!c->shm->pages)
-		pages_count(c);
-	p = page_find(c, n, index, true);
 	um_entry_open(&p->seq);
 	memcpy(c->pages->data[p - c->pages->page], data, len);
 	__atomic_store_n(&p->len, len, __ATOMIC_RELAXED);

@@ -534,8 +534,7 @@ void fuse_shadow_free(struct fuse_conn *c)
 			fuse_shadow_closed(c, h);
 	while ((n = find_shadowed(c)))
 		let_go(c, n);
-	fd_disown(c->shadow->root);
-	raw_syscall(__NR_close, c->shadow->root);
+	fd_give_up(c->shadow->root);
 	heap_free(c->shadow);
 	c->shadow = NULL;
 }

@@ -38,8 +38,7 @@ static void standin_free(struct fuse_conn *c, struct fuse_standin **p)
 
 	*p = s->next;
 	c->nstandins--;
-	fd_disown(s->fd);
-	raw_syscall(__NR_close, s->fd);
+	fd_give_up(s->fd);
 	fuse_node_unpin(c, s->node);
 	heap_free(s);
 }

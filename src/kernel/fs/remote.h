@@ -45,6 +45,7 @@ int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path
  * Opens the place w at its server: *out is a file with one reference and no descriptor yet.  The handle
  * lives until remote_close(), or until the last carrier made for it is closed.
  */
+struct file *remote_file_new(const struct where *w, int flags);		/* what is known of it before it is open; or NULL */
 long remote_open_file(struct where *w, int flags, unsigned mode, struct file **out);
 long remote_open(struct where *w, int flags, unsigned mode);	/* the same with a descriptor: remote_fs.open */
 long remote_chdir(struct where *w);
@@ -94,7 +95,7 @@ bool pages_listing(struct task *t, const struct file *f, struct guest_iov *g, lo
 
 /*
  * Opens the place w for reading without asking: 1, and *out is as of remote_open_file(); -ENOENT: it is known that nothing is there; 0: the
- * server has to be asked.  client_opened() when there is a carrier.  client_closed(): a descriptor of f has been closed; false: ask.
+ * server has to be asked.  client_opened() when there is a carrier.  client_closed(): no carrier of f is left; false: ask.
  */
 long client_open(struct where *w, int flags, struct file **out);
 void client_opened(const struct file *f);

@@ -130,14 +130,11 @@ long client_open(struct where *w, int flags, struct file **out)
 		return r;
 	if (!may_open(m, &p, flags, &now, &n))
 		return 0;
-	f = file_new(FILE_REMOTE);
+	f = remote_file_new(w, flags);
 	if (!f)
 		return -ENOMEM;
-	f->server = w->mount.server;
-	f->mount = w->mount.id;
 	f->mode = p.type;
-	f->open_flags = (uint32_t)(flags & ~(O_NOCTTY | O_CLOEXEC));
-	f->flags = FILE_QUIET | (w->read_only ? FILE_RDONLY : 0);
+	f->flags |= FILE_QUIET;
 	f->node = p.node;
 	f->handle = entry_open(w->t, m, &p, &n, &now);
 	if (f->handle == UM_NO_HANDLE) {
@@ -160,13 +157,7 @@ void client_opened(const struct file *f)
 
 bool client_closed(const struct file *f)
 {
-	const struct shown *m = shown_by(f->server);
-	struct um_open *o;
+	const struct shown *m = f->handle & UM_HANDLE_CLIENT ? shown_by(f->server) : NULL;
 
-	if (!m || !m->opens)
-		return false;
-	o = um_open_of(m->opens, f->handle);
-	if (__atomic_load_n(&o->state, __ATOMIC_ACQUIRE) == um_client_state(f->handle, UM_CLIENT_KNOWN))
-		return false;
-	return carrier_is_open(f->server, f->handle) || entry_free(o, f->handle);
+	return m && m->opens && entry_free(um_open_of(m->opens, f->handle), f->handle);
 }

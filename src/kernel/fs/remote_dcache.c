@@ -210,14 +210,19 @@ static bool may_enter(const struct task *t, const struct um_server *head)
 	return !uid || uid == __atomic_load_n(&head->owner_uid, __ATOMIC_RELAXED);
 }
 
-const struct shown *shown_to(struct task *t, uint32_t server, const struct um_server **head)
+const struct shown *shown_alive(struct task *t, uint32_t server, const struct um_server **head)
 {
 	int error;
 
 	*head = channel_server(t, server, &error);
-	if (!*head || __atomic_load_n(&(*head)->state, __ATOMIC_ACQUIRE) != UM_SERVER_LIVE || !may_enter(t, *head))
-		return NULL;
-	return shown_by(server);
+	return *head && __atomic_load_n(&(*head)->state, __ATOMIC_ACQUIRE) == UM_SERVER_LIVE ? shown_by(server) : NULL;
+}
+
+const struct shown *shown_to(struct task *t, uint32_t server, const struct um_server **head)
+{
+	const struct shown *m = shown_alive(t, server, head);
+
+	return m && may_enter(t, *head) ? m : NULL;
 }
 
 int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, struct um_attr *attr)

@@ -48,6 +48,19 @@ static char *path_copy(const struct where *w)
 	return heap_strndup(w->path, len);
 }
 
+struct file *remote_file_new(const struct where *w, int flags)
+{
+	struct file *f = file_new(FILE_REMOTE);
+
+	if (!f)
+		return NULL;
+	f->server = w->mount.server;
+	f->mount = w->mount.id;
+	f->open_flags = (uint32_t)(flags & ~OPEN_ONCE);
+	f->flags = (flags & O_PATH ? FILE_PATH : 0) | (w->read_only ? FILE_RDONLY : 0);
+	return f;
+}
+
 static long open_request(struct where *w, int flags, unsigned mode, struct um_reply *rep)
 {
 	long r;
@@ -84,7 +97,7 @@ static long open_file(struct where *w, int flags, unsigned mode, struct um_reply
 	if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) ||
 	    ((flags & O_TMPFILE) == O_TMPFILE && (flags & O_ACCMODE) == O_RDONLY))
 		return -EINVAL;
-	f = file_new(FILE_REMOTE);
+	f = remote_file_new(w, flags);
 	if (!f)
 		return -ENOMEM;
 	r = open_request(w, flags, mode, rep);
@@ -92,13 +105,9 @@ static long open_file(struct where *w, int flags, unsigned mode, struct um_reply
 		file_put(f);
 		return r ? r : UM_STANDIN;
 	}
-	f->server = w->mount.server;
 	f->handle = rep->handle;
-	f->mount = w->mount.id;
 	f->mode = rep->attr.mode & S_IFMT;
-	f->open_flags = (uint32_t)(flags & ~OPEN_ONCE);
-	f->flags = (flags & O_PATH ? FILE_PATH : 0) | (w->read_only ? FILE_RDONLY : 0) |
-		   (rep->open_reply & UM_OPEN_QUIET ? FILE_QUIET : 0);
+	f->flags |= rep->open_reply & UM_OPEN_QUIET ? FILE_QUIET : 0;
 	f->node = rep->node;
 	r = open_verdict(&rep->attr, rep->created ? flags & ~(O_CREAT | O_TRUNC) : flags);
 	if (!r && S_ISDIR(f->mode) && !(f->path = path_copy(w)))

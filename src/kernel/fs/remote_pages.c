@@ -22,18 +22,18 @@ struct reading {
 	bool fault;			/* the latter */
 };
 
-const struct um_page *shown_page(const struct um_pages *pages, uint32_t count, uint64_t node, uint64_t contents, uint64_t index, uint32_t need,
-				 uint32_t *seq)
+/* The page of that place, if its first `need` bytes are known. */
+static const struct um_page *page_find(const struct reading *r, uint64_t index, uint32_t need, uint32_t *seq)
 {
-	const struct um_page *set = pages->page + um_page_set(node, index, count);
+	const struct um_page *set = r->pages->page + um_page_set(r->node, index, r->count);
 
 	for (unsigned i = 0; i < UM_DCACHE_WAYS; i++) {
 		const struct um_page *p = &set[i];
 		uint32_t len;
 
 		*seq = __atomic_load_n(&p->seq, __ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&p->nodeid, __ATOMIC_RELAXED) != node || __atomic_load_n(&p->index, __ATOMIC_RELAXED) != index ||
-		    __atomic_load_n(&p->contents, __ATOMIC_RELAXED) != contents)
+		if (__atomic_load_n(&p->nodeid, __ATOMIC_RELAXED) != r->node || __atomic_load_n(&p->index, __ATOMIC_RELAXED) != index ||
+		    __atomic_load_n(&p->contents, __ATOMIC_RELAXED) != r->n.contents)
 			continue;
 		len = __atomic_load_n(&p->len, __ATOMIC_RELAXED);
 		return len <= UM_PAGE_SIZE && need <= len ? p : NULL;
@@ -52,7 +52,7 @@ static size_t copy_page(struct reading *r, uint64_t offset, size_t want)
 
 	if (want > UM_PAGE_SIZE - at)
 		want = UM_PAGE_SIZE - at;
-	p = shown_page(r->pages, r->count, r->node, r->n.contents, offset / UM_PAGE_SIZE, at + (uint32_t)want, &seq);
+	p = page_find(r, offset / UM_PAGE_SIZE, at + (uint32_t)want, &seq);
 	if (!p)
 		return 0;
 	n = iov_put(r->t, r->g, r->pages->data[p - r->pages->page] + at, want);
@@ -127,31 +127,36 @@ static size_t read_on(struct reading *r, struct um_open *o)
 /* What is shown of an open file: its entry, and *m; NULL: ask. */
 static struct um_open *open_shown(struct task *t, const struct file *f, const struct um_server **head, const struct shown **m)
 {
-	int error;
-
-	*head = channel_server(t, f->server, &error);
-	if (!*head || __atomic_load_n(&(*head)->state, __ATOMIC_ACQUIRE) != UM_SERVER_LIVE)
-		return NULL;
-	*m = shown_by(f->server);
+	*m = shown_alive(t, f->server, head);
 	return *m && (*m)->pages ? open_find(*m, f) : NULL;
+}
+
+/* An open file that may be read without asking: its entry, r and *names are made up; NULL: ask. */
+static struct um_open *reading_begin(struct reading *r, const struct file *f, const struct um_dcache **names, struct shown_clock *now)
+{
+	const struct um_server *head;
+	const struct shown *m;
+	struct um_open *o = open_shown(r->t, f, &head, &m);
+
+	if (!o || __atomic_load_n(&head->shadow, __ATOMIC_RELAXED))		/* who watches shall be told */
+		return NULL;
+	*names = m->names;
+	r->pages = m->pages;
+	r->count = __atomic_load_n(&head->pages, __ATOMIC_RELAXED);
+	r->node = __atomic_load_n(&o->node, __ATOMIC_RELAXED);
+	return shown_node(m->names, r->node, now, &r->n) ? o : NULL;
 }
 
 long pages_read(struct task *t, const struct file *f, struct guest_iov *g, uint64_t offset, bool *done)
 {
 	struct reading r = { .t = t, .g = g };
-	const struct um_server *head;
-	const struct shown *m;
-	struct um_open *o = open_shown(t, f, &head, &m);
 	struct shown_clock now = { 0 };
+	const struct um_dcache *names;
+	struct um_open *o = reading_begin(&r, f, &names, &now);
 	size_t n = 0;
 
 	*done = false;
-	if (!o || __atomic_load_n(&head->shadow, __ATOMIC_RELAXED))		/* who watches shall be told */
-		return 0;
-	r.pages = m->pages;
-	r.count = __atomic_load_n(&head->pages, __ATOMIC_RELAXED);
-	r.node = __atomic_load_n(&o->node, __ATOMIC_RELAXED);
-	if (!shown_node(m->names, r.node, &now, &r.n))
+	if (!o)
 		return 0;
 	if (offset == UM_OFFSET_FILE)
 		n = read_on(&r, o);
@@ -170,7 +175,7 @@ static bool listing_copy(const struct reading *r, uint64_t at, void *to, uint32_
 	const struct um_page *p;
 	uint32_t seq;
 
-	p = shown_page(r->pages, r->count, r->node, r->n.contents, at / UM_PAGE_SIZE, in + want, &seq);
+	p = page_find(r, at / UM_PAGE_SIZE, in + want, &seq);
 	if (!p)
 		return false;
 	memcpy(to, r->pages->data[p - r->pages->page] + in, want);
@@ -223,26 +228,20 @@ static bool listing_put(struct reading *r, const struct um_dcache *names, uint32
 bool pages_listing(struct task *t, const struct file *f, struct guest_iov *g, long *result)
 {
 	struct reading r = { .t = t, .g = g };
-	const struct um_server *head;
-	const struct shown *m;
-	struct um_open *o = open_shown(t, f, &head, &m);
 	struct shown_clock now = { 0 };
+	const struct um_dcache *names;
+	struct um_open *o = reading_begin(&r, f, &names, &now);
 	struct um_listing l;
 	uint64_t offset;
 
-	if (!o || __atomic_load_n(&head->shadow, __ATOMIC_RELAXED))
-		return false;
-	r.pages = m->pages;
-	r.count = __atomic_load_n(&head->pages, __ATOMIC_RELAXED);
-	r.node = __atomic_load_n(&o->node, __ATOMIC_RELAXED);
-	if (!shown_node(m->names, r.node, &now, &r.n) || !r.n.opens)
+	if (!o || !r.n.opens)
 		return false;
 	offset = __atomic_load_n(&o->offset, __ATOMIC_ACQUIRE);
 	*result = 0;
 	if (offset)
 		return !(offset & UM_OPEN_BUSY) && __atomic_load_n(&o->flags, __ATOMIC_ACQUIRE) & UM_OPEN_END;
 	if (!listing_copy(&r, 0, &l, sizeof l) || !l.size || l.size > UM_LISTING_MOST || l.size > g->left || !l.last ||
-	    l.last & UM_OPEN_BUSY || !listing_put(&r, m->names, l.size, &now))
+	    l.last & UM_OPEN_BUSY || !listing_put(&r, names, l.size, &now))
 		return false;
 	__atomic_fetch_or(&o->flags, UM_OPEN_END, __ATOMIC_RELEASE);
 	*result = l.size;

@@ -19,7 +19,8 @@ struct shown {
 /* What that server shows.  NULL: there is no room for it in this process, ask. */
 const struct shown *shown_by(uint32_t server);
 
-/* The same, if the server lives and the caller may see what it serves. */
+/* The same, if the server lives; shown_to: and the caller may see what it serves. */
+const struct shown *shown_alive(struct task *t, uint32_t server, const struct um_server **head);
 const struct shown *shown_to(struct task *t, uint32_t server, const struct um_server **head);
 
 /* The time, of which one system call asks once, and only where something has an end: begins as zeros. */
@@ -48,9 +49,5 @@ int shown_walk(const struct um_dcache *c, const char *path, uint32_t walk, struc
 
 /* DT_* of a name in the directory, 0: it is not known. */
 uint8_t shown_kind(const struct um_dcache *c, uint64_t directory, const char *name, struct shown_clock *now);
-
-/* A page of that place in a node's contents, where its first `need` bytes are known; NULL: there is none.  *seq as above. */
-const struct um_page *shown_page(const struct um_pages *pages, uint32_t count, uint64_t node, uint64_t contents, uint64_t index, uint32_t need,
-				 uint32_t *seq);
 
 #endif

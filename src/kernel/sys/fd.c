@@ -412,10 +412,8 @@ long sys_epoll_ctl(struct task *t, int epfd, int op, int fd, gaddr event)
 	struct file *f;
 	long r;
 
-	if (fd_is_ours(fd))
+	if (fd_is_ours(epfd) || fd_is_ours(fd))
 		return -EBADF;
-	if (!fd_is_virtual(t, fd) || fd_is_ours(epfd))
-		return real_call(t, __NR_epoll_ctl, epfd, op, fd, event);
 	f = fd_hold(t, fd);
 	r = f && f->kind == FILE_FUSE_DEVICE ? fuse_dev_epoll(f, epfd, op, event) : kernel_call(t, __NR_epoll_ctl, epfd, op, fd, event);
 	file_put(f);
