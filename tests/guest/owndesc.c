@@ -9,6 +9,7 @@
 #include "guest.h"
 #include "passfd.h"
 #include <linux/fs.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
@@ -147,12 +148,17 @@ TEST(directories, "as a directory that a path starts from")
 TEST(two, "calls on two descriptors, and mappings")
 {
 	int file, p[2];
+	struct epoll_event e = { .events = EPOLLIN };
 	loff_t zero = 0;
+	int set;
 
 	put("f", "text");
 	file = MUST(open("f", O_RDWR));
 	MUST(pipe(p));
+	set = MUST(epoll_create1(0));
 	free_numbers();
+	ALL_BAD(epoll_ctl(set, EPOLL_CTL_ADD, fd, &e));
+	ALL_BAD(epoll_ctl(fd, EPOLL_CTL_ADD, p[0], &e));
 	ALL_BAD(sendfile(fd, file, NULL, 1));
 	ALL_BAD(sendfile(p[1], fd, &zero, 1));
 	ALL_BAD(splice(fd, NULL, p[1], NULL, 1, SPLICE_F_NONBLOCK));
