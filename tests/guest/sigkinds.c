@@ -102,6 +102,7 @@ TEST(child_stops, "SIGCHLD for stops and continues, and none with SA_NOCLDSTOP")
 			for (;;)
 				pause();
 		OK(kill(pid, SIGSTOP));
+		await(nostop ? 0 : 1);		/* waited for before it is told, the kernel tells si_status 0 */
 		OK(waitpid(pid, &status, WUNTRACED));
 		TRUE(WIFSTOPPED(status));
 		OK(kill(pid, SIGCONT));
