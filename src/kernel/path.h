@@ -59,6 +59,7 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_STAT	2048u	/* the operation sees whether the file has several names (ident_stat()), or it may have none: the
 				   walk need not look */
 #define WHERE_CHEAP	4096u	/* the operation has a NOFOLLOW form that costs no more: the last name need not be known */
+#define WHERE_NO_LINKS	8192u	/* ELOOP at the first link on the way, which nobody has read then: its access time stays */
 #define WHERE_VERIFY	32u	/* the kernel has no NOFOLLOW form of the operation (truncate, statfs, chdir...):
 				   the last name is looked at beforehand and `fast` is never set */
 

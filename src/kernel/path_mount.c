@@ -324,7 +324,7 @@ static struct um_slot *ask(struct walk *k, unsigned how, size_t *sent, int *erro
 	s = channel_begin(k->t, p->m.server, UM_OP_STAT, error);
 	if (!s)
 		return NULL;
-	s->req.walk = how;
+	s->req.walk = how | (k->flags & WHERE_NO_LINKS ? UM_WALK_NO_LINKS : 0);
 	s->req.base = p->base;
 	s->req.handle = p->handle;
 	*error = channel_path(s, path + at, len - at);

@@ -384,8 +384,8 @@ static void remember_missing(struct walk *k)
 }
 
 /*
- * A link's target, to `pending`, or -EINVAL.  *directory: only that may be remembered.  (A file that goes makes no new generation; but behind
- * copy-on-write what has gone is still there, below.)
+ * A link's target, to `pending`, or -EINVAL; -ELOOP: nobody may follow it.  *directory: only that may be remembered.  (A file that goes makes
+ * no new generation; but behind copy-on-write what has gone is still there, below.)
  */
 static long read_link(struct walk *k, int dfd, const char *path, bool *directory)
 {
@@ -393,13 +393,23 @@ static long read_link(struct walk *k, int dfd, const char *path, bool *directory
 	long r;
 
 	*directory = true;
-	if (view_has(UM_MOUNT_COW)) {
+	if (view_has(UM_MOUNT_COW) || k->flags & WHERE_NO_LINKS) {
 		r = raw_syscall(__NR_newfstatat, dfd, path, &st, AT_SYMLINK_NOFOLLOW);
 		*directory = !r && S_ISDIR(st.st_mode);
 		if (r || !S_ISLNK(st.st_mode))
 			return r ? r : -EINVAL;
+		if (k->flags & WHERE_NO_LINKS)
+			return -ELOOP;
 	}
 	return raw_syscall(__NR_readlinkat, dfd, path, k->pending, k->rest - k->pending);
+}
+
+/* WHERE_NO_LINKS: the walk has met one.  Who asks sees whether it was behind a bind mount. */
+static long walk_no_links(struct walk *k)
+{
+	k->w->links++;
+	k->w->bind = k->place.cow ? 0 : k->place.bind;
+	return walk_fail(k, -ELOOP);
 }
 
 /* A real name, on the way or to be followed. */
@@ -429,6 +439,8 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 		return 0;
 	path = walk_kernel_path(k, &dfd);
 	r = read_link(k, dfd, path, &directory);
+	if (r == -ELOOP && k->flags & WHERE_NO_LINKS)
+		return walk_no_links(k);
 	if (r == k->rest - k->pending)
 		return walk_fail(k, -ENAMETOOLONG);	/* perhaps cut short */
 	if (r >= 0)

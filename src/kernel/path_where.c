@@ -107,6 +107,8 @@ static long finish_remote(struct walk *k)
 	w->walk = w->trailing ? UM_WALK_DIR : 0;
 	if (!entry && (w->trailing || !(k->flags & WHERE_NOFOLLOW)))
 		w->walk |= UM_WALK_FOLLOW;
+	if (k->flags & WHERE_NO_LINKS)
+		w->walk |= UM_WALK_NO_LINKS;
 	w->state = STATE_LINK;
 	return 0;
 }

@@ -147,6 +147,7 @@ enum um_op {
 /* um_request.walk */
 #define UM_WALK_FOLLOW	1u	/* a symbolic link as last name stops the walk too (else the op acts on it) */
 #define UM_WALK_DIR	2u	/* the path ended in '/': the last must be a directory (or may become one, MKDIR) */
+#define UM_WALK_NO_LINKS 4u	/* where it would stop at a symbolic link: ELOOP, and the link is not read (RESOLVE_NO_SYMLINKS) */
 
 struct um_request {
 	uint32_t op;

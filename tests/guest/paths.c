@@ -361,6 +361,24 @@ TEST(no_symlinks, "RESOLVE_NO_SYMLINKS: ELOOP at the first link, whatever is beh
 	OK(close(MUST(open2(AT_FDCWD, "d/l", O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS))));
 }
 
+TEST(no_symlinks_unread, "RESOLVE_NO_SYMLINKS: a link that is not followed has not been read either: its access time stays")
+{
+	static const unsigned long resolve[] = { 0, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS };
+	const struct timespec old[] = { { .tv_sec = 1000 }, { .tv_sec = 2000 } };
+	struct stat st;
+
+	OK(mkdir("d", 0700));
+	put("d/f", "");
+	OK(symlink("d", "ld"));
+	OK(utimensat(AT_FDCWD, "ld", old, AT_SYMLINK_NOFOLLOW));
+	for (size_t i = 0; i < sizeof(resolve) / sizeof(*resolve); i++) {
+		FAILS(open2(AT_FDCWD, "ld/f", O_RDONLY, resolve[i] | RESOLVE_NO_SYMLINKS), ELOOP);
+		FAILS(open2(AT_FDCWD, "d/../ld/none", O_RDONLY, resolve[i] | RESOLVE_NO_SYMLINKS), ELOOP);
+	}
+	OK(lstat("ld", &st));
+	EQ(st.st_atime, 1000);
+}
+
 TEST(errors_order, "which error comes first")
 {
 	struct stat st;

@@ -230,7 +230,7 @@ static int found(struct fuse_job *j, const struct fuse_place *p, bool last, unsi
 	if (!p->node)
 		return last && (flags & WALK_NAME) ? 0 : -ENOENT;
 	if (fuse_node_is(p->node, S_IFLNK) && (!last || follows(j, flags)))
-		return flags & WALK_SECOND ? -ELOOP : stop_at_link(j, p);
+		return flags & WALK_SECOND || j->req.walk & UM_WALK_NO_LINKS ? -ELOOP : stop_at_link(j, p);
 	return 0;
 }
 

@@ -186,7 +186,7 @@ static bool starts_apart(struct task *t, int dfd)
  */
 static long begin_how(struct where *w, struct task *t, int dfd, gaddr name, const struct open_how *how, char *text)
 {
-	unsigned flags = open_where(how->flags) | (how->resolve & RESOLVE_NO_SYMLINKS ? WHERE_NOFOLLOW : 0);
+	unsigned flags = open_where(how->flags) | (how->resolve & RESOLVE_NO_SYMLINKS ? WHERE_NOFOLLOW | WHERE_NO_LINKS : 0);
 	char *p = text;
 	bool apart;
 	long n;
@@ -405,6 +405,8 @@ static long walk_error(const struct where *w, int dfd, gaddr name, uint64_t reso
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = resolve };
 	long fd;
 
+	if (r == -ELOOP && resolve & RESOLVE_NO_XDEV && w->bind)
+		return -EXDEV;		/* the bind mount came before the link */
 	if (!is_kernels(w->t, dfd, resolve))
 		return no_symlinks(w, dfd, resolve, r);
 	fd = kernel_call(w->t, __NR_openat2, dfd, name, &how, sizeof how);
@@ -445,7 +447,7 @@ long sys_openat2(struct task *t, int dfd, gaddr name, gaddr how_at, size_t size)
 		int f = (int)asked.flags;
 
 		how = asked;
-		r = w.strict ? not_opened(&w, how.flags, perm_open(&w, f)) : 0;
+		r = w.strict && !(w.links && how.resolve & RESOLVE_NO_SYMLINKS) ? not_opened(&w, how.flags, perm_open(&w, f)) : 0;
 		if (r == -EACCES)
 			r = rules_first(t, dfd, name, how.resolve);
 		if (!r && w.read_only)
