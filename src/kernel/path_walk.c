@@ -227,6 +227,8 @@ int walk_base(struct walk *k, int dfd)
 		return WALK_NATIVE;
 	k->len = n == 1 ? 0 : (size_t)n;
 	k->v[k->len] = 0;
+	if (path_within(k->v, k->len, "/proc", 5) && !base_is_directory(k->t, dfd))
+		return WALK_NATIVE;		/* a link of /proc that was opened itself: what it leads to is not meant */
 	k->key = b.key;
 	k->dfd = dfd;
 	k->anchor = k->len;

@@ -212,6 +212,15 @@ bool in_thread(void)
 	return syscall(SYS_gettid) != getpid();
 }
 
+static void append_name(char *text)
+{
+	char *name = text + strlen(text);
+
+	strcpy(name, PICK_OF(names));
+	if (!(features & FEAT_LONGNAME) && strlen(name) > 255)
+		name[255] = 0;
+}
+
 static void pick_text(struct upath *p)
 {
 	static const char *const suffixes[] = { "/", "/.", "/..", "//" };
@@ -236,13 +245,11 @@ static void pick_text(struct upath *p)
 	case 4:
 		sprintf(p->text, "/proc/%s/fd/%u", in_thread() ? "thread-self" : "self", 3 + pick(FD_DRAWN - 2));
 		if (kind == 4)
-			strcat(strcat(p->text, "/"), PICK_OF(names));
+			append_name(strcat(p->text, "/"));
 		return;
 	}
-	n = (unsigned)expand(p->text, sizeof p->text, PICK_OF(bases));
-	strcpy(p->text + n, PICK_OF(names));
-	if (!(features & FEAT_LONGNAME) && strlen(p->text + n) > 255)
-		p->text[n + 255] = 0;
+	expand(p->text, sizeof p->text, PICK_OF(bases));
+	append_name(p->text);
 	if (chance(9))
 		strcat(p->text, PICK_OF(suffixes));
 }

@@ -87,6 +87,8 @@ static void op_fcntl(void)
 		break;
 	case 7:
 		n = pick_bits(status, 5) | O_NONBLOCK;
+		if (!(features & FEAT_DIRECT))
+			n &= ~(unsigned)O_NOATIME;
 		say(", SETFL %#o", n);
 		result(syscall(SYS_fcntl, fd, F_SETFL, n));
 		break;

@@ -5,6 +5,7 @@
 usage: tests/diff/run.py [--worlds W,...] [--seeds A-B | --seconds N] [--steps N] [--keep-going] [--shrink]
        tests/diff/run.py --replay FILE [--worlds W,...] [--shrink]
        tests/diff/run.py --check [--worlds W,...]
+--context N: how many lines before the one that differs are shown (8).
 
 tests/diff/difftest makes a small tree and N random steps on it; every step prints a line.  It runs once in the world's
 oracle and once in the world itself, from the same seed, at the same path.  The first line that differs is shown with
@@ -96,7 +97,8 @@ LEFT_OUT = {
         "map": "a mapping is a copy of the file as it was then",
         "special": "what is behind a FIFO or socket of a mount shows: docs/limits.md",
         "rename": "as the server says, and the kernel asks it only after its own look",
-        "direct": "O_DIRECT is the server's affair, and nobody needs access mode 3",
+        "direct": "O_DIRECT is the server's affair, and nobody needs access mode 3; O_NOATIME by F_SETFL: docs/limits.md",
+        "hardlink": "fuse2fs says that two names are two files, whose pages the kernel keeps apart for a second",
         "ready": "to the kernel an O_PATH descriptor of a mount is an ordinary file's",
         "perm": "the kernel's FUSE drops sticky bits, and who mounts an image may do everything in it",
         "hole": "which errors come first is the server's affair",
@@ -358,6 +360,9 @@ def world_named(name, base):
     raise Failure("no world '%s'" % name)
 
 
+CONTEXT = 8                             # lines shown before the one that differs
+
+
 def compare(world, what):
     """The difference, or None.  What does not show again in two more runs is said and does not count."""
     difference = compare_once(world, what)
@@ -419,7 +424,7 @@ def compare_once(world, what):
             raise Failure("%s, on both sides: %s" % (" ".join(what), "\n".join(lines[0][-8:])))
         return None
     at = next(i for i, (a, b) in enumerate(zip(*lines)) if a != b)
-    context = ["    " + line[:300] for line in lines[0][max(0, at - 8):at]]
+    context = ["    " + line[:300] for line in lines[0][max(0, at - CONTEXT):at]]
     return "\n".join(context + ["  - " + lines[0][at][:1500], "  + " + lines[1][at][:1500]])
 
 
@@ -500,6 +505,7 @@ def arguments():
     p.add_argument("--keep-going", action="store_true")
     p.add_argument("--shrink", action="store_true")
     p.add_argument("--check", action="store_true")
+    p.add_argument("--context", type=int, default=CONTEXT)
     return p.parse_args()
 
 
@@ -572,9 +578,10 @@ def check(args, base):
 
 
 def main():
-    global PRISTINE
+    global PRISTINE, CONTEXT
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     args = arguments()
+    CONTEXT = args.context
     base = tempfile.mkdtemp(prefix="umdiff.")
     MODES.update(modes())
     PRISTINE = os.path.join(base, "pristine")

@@ -331,6 +331,27 @@ TEST(openat2_resolve, "RESOLVE_BENEATH, IN_ROOT, NO_SYMLINKS, NO_MAGICLINKS, NO_
 	FAILS(open2(d, "/proc/self/cwd/none", O_RDONLY, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS), ENOTDIR);
 }
 
+TEST(link_of_proc, "a link of /proc that was opened itself is no directory to begin at, whatever it leads to")
+{
+	char path[64];
+	struct stat st;
+	int d, f, n;
+
+	tree();
+	d = MUST(open("d", O_RDONLY));
+	f = MUST(open("top", O_RDONLY));
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", i ? f : d);
+		n = MUST(open(path, O_PATH | O_NOFOLLOW));
+		FAILS(faccessat(n, "f", R_OK, 0), ENOTDIR);
+		FAILS(fstatat(n, "f", &st, AT_SYMLINK_NOFOLLOW), ENOTDIR);
+		FAILS(readlinkat(n, "none/x", path, sizeof path), ENOTDIR);
+		FAILS(openat(n, "..", O_RDONLY), ENOTDIR);
+		FAILS(fchdir(n), ENOTDIR);
+		OK(close(n));
+	}
+}
+
 TEST(no_symlinks, "RESOLVE_NO_SYMLINKS: ELOOP at the first link, whatever is behind it, also when it has been looked for before")
 {
 	static const struct { const char *path; int error; } cases[] = {

@@ -73,6 +73,8 @@ TEST(rw_vectors, "readv, writev, preadv, pwritev, preadv2, pwritev2")
 	FAILS(syscall(SYS_readv, fd, r, -1), EINVAL);
 	FAILS(syscall(SYS_readv, fd, r, 1025), EINVAL);
 	FAILS(preadv(fd, r, 1, -5), EINVAL);
+	FAILS(preadv2(fd, r, 1, 0, 0x40000000), EOPNOTSUPP);
+	FAILS(preadv2(fd, r, 1, INT64_MAX - 1, 0x40000000), EINVAL);	/* where comes before how */
 	r[0].iov_len = (size_t)-1;
 	FAILS(readv(fd, r, 3), EINVAL);
 }

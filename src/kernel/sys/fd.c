@@ -268,6 +268,21 @@ static long put_size(struct task *t, struct file *f, unsigned cmd, gaddr arg)
 		copy_to_guest(t, arg, &size, sizeof size);
 }
 
+/* As the kernel's FUSE does, which knows of no blocks: all are 0. */
+static long find_block(struct task *t, gaddr arg)
+{
+	int block;
+
+	if (t->cred || raw_syscall(__NR_geteuid))
+		return -EPERM;
+	if (copy_from_guest(t, &block, arg, sizeof block))
+		return -EFAULT;
+	if (block < 0)
+		return -EINVAL;
+	block = 0;
+	return copy_to_guest(t, arg, &block, sizeof block);
+}
+
 /* No virtual file sends signals. */
 static long set_async(struct task *t, gaddr arg)
 {
@@ -309,6 +324,8 @@ static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, 
 		return S_ISREG(f->mode) || S_ISDIR(f->mode) ? put_size(t, f, cmd, arg) : -ENOTTY;
 	case FIGETBSZ:
 		return put_size(t, f, cmd, arg);
+	case FIBMAP:
+		return S_ISREG(f->mode) ? find_block(t, arg) : -ENOTTY;
 	case FIFREEZE:
 	case FITHAW:
 		return t->cred || raw_syscall(__NR_geteuid) ? -EPERM : -EOPNOTSUPP;

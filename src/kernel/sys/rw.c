@@ -113,6 +113,7 @@ static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int
 		      enum direction dir)
 {
 	struct guest_iov g;
+	bool refused;
 	long r;
 
 	if (pos < -1)
@@ -124,14 +125,13 @@ static long vector_rw(struct task *t, int fd, gaddr vec, unsigned long vlen, int
 		iov_done(&g);
 		return mode_first(t, fd, dir, 0);
 	}
-	if (flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT || (flags & ~RWF_HIPRI && is_directory(t, fd))) {
-		iov_done(&g);
-		return mode_first(t, fd, dir, -EOPNOTSUPP);
-	}
+	refused = flags & ~(dir == READING ? RWF_READS : RWF_WRITES) || flags & RWF_NOWAIT || (flags & ~RWF_HIPRI && is_directory(t, fd));
 	if (flags & RWF_APPEND && dir == WRITING)
 		dir = APPENDING;
 	if (pos > INT64_MAX - (int64_t)g.left)
 		r = mode_first(t, fd, dir, -EINVAL);
+	else if (refused)
+		r = mode_first(t, fd, dir, -EOPNOTSUPP);
 	else
 		r = virtual_rw(t, fd, &g, pos == -1 ? UM_OFFSET_FILE : (uint64_t)pos, dir);
 	iov_done(&g);
