@@ -114,6 +114,7 @@ enum um_op {
 				   -> as UM_OPEN_STANDIN; data = that address, `consumed` bytes */
 	UM_OP_WATCH,		/* [w] mode = 1 if UM_WATCH_LOCK is not held -> data: path of what inotify is to watch
 				   instead, from um_server.shadow */
+	UM_OP_SETFL,		/* handle, open_flags as of fcntl(2) F_SETFL; with O_APPEND every WRITE is to UM_OFFSET_END */
 
 	/* the monitor, server number 0 */
 	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */

@@ -69,6 +69,12 @@ TEST(chown_self, "chown to oneself, with -1 for what stays")
 	EQ(look("f").st_uid, on_fuse() ? look("f").st_uid : geteuid());
 	fd = MUST(open("f", O_RDONLY));
 	OK(fchown(fd, (uid_t)-1, (gid_t)-1));
+	OK(chmod("f", 04750));
+	OK(fchown(fd, (uid_t)-1, (gid_t)-1));
+	EQ(look("f").st_mode & 07777, 0750);
+	OK(chmod("f", 06750));
+	OK(chown("f", (uid_t)-1, (gid_t)-1));
+	EQ(look("f").st_mode & 07777, 0750);
 	OK(symlink("f", "l"));
 	OK(lchown("l", (uid_t)-1, (gid_t)-1));
 	FAILS(chown("none", 0, 0), ENOENT);

@@ -79,6 +79,39 @@ TEST(rw_vectors, "readv, writev, preadv, pwritev, preadv2, pwritev2")
 	FAILS(readv(fd, r, 3), EINVAL);
 }
 
+/* In a process of its own. */
+static void set_flags(int fd, int flags)
+{
+	int status;
+	pid_t pid = MUST(fork());
+
+	if (!pid)
+		_exit(fcntl(fd, F_SETFL, flags) ? 1 : 0);
+	OK(waitpid(pid, &status, 0));
+	EXITED(status, 0);
+}
+
+TEST(append_shared, "O_APPEND that another process sets by F_SETFL, and takes away")
+{
+	int fd = MUST(open("f", O_RDWR | O_CREAT, 0600));
+
+	EQ(write(fd, "0123456789", 10), 10);
+	set_flags(fd, O_APPEND);
+	EQ(lseek(fd, 0, SEEK_SET), 0);
+	EQ(write(fd, "ab", 2), 2);
+	EQ(lseek(fd, 0, SEEK_CUR), 12);
+	EQ(pwrite(fd, "cd", 2, 1), 2);
+	STR(get("f"), "0123456789abcd");
+	EQ(lseek(fd, 0, SEEK_CUR), 12);
+	OK(fcntl(fd, F_SETFL, 0));
+	EQ(pwrite(fd, "XY", 2, 1), 2);
+	OK(fcntl(fd, F_SETFL, O_APPEND));
+	set_flags(fd, 0);
+	EQ(pwrite(fd, "Z", 1, 0), 1);
+	STR(get("f"), "ZXY3456789abcd");
+	EQ(fcntl(fd, F_GETFL) & O_APPEND, 0);
+}
+
 TEST(rw_efault, "bad buffers: EFAULT, or as much as could be moved")
 {
 	char *edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -647,6 +647,7 @@ int fuse_op_copy(struct fuse_job *j);
 int fuse_op_map(struct fuse_job *j);
 int fuse_op_msync(struct fuse_job *j);
 int fuse_op_fsync(struct fuse_job *j);
+int fuse_op_setfl(struct fuse_job *j);
 int fuse_op_fallocate(struct fuse_job *j);
 int fuse_op_readdir(struct fuse_job *j);
 int fuse_op_readlink(struct fuse_job *j);

@@ -52,6 +52,7 @@ static const fuse_op_fn ops[] = {
 	[UM_OP_LOCK] = fuse_op_lock,
 	[UM_OP_STANDIN] = fuse_op_standin,
 	[UM_OP_WATCH] = fuse_op_watch,
+	[UM_OP_SETFL] = fuse_op_setfl,
 };
 
 int fuse_op(struct fuse_job *j)

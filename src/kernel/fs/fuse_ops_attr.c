@@ -87,8 +87,7 @@ static int setattr_fill(struct fuse_job *j, const struct fuse_target *t, struct 
 		.mode = (t->node->attr.mode & S_IFMT) | (q->mode & 07777),
 	};
 	fill_times(q, in);
-	if ((q->valid & (FATTR_UID | FATTR_GID)) && !(q->valid & FATTR_MODE) && !j->c->can.killpriv &&
-	    mode_without_suid(t->node, &in->mode))
+	if (q->valid & FATTR_KILL_SUIDGID && !j->c->can.killpriv && mode_without_suid(t->node, &in->mode))
 		in->valid |= FATTR_MODE;
 	if (!(q->valid & FATTR_SIZE))
 		return 0;

@@ -298,7 +298,7 @@ static int write_offset(struct fuse_job *j, struct fuse_handle *h, uint64_t own,
 	int err = 0;
 
 	*offset = j->req.offset == UM_OFFSET_FILE ? own : j->req.offset;
-	if (j->req.offset != UM_OFFSET_END)
+	if (j->req.offset != UM_OFFSET_END && !(h->open_flags & O_APPEND))
 		return *offset > INT64_MAX ? -EINVAL : 0;
 	if (h->node->size_until <= j->now)
 		err = fuse_getattr(j, h->node, h, true);
@@ -465,6 +465,20 @@ int fuse_op_fsync(struct fuse_job *j)
 	}
 	fuse_handle_put(j, h);
 	return err;
+}
+
+/* Whoever has the file open may change these, for everybody who has it from the same open(2). */
+int fuse_op_setfl(struct fuse_job *j)
+{
+	const uint32_t some = O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT;
+	struct fuse_handle *h;
+	int err = fuse_io_begin(j, &h, O_ACCMODE);
+
+	if (err)
+		return err;
+	h->open_flags = (h->open_flags & ~some) | (j->req.open_flags & some);
+	fuse_handle_put(j, h);
+	return 0;
 }
 
 static int fallocate(struct fuse_job *j, struct fuse_handle *h)

@@ -79,7 +79,7 @@ size_t iov_get(struct task *t, struct guest_iov *g, void *dst, size_t n);
 
 /*
  * offset: a position, or UM_OFFSET_FILE (the file's own, moved).  append: to the end, wherever that is, as
- * with O_APPEND.  Results as of read(2) and write(2).
+ * is done in any case with a file opened with O_APPEND.  Results as of read(2) and write(2).
  */
 long file_read(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset);
 long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset, bool append);
@@ -116,6 +116,7 @@ long file_write_piece(struct task *t, struct file *f, struct um_slot *s, size_t 
 long file_seek(struct task *t, struct file *f, int64_t offset, unsigned whence);
 long file_readdir(struct task *t, struct file *f, gaddr buf, size_t size, bool legacy);
 long file_fsync(struct task *t, struct file *f, bool datasync);
+long file_set_flags(struct task *t, struct file *f, unsigned flags);	/* as F_SETFL: O_APPEND, O_NONBLOCK, O_NOATIME, O_DIRECT */
 /* Bytes copied by their common server; -EOPNOTSUPP: it does not do that. */
 long file_copy(struct task *t, struct file *in, int64_t from, struct file *out, int64_t to, size_t len);
 /* The name of a memory file that stands for f, so that it is shown in /proc as path (fs/proc.h), if that is not too long for a name.  0 or -errno. */

@@ -211,17 +211,14 @@ static long target_chmod(struct target at, unsigned mode)
 	return target_call(at, s);
 }
 
-/* An id of -1 is left alone; both: the kernel still checks the file. */
+/* An id of -1 is left alone; both: the set-id bits still go. */
 static long target_chown(struct target at, unsigned uid, unsigned gid)
 {
-	struct um_attr a;
 	uint32_t valid = (uid != ~0u ? FATTR_UID : 0) | (gid != ~0u ? FATTR_GID : 0);
 	long r;
 	struct um_slot *s;
 
-	if (!valid)
-		return target_attr(at, &a);
-	s = setattr_begin(at, valid, &r);
+	s = setattr_begin(at, valid | FATTR_KILL_SUIDGID, &r);
 	if (!s)
 		return r;
 	s->req.set_uid = uid;

@@ -239,8 +239,8 @@ static long write_pieces(struct task *t, struct file *f, struct guest_iov *g, ui
 }
 
 /*
- * Appending moves the file's offset, at the server as in the kernel, but when a position was given, which
- * the kernel then ignores: here the offset is put back.
+ * The server knows who opened it with O_APPEND.  Appending moves the file's offset, at the server as in the kernel, but when a position was
+ * given, which the kernel then ignores: here the offset is put back.
  */
 long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t offset, bool append)
 {
@@ -248,7 +248,7 @@ long file_write(struct task *t, struct file *f, struct guest_iov *g, uint64_t of
 
 	if (r)
 		return r;
-	if (!append && !(f->open_flags & O_APPEND))
+	if (!append)
 		return write_pieces(t, f, g, offset);
 	if (offset == UM_OFFSET_FILE)
 		return write_pieces(t, f, g, UM_OFFSET_END);
@@ -290,6 +290,17 @@ long file_fsync(struct task *t, struct file *f, bool datasync)
 	if (!s)
 		return r;
 	s->req.open_flags = datasync;
+	return file_call(t, f, s);
+}
+
+long file_set_flags(struct task *t, struct file *f, unsigned flags)
+{
+	long r;
+	struct um_slot *s = file_begin(t, f, UM_OP_SETFL, &r);
+
+	if (!s)
+		return r;
+	s->req.open_flags = flags;
 	return file_call(t, f, s);
 }
 

@@ -168,8 +168,12 @@ static long get_flags(struct task *t, int fd, const struct file *f)
 
 static long set_flags(struct task *t, int fd, struct file *f, unsigned flags)
 {
-	long r = kernel_call(t, __NR_fcntl, fd, F_SETFL, flags & ON_CARRIER);
+	long r = 0;
 
+	if (f->kind == FILE_REMOTE)	/* what we know may be old: others have it open */
+		r = file_set_flags(t, f, flags);
+	if (!r)
+		r = kernel_call(t, __NR_fcntl, fd, F_SETFL, flags & ON_CARRIER);
 	if (r >= 0)
 		f->open_flags = (f->open_flags & ~(unsigned)SETTABLE) | (flags & SETTABLE);
 	return r;
