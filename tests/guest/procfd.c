@@ -343,6 +343,26 @@ TEST(over_exec, "fd/N and fdinfo of a child that has executed another program")
 	OK(waitpid(pid, NULL, 0));
 }
 
+TEST(newborn, "cwd of a child that is just becoming itself")
+{
+	char here[PATH_MAX];
+
+	TRUE(getcwd(here, sizeof here) != NULL);
+	for (int i = 0; i < 1500 && !guest_bad; i++) {
+		pid_t pid = MUST(fork());
+
+		if (pid == 0) {
+			pause();
+			_exit(0);
+		}
+		for (volatile int wait = i % 300 * 200; wait; wait--)
+			;
+		STR(link_of(name_of(pid, "cwd", -1)), here);
+		OK(kill(pid, SIGKILL));
+		OK(waitpid(pid, NULL, 0));
+	}
+}
+
 TEST(not_allowed, "what belongs to root is not shown to others")
 {
 	if (geteuid() == 0)

@@ -78,21 +78,34 @@ static bool is_newborn(int pid)
 	return peer_read(pid, &process.pid, &believed, sizeof(believed)) && believed != pid;
 }
 
-/* Regions are mapped one behind the other; the first one that cannot be read is the end. */
-bool peer_task(int pid, int tid, struct task *copy)
+/* Regions are mapped one behind the other; the first one that cannot be read is the end.  *some: one with another task, or 0. */
+static bool find_task(int pid, int tid, struct task *copy, uint64_t *some)
 {
 	int who = pid ? pid : process.pid;
-	uint64_t some = 0;
 
-	if (!tid && !pid)
-		return false;
+	*some = 0;
 	for (uint64_t at = (uint64_t)first_task_region + TASK_OFFSET; at < UM_TASKS_BASE + (1ull << 32); at += UM_TASK_SPAN) {
 		if (!peer_read(who, (const void *)at, copy, sizeof(*copy)))
 			break;
 		if (copy->busy && copy->tid == (tid ? tid : pid))
 			return true;
-		if (copy->busy && !some)
-			some = at;
+		if (copy->busy && !*some)
+			*some = at;
 	}
-	return some && pid && is_newborn(pid) && peer_read(pid, (const void *)some, copy, sizeof(*copy));
+	return false;
+}
+
+bool peer_task(int pid, int tid, struct task *copy)
+{
+	uint64_t some;
+
+	if (!tid && !pid)
+		return false;
+	if (find_task(pid, tid, copy, &some))
+		return true;
+	if (!some || !pid)
+		return false;
+	if (is_newborn(pid))
+		return peer_read(pid, (const void *)some, copy, sizeof(*copy));
+	return find_task(pid, tid, copy, &some);	/* it may have become itself while we were looking */
 }
