@@ -257,6 +257,7 @@ static long clone_copying(struct task *t, struct um_clone_args *a, size_t size)
 	long r;
 
 	lock_all(t);
+	carrier_drop_spares(t->files);
 	if (size) {
 		k.stack = k.stack_size = 0;
 		r = raw_syscall(__NR_clone3, &k, size < sizeof k ? size : sizeof k);

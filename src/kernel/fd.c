@@ -112,19 +112,26 @@ long fd_memory(const char *name, unsigned flags)
 }
 
 /* As high as the process's limit lets us, but below 1024, where select() still reaches. */
-int fd_park(int fd)
+long fd_duplicate_high(int fd, int cmd)
 {
 	long high = -EMFILE;
 
 	for (int from = 1000; from > 2 && high < 0; from -= from / 4)
-		high = raw_syscall(__NR_fcntl, fd, F_DUPFD, from);
+		high = raw_syscall(__NR_fcntl, fd, cmd, from);
 	if (high < 0)
-		return (int)high;
-	if (fd_own((int)high) < 0) {
-		raw_syscall(__NR_close, high);
-		return -EMFILE;
-	}
-	raw_syscall(__NR_close, fd);
+		return high;
+	if (!fd_own((int)high))
+		return high;
+	raw_syscall(__NR_close, high);
+	return -EMFILE;
+}
+
+int fd_park(int fd)
+{
+	long high = fd_duplicate_high(fd, F_DUPFD);
+
+	if (high >= 0)
+		raw_syscall(__NR_close, fd);
 	return (int)high;
 }
 
@@ -178,6 +185,9 @@ void files_put(struct files *fs)
 {
 	if (!fs || __atomic_sub_fetch(&fs->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	for (int i = 0; i < SPARES; i++)
+		if (fs->spare[i].fd)
+			fd_disown(fs->spare[i].fd);	/* the kernel closes it, with its own table */
 	for (int i = 0; i < fs->size; i++)
 		file_put(fs->tab[i]);
 	for (int i = 0; i < fs->nhints; i++)
@@ -224,6 +234,7 @@ struct files *files_copy(struct files *old)
 	if (!fs)
 		return NULL;
 	lock_acquire(&old->lock);
+	carrier_drop_spares(old);
 	if ((old->size && table_grow(fs, old->size - 1)) || !hints_copy(fs, old)) {
 		lock_release(&old->lock);
 		files_put(fs);
@@ -258,6 +269,16 @@ static inline struct file *take(struct task *t, int fd, bool out)
 struct file *fd_hold(struct task *t, int fd)
 {
 	return take(t, fd, false);
+}
+
+bool fd_pass(struct task *t, int fd)
+{
+	struct file *f = fd_hold(t, fd);
+
+	if (f)
+		file_passed(f);
+	file_put(f);
+	return !fd_is_ours(fd);
 }
 
 int fd_install(struct task *t, int fd, struct file *f)
@@ -350,18 +371,21 @@ static struct file *adopt(struct task *t, int fd, uint32_t server, uint32_t hand
 	return f;
 }
 
-void fd_adopt(struct task *t, int fd)
+long fd_adopt(struct task *t, int fd)
 {
 	uint32_t server, handle;
 	struct file *f;
 
 	if (fd_peek(t, fd) || !carrier_identify(fd, &server, &handle))
-		return;
+		return 0;
+	if (!carrier_share(server, handle))
+		return -EBADF;
 	f = adopt(t, fd, server, handle);
 	if (!f || fd_install(t, fd, f)) {
 		agent_log("descriptor %d (handle %u of server %u) could not be taken over", fd, handle, server);
 		file_put(f);
 	}
+	return 0;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */

@@ -10,6 +10,14 @@
 
 #include "file.h"
 
+/* A carrier that has been kept: carrier.c. */
+struct spare {
+	int fd;			/* one of ours, close-on-exec; 0: none */
+	uint32_t flags;		/* O_* that it has */
+	struct file *user;	/* that it stands for; NULL: for none, and it holds no lock */
+};
+#define SPARES	4
+
 struct files {
 	uint32_t refs;		/* atomic: tasks that share it */
 	struct lock lock;	/* writers */
@@ -20,6 +28,8 @@ struct files {
 	struct dir_hint **hints;	/* likewise */
 	uint32_t gone[32][2];		/* files_restore: (server, handle) closed by exec, not yet told */
 	int ngone;
+	uint32_t copies;		/* how often it has been copied */
+	struct spare spare[SPARES];
 };
 
 /* The virtual file behind fd, or NULL if fd is real or not open.  No reference is taken: valid while
@@ -33,6 +43,7 @@ static inline struct file *fd_peek(const struct task *t, int fd)
 	return __atomic_load_n(&fs->tab[fd], __ATOMIC_ACQUIRE);
 }
 
+bool fd_pass(struct task *t, int fd);			/* it is going to be sent to another process; false: it is ours, and must not be */
 struct file *fd_hold(struct task *t, int fd);		/* with a reference, or NULL; file_put() it */
 int fd_install(struct task *t, int fd, struct file *f);	/* takes over the caller's reference; 0 or -ENOMEM */
 struct file *fd_remove(struct task *t, int fd);		/* gives its reference to the caller, or NULL */
@@ -65,12 +76,14 @@ long fd_memory(const char *name, unsigned flags);
 /* Moves fd to a high number (it stays open over exec) and makes it one of ours.  Returns the new number,
  * or -errno with fd still open.  fd_own() only declares; fd_disown() before it is closed or given away. */
 int fd_park(int fd);
+long fd_duplicate_high(int fd, int cmd);	/* the same, but fd stays; cmd: F_DUPFD or F_DUPFD_CLOEXEC */
 int fd_own(int fd);
 void fd_disown(int fd);
 void fd_give_up(int fd);	/* disowns and closes it */
 
-/* After SCM_RIGHTS, pidfd_getfd, exec: if fd is a carrier nobody told us about, note it. */
-void fd_adopt(struct task *t, int fd);
+/* After SCM_RIGHTS, pidfd_getfd, exec: if fd is a carrier nobody told us about, note it.  0, or -EBADF: it is one of a file that was closed at that
+ * moment (only what has been taken without the owner's help can be). */
+long fd_adopt(struct task *t, int fd);
 
 /* A file by what a carrier says, without a carrier of our own (and, if it is /dev/fuse, without its connection). */
 struct file *fd_carried(struct task *t, uint32_t server, uint32_t handle, uint32_t open_flags);

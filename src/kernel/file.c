@@ -17,10 +17,6 @@
 #include "fs/remote.h"
 #include "../agent/channel.h"
 
-/* What of the guest's flags the carrier gets.  Not those that would act on the world file (O_TRUNC, O_CREAT),
- * nor those it may refuse (O_DIRECT, O_NOATIME, O_DIRECTORY, O_NOFOLLOW). */
-#define CARRIER_FLAGS	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_SYNC | O_DSYNC)
-
 struct file *file_new(enum file_kind kind)
 {
 	struct file *f = heap_alloc(sizeof(*f));
@@ -47,78 +43,6 @@ void file_put(struct file *f)
 	heap_free(f);
 }
 
-/* ---- carriers ------------------------------------------------------------------------------------- */
-
-static int carrier_flags(int open_flags)
-{
-	int flags = open_flags & CARRIER_FLAGS;
-
-	if (open_flags & O_PATH || (flags & O_ACCMODE) == O_ACCMODE)
-		flags &= ~O_ACCMODE;	/* a description without any access could hold no lock */
-	return flags | O_LARGEFILE;
-}
-
-static long carrier_lock(int fd, uint64_t where, int flags)
-{
-	struct flock lock = {
-		.l_type = (flags & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK,
-		.l_start = (long)where,
-		.l_len = 1,
-	};
-	long r = raw_syscall(__NR_lseek, fd, where, 0 /* SEEK_SET */);
-
-	return r < 0 ? r : raw_syscall(__NR_fcntl, fd, F_OFD_SETLK, &lock);
-}
-
-int carrier_open(uint32_t server, uint32_t handle, int open_flags)
-{
-	int flags = carrier_flags(open_flags);
-	char path[48];
-	long fd, r;
-
-	text_format(path, sizeof(path), "/proc/thread-self/fd/%d", process.world_fd);
-	fd = raw_syscall(__NR_openat, AT_FDCWD, path, flags, 0);
-	if (fd < 0) {
-		if (fd != -EMFILE && fd != -ENFILE)
-			agent_log("cannot open the world by %s (is /proc mounted?): error %ld", path, -fd);
-		return (int)fd;
-	}
-	r = carrier_lock((int)fd, UM_LOCK(server, handle), flags);
-	if (r < 0) {
-		agent_log("cannot lock the carrier of handle %u at server %u: error %ld", handle, server, -r);
-		raw_syscall(__NR_close, fd);
-		return (int)r;
-	}
-	return (int)fd;
-}
-
-/* Is fd open on the same file as our world descriptor? */
-static bool same_as_world(int fd)
-{
-	struct stat ours, st;
-
-	return raw_syscall(__NR_fstat, process.world_fd, &ours) == 0 && raw_syscall(__NR_fstat, fd, &st) == 0 &&
-	       ours.st_dev == st.st_dev && ours.st_ino == st.st_ino;
-}
-
-int carrier_identify(int fd, uint32_t *server, uint32_t *handle)
-{
-	long offset = raw_syscall(__NR_lseek, fd, 0, 1 /* SEEK_CUR */);
-
-	if (offset < 0 || !UM_LOCK_IS(offset) || !same_as_world(fd))
-		return 0;
-	*server = UM_LOCK_SERVER(offset);
-	*handle = UM_LOCK_HANDLE(offset);
-	return *server < UM_SERVERS;
-}
-
-bool carrier_is_open(uint32_t server, uint32_t handle)
-{
-	struct flock lk = { .l_type = F_WRLCK, .l_start = (long)UM_LOCK(server, handle), .l_len = 1 };
-
-	return raw_syscall(__NR_fcntl, process.world_fd, F_OFD_GETLK, &lk) || lk.l_type != F_UNLCK;
-}
-
 /* ---- what the server is asked about an open file -------------------------------------------------- */
 
 /* Nothing that others can see happens when this file is closed: no FLUSH, no lock that goes, nobody who watches. */
@@ -138,7 +62,7 @@ static long tell_closed(struct task *t, const struct file *f)
 	int error;
 
 	quiet = is_quiet(t, f);
-	if (quiet && (carrier_is_open(f->server, f->handle) || client_closed(f)))
+	if (quiet && ((!(f->flags & FILE_OVER) && carrier_is_open(f->server, f->handle)) || client_closed(f)))
 		return 0;		/* in the first case who closes the last one tells */
 	if (quiet && (f->open_flags & O_ACCMODE) == O_RDONLY && pages_closed(t, f) && channel_later(t, f->server, f->handle))
 		return 0;
@@ -155,8 +79,11 @@ static long tell_closed(struct task *t, const struct file *f)
 /* close(2) has an error only from FLUSH, and from what was stored in a mapping: without that, not even where the server is dead. */
 long file_closed(struct task *t, struct file *f)
 {
-	long r = f->kind == FILE_REMOTE ? tell_closed(t, f) : 0;
+	long r;
 
+	if (f->spare)
+		carrier_forget(t, f);
+	r = f->kind == FILE_REMOTE ? tell_closed(t, f) : 0;
 	return f->flags & FILE_QUIET && r == -ENOTCONN ? 0 : r;
 }
 

@@ -14,6 +14,8 @@
 
 #include "task.h"
 
+struct files;
+
 enum file_kind {
 	FILE_REMOTE,		/* file or directory of a mounted file system */
 	FILE_FUSE_DEVICE,	/* an open /dev/fuse: we are the server */
@@ -33,10 +35,19 @@ struct file {
 	char *path;		/* canonical path at open: directories only, else NULL.  Also NULL after exec
 				   and SCM_RIGHTS until it is needed: use file_path() */
 	struct fuse_conn *conn;	/* FILE_FUSE_DEVICE: kernel/fs/fuse.h */
+	uint32_t copies;	/* of the descriptor table, when it was opened: carrier.c */
+	uint32_t spare;		/* 1 + the number of the spare carrier that it has got, 0: none; files->lock */
 };
 #define FILE_PATH	1u	/* O_PATH */
 #define FILE_QUIET	4u	/* the server need not be waited for when it is closed */
 #define FILE_RDONLY	2u	/* opened through a read-only bind mount */
+#define FILE_PASSED	8u	/* its carrier may be known elsewhere, or be changed: not to be used again */
+#define FILE_OVER	16u	/* its carrier is known to be gone, everywhere */
+
+static inline void file_passed(struct file *f)
+{
+	__atomic_fetch_or(&f->flags, FILE_PASSED, __ATOMIC_RELAXED);
+}
 
 struct file *file_new(enum file_kind kind);
 void file_get(struct file *f);
@@ -53,6 +64,18 @@ long file_path_removed(struct task *t, const struct file *f, char *buf, size_t s
 /* Opens a carrier for (server, handle).  open_flags: the guest's O_ACCMODE, O_APPEND, O_NONBLOCK,
  * O_CLOEXEC... are put on it.  Returns the descriptor (lowest free) or -errno. */
 int carrier_open(uint32_t server, uint32_t handle, int open_flags);
+
+/* The same for a file that has its handle: by a carrier that has been kept, if there is one.  Until carrier_close() or, where its descriptor
+ * has been closed by other means, carrier_forget() (which file_closed() calls). */
+int carrier_open_for(struct task *t, struct file *f, int open_flags);
+void carrier_close(struct task *t, struct file *f, int fd);	/* closes fd, of f, which is in no table any more; may keep its carrier */
+void carrier_forget(struct task *t, struct file *f);
+
+/* The table is being copied (its lock is held): what has been kept goes first, and what is open then is not alone any more. */
+void carrier_drop_spares(struct files *fs);
+
+/* Somebody has got a descriptor of this from another process.  false: it was closed at that moment. */
+bool carrier_share(uint32_t server, uint32_t handle);
 
 /* Is a descriptor with a carrier of (server, handle) open in any process?  An error would mean that the world is not what it must be: yes. */
 bool carrier_is_open(uint32_t server, uint32_t handle);

@@ -60,7 +60,7 @@ struct um_listing {
 
 struct um_open {
 	uint32_t handle;	/* 0: free; that of handle H is um_open_of(H), or it has none */
-	uint32_t flags;		/* UM_OPEN_CLOSED, UM_OPEN_END */
+	uint32_t flags;		/* UM_OPEN_* */
 	uint64_t node;
 	uint64_t offset;	/* of the open file */
 	uint32_t owner;		/* um_opens.client: the thread that opened it; 0: free */
@@ -68,6 +68,7 @@ struct um_open {
 };
 #define UM_OPEN_BUSY	(1ULL << 63)
 #define UM_OPEN_CLOSED	1u	/* clients: one of them has closed it.  Who has no other request to say so with says no more */
+#define UM_OPEN_SHARED	4u	/* clients: a process has got it that did not inherit it; its carrier is not used again (kernel/carrier.c) */
 #define UM_OPEN_END	2u	/* of a directory, unless the offset is 0: all of it has been read */
 
 enum um_client_state { UM_CLIENT_MAKING, UM_CLIENT_OPENING, UM_CLIENT_OPEN, UM_CLIENT_KNOWN };

@@ -12,6 +12,7 @@
 #include "../../src/kernel/fd.h"
 #include "../../src/kernel/path.h"
 #include "../../src/kernel/fs/fuse.h"
+#include "../../src/wire/pages.h"
 
 static struct task task;
 static int joined;
@@ -41,6 +42,19 @@ bool client_closed(const struct file *f)
 {
 	(void)f;
 	return false;
+}
+
+static uint32_t shared;		/* the handle that is */
+
+void client_share(uint32_t server, uint32_t handle)
+{
+	if (server == 1)
+		shared = handle;
+}
+
+bool client_is_shared(const struct file *f)
+{
+	return f->handle == shared;
 }
 
 bool pages_closed(struct task *t, const struct file *f)
@@ -123,6 +137,89 @@ static void test_carrier(int flags, int want, const char *what)
 	ok(!held(77), "%s: not after the last close", what);
 	raw_syscall(__NR_fstat, process.world_fd, &st);
 	ok((uint64_t)st.st_size == UM_WORLD_SIZE, "%s: the world is as it was", what);
+}
+
+/* A file that a client has opened, at a descriptor. */
+static struct file *opened(uint32_t number, int flags, int *fd)
+{
+	struct file *f = remote_file(UM_HANDLE_CLIENT | number, 0100000);
+
+	*fd = carrier_open_for(&task, f, flags);
+	f->open_flags = (uint32_t)(flags & ~O_CLOEXEC);
+	return f;
+}
+
+static void closed(struct file *f, int fd)
+{
+	carrier_close(&task, f, fd);
+	file_put(f);
+}
+
+static int spares(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < SPARES; i++)
+		n += task.files->spare[i].fd != 0;
+	return n;
+}
+
+static void test_spares(void)
+{
+	uint32_t server, handle;
+	struct file *f, *g;
+	int fd, other, first;
+
+	f = opened(1, O_RDONLY, &fd);
+	ok(fd >= 0 && held(f->handle) && !spares(), "a client's file: a carrier like any other");
+	first = fd;
+	carrier_close(&task, f, fd);
+	ok(!held(f->handle) && f->flags & FILE_OVER && spares() == 1, "closed, it is kept, without its lock");
+	file_put(f);
+	f = opened(2, O_RDONLY | O_CLOEXEC | O_NONBLOCK, &fd);
+	ok(fd == first && f->spare, "the next file gets it, at the lowest number");
+	is_int(carrier_identify(fd, &server, &handle), 1, "a carrier");
+	ok(server == 1 && handle == f->handle && held(handle), "of the new file");
+	is_int(raw_syscall(__NR_fcntl, fd, F_GETFD), FD_CLOEXEC, "close-on-exec");
+	is_int(raw_syscall(__NR_fcntl, fd, F_GETFL) & ~O_LARGEFILE, O_NONBLOCK, "with its flags");
+	g = opened(3, O_RDONLY, &other);
+	ok(other > fd && !g->spare, "another one has its own");
+	closed(g, other);
+	is_int(spares(), 2, "which is kept, too");
+	g = opened(3, O_RDONLY | O_SYNC, &other);
+	ok(!g->spare, "what was opened in another way is not taken");
+	closed(g, other);
+	file_get(f);
+	closed(f, fd);
+	ok(!held(f->handle) && spares() == 2 && !f->spare, "a file that somebody else holds: its carrier goes");
+	file_put(f);
+	f = opened(4, O_RDONLY, &fd);
+	carrier_share(1, f->handle);
+	closed(f, fd);
+	is_int(spares(), 1, "one that has been taken by another process: likewise");
+	f = opened(5, O_RDONLY, &fd);
+	file_passed(f);
+	closed(f, fd);
+	is_int(spares(), 1, "one that has been sent away: likewise");
+	f = opened(6, O_RDONLY, &fd);
+	closed(f, fd);
+	f = opened(7, O_RDONLY, &fd);
+	is_int(spares(), 2, "one in use, one not");
+	files_put(files_copy(task.files));
+	ok(!spares() && !f->spare, "the table is copied: none is left");
+	closed(f, fd);
+	is_int(spares(), 0, "and what was open then is not kept");
+	for (int i = 0; i < 2 * SPARES; i++) {
+		f = opened(8, O_RDONLY | (i % 2 ? O_SYNC : 0), &fd);
+		closed(f, fd);
+	}
+	is_int(spares(), 2, "no more than are needed");
+	ok(!carrier_share(1, UM_HANDLE_CLIENT | 8), "who takes one that is closed is told");
+	ok(carrier_share(1, 5) && carrier_share(1, UM_HANDLE_DEVICE), "of others nobody need know");
+	lock_acquire(&task.files->lock);
+	carrier_drop_spares(task.files);
+	lock_release(&task.files->lock);
+	shared = 0;
 }
 
 static void test_carriers(void)
@@ -337,6 +434,7 @@ int main(void)
 	fw_mount(UM_MOUNT_REMOTE, "/mnt", 1, 1, "");
 	test_table();
 	test_carriers();
+	test_spares();
 	test_killed();
 	test_own();
 	test_adopt();

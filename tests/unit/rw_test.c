@@ -18,7 +18,7 @@
 #define ROOM	(1u << 20)
 
 static struct um_slot slot;		/* one server, number 7 */
-static struct { uint8_t data[ROOM]; uint64_t size, offset; } disk[3];	/* by handle, 0 unused */
+static struct { uint8_t data[ROOM]; uint64_t size, offset; unsigned flags; } disk[3];	/* by handle, 0 unused */
 static unsigned calls, closed_calls, max_piece = UM_DATA_SIZE;
 static int fail_next, close_answer;
 
@@ -76,7 +76,7 @@ static int serve_data(struct um_request *q, struct um_reply *p)
 
 	if (at == UM_OFFSET_FILE)
 		at = disk[q->handle].offset;
-	else if (at == UM_OFFSET_END)
+	if (q->op == UM_OP_WRITE && (q->offset == UM_OFFSET_END || disk[q->handle].flags & O_APPEND))
 		at = disk[q->handle].size;
 	if (n > max_piece)
 		n = max_piece;
@@ -158,6 +158,9 @@ long channel_call(struct task *t, uint32_t server, struct um_slot *s)
 		s->rep.attr = (struct um_attr){ .ino = 5, .size = disk[s->req.handle].size, .mode = 0100644,
 						.nlink = 1, .blksize = 512 };
 		return 0;
+	case UM_OP_SETFL:
+		disk[s->req.handle].flags = s->req.open_flags;
+		return 0;
 	case UM_OP_COPY:	/* by pieces, then */
 		calls--;
 		return -EOPNOTSUPP;
@@ -193,6 +196,7 @@ static int open_virtual(uint32_t handle, unsigned flags, unsigned type)
 	struct file *f = file_new(FILE_REMOTE);
 	int fd = carrier_open(7, handle, (int)flags);
 
+	disk[handle].flags = flags;
 	f->server = 7;
 	f->handle = handle;
 	f->mode = type;
@@ -300,6 +304,7 @@ static void test_write(void)
 	ok(disk[2].size == 16 && disk[2].offset == 16, "... appends and moves the offset");
 	is_int(sys_fcntl(&task, fd, F_GETFL, 0), O_WRONLY | O_APPEND | 0100000, "F_GETFL");
 	is_int(sys_fcntl(&task, fd, F_SETFL, O_NONBLOCK), 0, "F_SETFL");
+	is_int(disk[2].flags, O_NONBLOCK, "... is told to the server");
 	is_int(sys_fcntl(&task, fd, F_GETFL, 0), O_WRONLY | O_NONBLOCK | 0100000, "... is seen");
 	is_int(sys_fcntl(&task, fd, F_SETLK, BAD), -EFAULT, "a lock at a bad address");
 	is_int(sys_ioctl(&task, fd, 0x5401, BAD), -ENOTTY, "TCGETS");

@@ -101,6 +101,10 @@ long client_open(struct where *w, int flags, struct file **out);
 void client_opened(const struct file *f);
 bool client_closed(const struct file *f);
 
+/* Of a file that has been opened so (UM_HANDLE_CLIENT): somebody has got it from another process; has anybody? */
+void client_share(uint32_t server, uint32_t handle);
+bool client_is_shared(const struct file *f);
+
 /* lseek(2) where that needs no asking: true, and the result. */
 bool pages_seek(struct task *t, const struct file *f, int64_t offset, unsigned whence, long *result);
 

@@ -161,3 +161,28 @@ bool client_closed(const struct file *f)
 
 	return m && m->opens && entry_free(um_open_of(m->opens, f->handle), f->handle);
 }
+
+/* ---- carriers ---------------------------------------------------------------------------------------- */
+
+/* The entry of a file that has one. */
+static struct um_open *entry_of(uint32_t server, uint32_t handle)
+{
+	const struct shown *m = shown_by(server);
+
+	return m && m->opens ? um_open_of(m->opens, handle) : NULL;
+}
+
+void client_share(uint32_t server, uint32_t handle)
+{
+	struct um_open *o = entry_of(server, handle);
+
+	if (o)
+		__atomic_fetch_or(&o->flags, UM_OPEN_SHARED, __ATOMIC_SEQ_CST);
+}
+
+bool client_is_shared(const struct file *f)
+{
+	const struct um_open *o = entry_of(f->server, f->handle);
+
+	return !o || __atomic_load_n(&o->flags, __ATOMIC_SEQ_CST) & UM_OPEN_SHARED;
+}

@@ -153,7 +153,7 @@ long remote_open(struct where *w, int flags, unsigned mode)
 		return open_standin(w, &rep, flags);
 	if (r)
 		return r;
-	fd = carrier_open(f->server, f->handle, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_DIRECTORY));
+	fd = carrier_open_for(w->t, f, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_DIRECTORY));
 	if (fd < 0) {
 		remote_close(w->t, f);
 		return fd;

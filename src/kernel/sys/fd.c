@@ -144,9 +144,10 @@ long sys_pidfd_getfd(struct task *t, int pidfd, int targetfd, unsigned flags)
 {
 	long fd = proc_pidfd_hides(pidfd, targetfd) ? -EBADF : real_call(t, __NR_pidfd_getfd, pidfd, targetfd, flags);
 
-	if (fd >= 0)
-		fd_adopt(t, (int)fd);
-	return fd;
+	if (fd < 0 || !fd_adopt(t, (int)fd))
+		return fd;
+	raw_syscall(__NR_close, fd);
+	return -EBADF;
 }
 
 /* ---- fcntl ------------------------------------------------------------------------------------------ */
@@ -196,6 +197,7 @@ static long virtual_fcntl(struct task *t, int fd, struct file *f, int cmd, gaddr
 	}
 	if (f->flags & FILE_PATH)
 		return -EBADF;
+	file_passed(f);
 	switch (cmd) {
 	case F_SETFL:
 		return set_flags(t, fd, f, (unsigned)arg);
@@ -316,9 +318,11 @@ static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, 
 	if (f->flags & FILE_PATH)
 		return -EBADF;
 	switch (cmd) {
+	case FIONBIO:
+		file_passed(f);
+		/* fall through */
 	case FIOCLEX:
 	case FIONCLEX:
-	case FIONBIO:
 		return kernel_call(t, __NR_ioctl, fd, cmd, arg);
 	case FIOASYNC:
 		return set_async(t, arg);
@@ -354,6 +358,16 @@ static long notif_send(struct task *t, int fd, gaddr arg)
 	resp.flags = 0;
 	resp.val = UM_NOTIF_CONTINUE;
 	return real_call(t, __NR_ioctl, fd, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+}
+
+/* What is going to be in the guest that waits. */
+static long notif_addfd(struct task *t, int fd, gaddr arg)
+{
+	struct seccomp_notif_addfd add;
+
+	if (!copy_from_guest(t, &add, arg, sizeof add) && !fd_pass(t, (int)add.srcfd))
+		return -EBADF;
+	return real_call(t, __NR_ioctl, fd, SECCOMP_IOCTL_NOTIF_ADDFD, arg);
 }
 
 /* FICLONE, FICLONERANGE: 0 if both files are the kernel's, else what a kernel says that cannot share their blocks. */
@@ -396,6 +410,8 @@ long sys_ioctl(struct task *t, int fd, unsigned cmd, gaddr arg)
 	if (!fd_is_virtual(t, fd)) {
 		if (cmd == SECCOMP_IOCTL_NOTIF_SEND)
 			return notif_send(t, fd, arg);
+		if (cmd == SECCOMP_IOCTL_NOTIF_ADDFD)
+			return notif_addfd(t, fd, arg);
 		if (cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR) {
 			r = flags_verdict(t, fd);
 			if (r)

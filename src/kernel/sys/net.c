@@ -243,12 +243,12 @@ static bool any_is_ours(struct task *t, gaddr fds, size_t len)
 	int fd;
 
 	for (size_t done = 0; done + sizeof fd <= len; done += sizeof fd)
-		if (!copy_from_guest(t, &fd, fds + done, sizeof fd) && fd_is_ours(fd))
+		if (!copy_from_guest(t, &fd, fds + done, sizeof fd) && !fd_pass(t, fd))
 			return true;
 	return false;
 }
 
-/* Would a descriptor of the agent's be given away?  What is wrong with the control data the kernel says. */
+/* Would a descriptor of the agent's be given away?  (And virtual files are marked as given away.)   What is wrong with the control data the kernel says. */
 static bool gives_ours(struct task *t, const struct guest_msghdr *h)
 {
 	struct guest_cmsghdr c;

@@ -485,7 +485,7 @@ long close_virtual(struct task *t, int fd)
 
 	if (!f)
 		return -EBADF;
-	raw_syscall(__NR_close, fd);
+	carrier_close(t, f, fd);
 	return remote_close(t, f);
 }
 
