@@ -304,7 +304,6 @@ static void test_notify(void)
 	rig_stat("file");
 	is_int(rig.count[FUSE_LOOKUP], asked + 2, "the name is looked up");
 	is_int(rig_reply(0, FUSE_NOTIFY_STORE, &store, sizeof store), 40, "STORE");
-	is_int(rig_reply(0, FUSE_NOTIFY_RETRIEVE, &store, sizeof store), -ENOSYS, "RETRIEVE");
 	is_int(rig_reply(0, FUSE_NOTIFY_INVAL_INODE, &ino, 8), -EINVAL, "a short one");
 	e.o.namelen = 5;
 	is_int(rig_reply(0, FUSE_NOTIFY_INVAL_ENTRY, &e, sizeof e.o + 5), -EINVAL, "a wrong length");
@@ -315,6 +314,48 @@ static void test_notify(void)
 	is_int(rig_reply(0, 99, &ino, sizeof ino), -EINVAL, "an unknown code");
 	is_int(rig_reply(0, FUSE_NOTIFY_POLL, &ino, 8), 24, "POLL");
 	rig_stop("notifications");
+}
+
+/* What is retrieved from there on must be that. */
+static void retrieved(uint64_t offset, uint32_t size, const char *want, const char *what)
+{
+	static const uint8_t zeros[4096];
+	struct fuse_notify_retrieve_out o = { .notify_unique = 4711, .nodeid = 2, .offset = offset, .size = size };
+	const struct { struct fuse_in_header h; struct fuse_notify_retrieve_in in; char data[16]; } *m = (const void *)rig.in;
+	size_t n = strlen(want);
+
+	memcpy(rig.in, zeros, sizeof *m);
+	is_int(rig_reply(0, FUSE_NOTIFY_RETRIEVE, &o, sizeof o), 16 + sizeof o, "%s: taken", what);
+	is_int(rig_read_message(), (long)(sizeof m->h + sizeof m->in + n), "%s: a message", what);
+	ok(m->h.opcode == FUSE_NOTIFY_REPLY && m->h.unique == 4711 && m->h.nodeid == 2, "%s: the answer to that", what);
+	ok(m->in.offset == offset && m->in.size == n && !memcmp(m->data, want, n), "%s: with what is known", what);
+	is_int(rig_reply(4711, 0, NULL, 0), -ENOENT, "%s: which has none", what);
+}
+
+static void test_retrieve(void)
+{
+	struct fuse_notify_retrieve_out o = { .nodeid = 77 };
+	long h;
+
+	begin();
+	rig.shm->mount_flags |= UM_MNT_ALONE;
+	rig_pump();
+	rig_stat("file");
+	retrieved(0, 100, "", "nothing has been read");
+	h = rig_open("file", O_RDWR, 0);
+	is_int(rig_read_at(h, 0, 100), 5, "it is read");
+	retrieved(0, 100, "hello", "all of it");
+	retrieved(1, 3, "ell", "a part");
+	retrieved(4, UINT32_MAX, "o", "the end");
+	retrieved(5, 100, "", "behind the end");
+	retrieved(UINT64_MAX, 100, "", "far behind");
+	is_int(rig_write_at(h, 0, "H"), 1, "it is written");
+	retrieved(0, 100, "", "what is not known any more");
+	is_int(rig_reply(0, FUSE_NOTIFY_RETRIEVE, &o, sizeof o), -ENOENT, "an unknown node");
+	is_int(rig_reply(0, FUSE_NOTIFY_RETRIEVE, &o, 8), -EINVAL, "a short one");
+	o.nodeid = 2;
+	is_int(rig_reply(0, FUSE_NOTIFY_RETRIEVE, &o, sizeof o), 16 + sizeof o, "one that nobody reads");
+	rig_stop("retrieve");
 }
 
 /* ---- the last close ---------------------------------------------------------------------------------------- */
@@ -584,6 +625,7 @@ int main(void)
 	test_bad_replies();
 	test_interrupt();
 	test_notify();
+	test_retrieve();
 	test_last_close();
 	test_release_once();
 	test_end();

@@ -94,6 +94,7 @@ static void conn_free(struct fuse_conn *c)
 	fuse_shadow_free(c);
 	fuse_nodes_free(c);
 	co_drain(&c->pool);
+	fuse_queue_free(c);
 	heap_free(c->forgets);
 	own_unmap(c->shm, AREA_SIZE);
 	heap_free(c);

@@ -177,7 +177,7 @@ struct fuse_req {
 	uint32_t reply_max, reply_len;
 	int error;
 	uint64_t version;		/* conn.version when it was issued */
-	struct fuse_job *job;		/* who waits */
+	struct fuse_job *job;		/* who waits; NULL: nobody, see fuse_queue() */
 	struct fuse_req *next;		/* queue, or chain by unique */
 };
 
@@ -315,6 +315,11 @@ void fuse_req_arg(struct fuse_req *r, const void *p, size_t n);
 void fuse_req_reply(struct fuse_req *r, void *p, size_t n);		/* exactly n bytes */
 void fuse_req_reply_upto(struct fuse_req *r, void *p, size_t n);	/* at most n */
 
+/* To be read by the server, with the number that it has.  One without a job has no answer, is its own piece of heap, and is freed when it
+ * has been read. */
+void fuse_queue(struct fuse_conn *c, struct fuse_req *r);
+void fuse_queue_free(struct fuse_conn *c);	/* the connection goes: those without a job */
+
 /* Sends r and waits for the answer.  0 or the server's -errno. */
 int fuse_call(struct fuse_job *j, struct fuse_req *r);
 
@@ -420,6 +425,8 @@ void fuse_handles_open(struct fuse_job *j, struct fuse_node *n);	/* all of n: it
 void fuse_pages_fill(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, const uint8_t *data, uint32_t len, uint64_t version);
 void fuse_pages_init(struct fuse_conn *c);	/* how many there are */
 uint64_t fuse_pages_most(const struct fuse_conn *c);	/* bytes: a larger file would take the room of all others */
+/* What is known of it from there on, without a gap: bytes. */
+uint32_t fuse_pages_copy(struct fuse_conn *c, const struct fuse_node *n, uint64_t offset, uint8_t *to, uint32_t size);
 void fuse_pages_list(struct fuse_conn *c, const struct fuse_node *n, const uint8_t *data, uint32_t len);	/* a directory */
 void fuse_pages_drop(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, uint64_t len);	/* this has been written */
 void fuse_pages_forget(struct fuse_conn *c, struct fuse_node *n);	/* all of it may have changed */

@@ -153,6 +153,10 @@ static long wait_for_work(struct task *t, struct fuse_conn *c, struct file *f, u
 
 static void req_done(struct fuse_req *r, int error)
 {
+	if (!r->job) {
+		heap_free(r);
+		return;
+	}
 	r->error = error;
 	r->state = REQ_DONE;
 	fuse_job_continue(r->job);
@@ -162,11 +166,12 @@ static void req_done(struct fuse_req *r, int error)
 static long send_request(struct task *t, struct fuse_conn *c, const struct vec *to, size_t room)
 {
 	struct fuse_req *r = c->queue;
+	const uint32_t len = r->h.len;
 	struct vec v = *to;
 	int err;
 
 	c->queue = r->next;
-	if (r->h.len > room) {
+	if (len > room) {
 		req_done(r, r->h.opcode == FUSE_SETXATTR ? -E2BIG : -EIO);
 		return 0;
 	}
@@ -179,11 +184,15 @@ static long send_request(struct task *t, struct fuse_conn *c, const struct vec *
 		req_done(r, -EIO);
 		return err;
 	}
-	r->state = REQ_SENT;
-	fuse_sent_put(c, r);
+	if (r->job) {
+		r->state = REQ_SENT;
+		fuse_sent_put(c, r);
+	} else {
+		heap_free(r);
+	}
 	if (c->queue)
 		wake_reader(c);
-	return r->h.len;
+	return len;
 }
 
 /* A guest whose call was interrupted: the server is told once for the request it works on. */
@@ -392,6 +401,9 @@ static long take_notification(struct task *t, struct fuse_conn *c, struct vec *v
 	if (!err) {
 		lock_acquire(&fuse_lock);
 		err = fuse_notify(c, code, data, len);
+		if (c->queue)
+			wake_reader(c);
+		fuse_bell_settle(c);
 		lock_release(&fuse_lock);
 	}
 	return err ? err : (long)(len + sizeof(struct fuse_out_header));

@@ -2,10 +2,44 @@
 /*
  * What a server says unasked: that a node or a name has changed behind our back.
  *
- * Contents are cached for reading only (fuse_pages.c), so STORE means that they and the node's attributes are stale, and RETRIEVE has
- * nothing to give: ENOSYS.  Nobody polls: POLL is taken and means nothing.
+ * Contents are cached for reading only (fuse_pages.c), so STORE means that they and the node's attributes are stale; RETRIEVE is given what is
+ * known of them.  Nobody polls: POLL is taken and means nothing.
  */
 #include "fuse_conn.h"
+
+/* What RETRIEVE gets: a request that has no answer. */
+struct retrieved {
+	struct fuse_req r;
+	struct fuse_notify_retrieve_in in;
+	uint8_t data[];
+};
+
+/* As the kernel: no more than is known from the offset on without a gap, nor than one WRITE, nor behind the end. */
+static int retrieve(struct fuse_conn *c, const struct fuse_notify_retrieve_out *o)
+{
+	const struct fuse_node *n = fuse_node_find(c, o->nodeid);
+	uint32_t size = o->size < c->can.max_write ? o->size : c->can.max_write;
+	struct retrieved *a;
+
+	if (!n)
+		return -ENOENT;
+	if (o->offset >= n->attr.size)
+		size = 0;
+	else if (size > n->attr.size - o->offset)
+		size = (uint32_t)(n->attr.size - o->offset);
+	a = heap_alloc(sizeof *a + size);
+	if (!a)
+		return -ENOMEM;
+	size = fuse_pages_copy(c, n, o->offset, a->data, size);
+	a->in = (struct fuse_notify_retrieve_in){ .offset = o->offset, .size = size };
+	a->r.h = (struct fuse_in_header){
+		.len = sizeof a->r.h, .opcode = FUSE_NOTIFY_REPLY, .unique = o->notify_unique, .nodeid = o->nodeid,
+	};
+	fuse_req_arg(&a->r, &a->in, sizeof a->in);
+	fuse_req_arg(&a->r, a->data, size);
+	fuse_queue(c, &a->r);
+	return 0;
+}
 
 static int inval_inode(struct fuse_conn *c, uint64_t nodeid)
 {
@@ -82,6 +116,7 @@ static int notify_delete(struct fuse_conn *c, const uint8_t *data, size_t len)
 int fuse_notify(struct fuse_conn *c, int code, const uint8_t *data, size_t len)
 {
 	struct fuse_notify_inval_inode_out inode;
+	struct fuse_notify_retrieve_out wanted;
 	struct fuse_notify_store_out store;
 
 	switch (code) {
@@ -102,7 +137,10 @@ int fuse_notify(struct fuse_conn *c, int code, const uint8_t *data, size_t len)
 		memcpy(&store, data, sizeof store);
 		return len - sizeof store == store.size ? inval_inode(c, store.nodeid) : -EINVAL;
 	case FUSE_NOTIFY_RETRIEVE:
-		return -ENOSYS;
+		if (len != sizeof wanted)
+			return -EINVAL;
+		memcpy(&wanted, data, sizeof wanted);
+		return retrieve(c, &wanted);
 	default:
 		return -EINVAL;
 	}

@@ -80,6 +80,24 @@ void fuse_pages_fill(struct fuse_conn *c, struct fuse_node *n, uint64_t offset, 
 	}
 }
 
+uint32_t fuse_pages_copy(struct fuse_conn *c, const struct fuse_node *n, uint64_t offset, uint8_t *to, uint32_t size)
+{
+	uint32_t done = 0;
+
+	while (c->pages && done < size) {
+		const uint32_t from = (uint32_t)((offset + done) % UM_PAGE_SIZE), most = size - done;
+		const struct um_page *p = page_find(c, n, (offset + done) / UM_PAGE_SIZE, false);
+		uint32_t part;
+
+		if (!p || p->contents != n->contents || p->len <= from)
+			break;
+		part = p->len - from < most ? p->len - from : most;
+		memcpy(to + done, c->pages->data[p - c->pages->page] + from, part);
+		done += part;
+	}
+	return done;
+}
+
 void fuse_pages_list(struct fuse_conn *c, const struct fuse_node *n, const uint8_t *data, uint32_t len)
 {
 	for (uint32_t at = 0; at < len; at += UM_PAGE_SIZE)

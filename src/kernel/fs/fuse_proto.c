@@ -44,6 +44,28 @@ void fuse_req_reply_upto(struct fuse_req *r, void *p, size_t n)
 	r->any_size = true;
 }
 
+void fuse_queue(struct fuse_conn *c, struct fuse_req *r)
+{
+	r->state = REQ_QUEUED;
+	r->next = NULL;
+	if (c->queue)
+		c->queue_last->next = r;
+	else
+		c->queue = r;
+	c->queue_last = r;
+}
+
+void fuse_queue_free(struct fuse_conn *c)
+{
+	while (c->queue) {
+		struct fuse_req *r = c->queue;
+
+		c->queue = r->next;
+		if (!r->job)
+			heap_free(r);
+	}
+}
+
 int fuse_call(struct fuse_job *j, struct fuse_req *r)
 {
 	struct fuse_conn *c = j->c;
@@ -53,14 +75,7 @@ int fuse_call(struct fuse_job *j, struct fuse_req *r)
 	c->unique += 2;
 	r->h.unique = c->unique;
 	r->version = c->version;
-	r->state = REQ_QUEUED;
-	r->next = NULL;
-	if (c->queue)
-		c->queue_last->next = r;
-	else
-		c->queue = r;
-	c->queue_last = r;
-
+	fuse_queue(c, r);
 	j->sent = r;
 	while (r->state != REQ_DONE)
 		co_yield(&j->co);
