@@ -147,7 +147,7 @@ static bool shares(const struct walk *k, int tid, int fd)
 /* Is it a descriptor or the cwd of the calling thread itself? */
 static bool is_own(const struct walk *k, const struct proc_hit *h)
 {
-	int tid = h->tid ? h->tid : process.pid;
+	int tid = h->tid ? h->tid : k->t->pid;
 
 	return !h->pid && h->arg != PROC_NO_FD && (tid == k->t->tid || shares(k, tid, h->arg));
 }

@@ -343,6 +343,30 @@ TEST(over_exec, "fd/N and fdinfo of a child that has executed another program")
 	OK(waitpid(pid, NULL, 0));
 }
 
+TEST(not_searched, "what lies above a directory does not matter to who goes on from its descriptor, in a child by vfork either")
+{
+	char name[64];
+	struct stat st;
+	int d, status;
+
+	OK(mkdir("p", 0700));
+	OK(mkdir("p/t", 0700));
+	put("p/t/f", "content");
+	d = MUST(open("p/t", O_RDONLY));
+	OK(chmod("p", 0600));
+	snprintf(name, sizeof name, "/proc/self/fd/%d/f", d);
+	OK(stat(name, &st));
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = i ? vfork() : fork();
+
+		if (pid == 0)
+			_exit(stat(name, &st) ? errno : 0);
+		OK(waitpid(pid, &status, 0));
+		EXITED(status, 0);
+	}
+	OK(chmod("p", 0700));
+}
+
 TEST(newborn, "cwd of a child that is just becoming itself")
 {
 	char here[PATH_MAX];

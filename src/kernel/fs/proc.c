@@ -135,7 +135,7 @@ struct proc_hit proc_look(const struct task *t, const char *path, size_t len)
 	struct name c = next_name(&at, end), task;
 	struct proc_hit h = { .arg = PROC_NO_FD };
 
-	h.pid = is(c, "self") || is(c, "thread-self") ? process.pid : number(c);
+	h.pid = is(c, "self") || is(c, "thread-self") ? t->pid : number(c);
 	if (h.pid <= 0)
 		return h;
 	if (is(c, "thread-self"))
@@ -146,7 +146,7 @@ struct proc_hit proc_look(const struct task *t, const char *path, size_t len)
 		h.tid = number(task);
 		at = behind;
 	}
-	if (h.pid == process.pid || h.pid == t->tid)
+	if (h.pid == process.pid || h.pid == t->pid || h.pid == t->tid)
 		h.pid = 0;
 	h.what = (uint8_t)look_in_process(t, &h, at, end);
 	return h;

@@ -21,7 +21,7 @@ struct masks {
 static bool find_task(const struct made *m, struct task *t)
 {
 	const struct proc_hit *h = &m->hit;
-	int tid = h->tid ? h->tid : h->pid ? h->pid : process.pid;
+	int tid = h->tid ? h->tid : h->pid ? h->pid : m->t->pid;
 
 	if (!h->pid && tid == m->t->tid) {
 		*t = *m->t;
