@@ -268,8 +268,11 @@ int fuse_op_readdir(struct fuse_job *j)
 		fuse_mutex_unlock(&rd.h->lock);
 		if (rd.asked)
 			fuse_node_read(j->c, rd.h->node);
-		if (rd.asked && rd.h->at_end && fuse_open_may_wait(j->c, rd.h->node, O_RDONLY))
+		if (rd.asked && rd.h->at_end && fuse_open_may_wait(j->c, rd.h->node, O_RDONLY)) {
 			fuse_clients_may_open(j->c, rd.h->node);
+			if (rd.h->node->opens_shown)	/* its access time, while we are at it: else who lists it next time asks for that alone */
+				fuse_getattr(j, rd.h->node, NULL, true);
+		}
 	}
 	heap_free(rd.buf);
 	if (!err)
