@@ -220,6 +220,8 @@ static long clone_sharing(struct task *t, struct um_clone_args *a, size_t size, 
 		r = life_clone_vm(__NR_clone, a->flags | a->exit_signal, top, a->parent_tid,
 				  a->child_tid, a->tls, nt);
 	}
+	if (!(a->flags & CLONE_FILES))		/* what another thread has opened since we made our copy is in the kernel's */
+		__atomic_add_fetch(&t->files->copies, 1, __ATOMIC_RELAXED);
 	if (r < 0 || (a->flags & CLONE_VFORK)) {
 		__atomic_sub_fetch(&threads, r < 0 || !nt->life->released, __ATOMIC_RELAXED);
 		discard(nt);

@@ -458,7 +458,7 @@ static void put_mountinfo_line(struct out *o, const struct reader *r, const stru
 {
 	char text[64];
 
-	text_format(text, sizeof(text), "%u 1 0:%u ", 1000000 + m->id, m->dev_minor);
+	text_format(text, sizeof(text), "%u 1 0:%u ", UM_MNT_ID(m->id), m->dev_minor);
 	put_text(o, text);
 	put_mangled(o, r, m->kind == UM_MOUNT_BIND ? m->target : 0, "/");
 	put_char(o, ' ');

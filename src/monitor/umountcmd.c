@@ -2,8 +2,7 @@
 /*
  * `umview umount`, and what it says when a mount is busy.
  *
- * An open file of a mount is, in the kernel's eyes, a descriptor of the world file at a telling offset
- * (wire/world.h); so /proc/PID/fdinfo shows who holds it.
+ * Who holds it /proc tells: we are inside of the view, so the agents show descriptors and working directories as the guests have them.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,39 +24,54 @@
 
 /* ---- who holds it --------------------------------------------------------------------------------- */
 
-static bool is_open_file_of(const char *dir, const char *name, uint32_t server)
+static bool is_open_file_of(const char *dir, const char *name, unsigned mnt_id)
 {
-	char path[PATH_MAX];
-	unsigned long long pos = 0;
+	char path[PATH_MAX], line[256];
+	unsigned id = 0;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return false;
-	int n = fscanf(f, "pos: %llu", &pos);
+	while (!id && fgets(line, sizeof(line), f))
+		if (sscanf(line, "mnt_id: %u", &id) != 1)
+			id = 0;
 	fclose(f);
-	return n == 1 && UM_LOCK_IS(pos) && UM_LOCK_SERVER(pos) == server &&
-	       UM_LOCK_HANDLE(pos) != UM_HANDLE_DEVICE;
+	return id == mnt_id;
 }
 
-static bool holds(pid_t pid, uint32_t server)
+/* Is its working directory in the mount at path? */
+static bool works_in(pid_t pid, const char *path)
+{
+	char link[40], cwd[PATH_MAX];
+	size_t len = strlen(path);
+
+	snprintf(link, sizeof(link), "/proc/%d/cwd", pid);
+	ssize_t n = readlink(link, cwd, sizeof(cwd) - 1);
+	if (n < 0)
+		return false;
+	cwd[n] = 0;
+	return !strncmp(cwd, path, len) && (!cwd[len] || cwd[len] == '/');
+}
+
+static bool holds(pid_t pid, const struct client_mount *m)
 {
 	char dir[40];
-	bool yes = false;
+	bool yes = works_in(pid, m->path);
 
 	snprintf(dir, sizeof(dir), "/proc/%d/fdinfo", pid);
 	DIR *d = opendir(dir);
 	if (!d)
-		return false;
+		return yes;
 	for (struct dirent *e; !yes && (e = readdir(d));)
 		if (e->d_name[0] != '.')
-			yes = is_open_file_of(dir, e->d_name, server);
+			yes = is_open_file_of(dir, e->d_name, UM_MNT_ID(m->info.id));
 	closedir(d);
 	return yes;
 }
 
 /* ": used by bash (12), vi (34)", or "" if nobody is found. */
-static void name_holders(uint32_t server, char *buf, size_t size)
+static void name_holders(const struct client_mount *m, char *buf, size_t size)
 {
 	struct procs ps;
 	size_t at = 0;
@@ -68,7 +82,7 @@ static void name_holders(uint32_t server, char *buf, size_t size)
 		return;
 	for (size_t i = 0; i < ps.n && named < 5 && at < size; i++) {
 		char name[64];
-		if (ps.tab[i].pid == getpid() || !holds(ps.tab[i].pid, server))
+		if (ps.tab[i].pid == getpid() || !holds(ps.tab[i].pid, m))
 			continue;
 		proc_name(ps.tab[i].pid, name, sizeof(name));
 		at += (size_t)snprintf(buf + at, size - at, "%s%s (%d)", named++ ? ", " : ": used by ", name,
@@ -90,7 +104,7 @@ static int fail_busy(const char *dst)
 		size_t len = strlen(key);
 		if (!strcmp(list[i].path, key)) {
 			id = list[i].info.id;
-			name_holders(list[i].info.server, who, sizeof(who));
+			name_holders(&list[i], who, sizeof(who));
 		} else if (id && !strncmp(list[i].path, key, len) && (list[i].path[len] == '/' || len == 1)) {
 			snprintf(who, sizeof(who), ": %s is mounted in it; unmount that first", list[i].path);
 		}

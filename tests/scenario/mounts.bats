@@ -79,13 +79,16 @@ load common
 		umview mount img mnt
 		exec 5<mnt/hello
 		busy 'an open file'
+		grep -q "used by .*($$)" err
 		exec 5<&-
 		cd mnt/docs
 		(cd "$W"; busy 'a working directory')
+		grep -q "used by .*($$)" "$W/err"
 		cd "$W"
 		sleep 30 <mnt/hello & p=$!
 		until [ "$(cat /proc/$p/comm)" = sleep ]; do sleep 0.05; done
 		busy "another process's file"
+		grep -q "used by sleep ($p)$" err
 		kill $p; wait $p || true
 		umview umount mnt
 		umview mount img mnt

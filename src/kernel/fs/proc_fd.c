@@ -320,8 +320,6 @@ const char *proc_stands_for(const char *text, size_t *n, unsigned *minor, uint64
 
 /* ---- fdinfo ----------------------------------------------------------------------------------------------- */
 
-#define MOUNT_IDS	1000000u	/* ours in mountinfo: view.c */
-
 #define FROM_CARRIER	(O_APPEND | O_NONBLOCK | FASYNC | O_CLOEXEC)
 
 static uint32_t shown_flags(const struct file *f, const char *octal)
@@ -362,7 +360,7 @@ void made_fdinfo(struct made *m)
 		else if (!strncmp(line, "flags:\t", 7))
 			made_format(m, "flags:\t0%o\n", shown_flags(f, line + 7));
 		else if (!strncmp(line, "mnt_id:", 7))
-			made_format(m, "mnt_id:\t%u\n", MOUNT_IDS + f->mount);
+			made_format(m, "mnt_id:\t%u\n", UM_MNT_ID(f->mount));
 		else if (!strncmp(line, "ino:", 4))
 			made_format(m, "ino:\t%lu\n", inode(m->t, f));
 	}
