@@ -37,6 +37,9 @@ struct um_dcache_node {
 #define UM_DCACHE_READ	1u	/* the file was read since: its access time is not known */
 #define UM_DCACHE_OPENS	2u	/* it may be opened for reading without asking: wire/pages.h */
 
+/* An extended attribute that programs ask every file for, and that this one does not have: ENODATA.  By number: um_dcache_lacks(). */
+#define UM_DCACHE_LACKS(number)	(256u << (number))
+
 struct um_dcache_name {
 	uint32_t seq;
 	uint32_t hash;
@@ -79,6 +82,19 @@ static inline bool um_entry_whole(const uint32_t *seq, uint32_t before)
 {
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return !(before & 1) && __atomic_load_n(seq, __ATOMIC_RELAXED) == before;
+}
+
+/* The number of such an attribute, or -1. */
+static inline int um_dcache_lacks(const char *name)
+{
+	static const char *const names[] = {
+		"security.selinux", "system.posix_acl_access", "system.posix_acl_default", "security.capability", "security.SMACK64",
+	};
+
+	for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
+		if (!strcmp(name, names[i]))
+			return i;
+	return -1;
 }
 
 static inline uint32_t um_dcache_hash(uint64_t parent, const char *name, uint32_t len)

@@ -59,6 +59,28 @@ TEST(umask_rules, "umask: kept, inherited, applied to each kind")
 	EQ(umask(022), 0777);
 }
 
+TEST(list_comes, "an access list that was not there, and comes, and goes")
+{
+	static const char name[] = "system.posix_acl_access";
+	const struct {
+		uint32_t version;
+		struct { uint16_t tag, perm; uint32_t id; } e[5];
+	} list = { 2, { { 1, 6, -1u }, { 2, 4, 12345 }, { 4, 0, -1u }, { 16, 4, -1u }, { 32, 0, -1u } } };
+	char seen[64];
+
+	put("f", "");
+	for (int i = 0; i < 3; i++) {
+		for (int again = 0; again < 3; again++)
+			if (getxattr("f", name, seen, sizeof seen) >= 0 || (errno != ENODATA && errno != EOPNOTSUPP))
+				guest_fail(__LINE__, "a list where none is: errno %d", errno);
+		if (setxattr("f", name, &list, sizeof list, 0))
+			SKIP("no access lists here");
+		EQ(getxattr("f", name, seen, sizeof seen), sizeof list);
+		TRUE(on_fuse() || !memcmp(seen, &list, sizeof list));	/* fuse2fs has ids where there are none */
+		OK(removexattr("f", name));
+	}
+}
+
 TEST(chown_self, "chown to oneself, with -1 for what stays")
 {
 	int fd;

@@ -189,7 +189,7 @@ __attribute__((unused)) static void rig_start(void)
 	process.pid = getpid();
 	process.world = &rig_world;
 	rig.task.epoch = UINT32_MAX;
-	rig.task.tid = process.pid;
+	rig.task.tid = rig.task.pid = process.pid;
 	raw_syscall(__NR_fallocate, process.world_fd, 3 /* PUNCH_HOLE, KEEP_SIZE */, UM_OFF_DCACHE(1), UM_SERVER_SPAN - UM_DCACHE_OFF);
 	rig.c = fuse_conn_join(1);
 	rig.shm = rig.c->shm;

@@ -366,7 +366,7 @@ static void rig_begin(void)
 	plan(0);
 	make_tree();
 	fw_create();
-	task.tid = process.pid;
+	task.tid = task.pid = process.pid;
 	task.epoch = UINT32_MAX;
 	task.files = files_new();
 	task.fs = fsinfo_new(022);

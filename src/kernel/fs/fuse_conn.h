@@ -108,6 +108,7 @@ struct fuse_node {
 	bool opens_shown;		/* clients may open it for reading without asking: fuse_client.c */
 	bool clients;			/* ... or could, since it was last looked who has */
 	bool atime_stale;		/* it was read since attr came: fuse_node_read() */
+	uint32_t lacks;			/* UM_DCACHE_LACKS */
 	bool unshown;			/* a bad one of the same number is open: clients would take this one's attributes for that one's */
 	bool bad;			/* the server contradicted itself: EIO from now on */
 	bool removed;			/* a directory that was removed: nothing can be found in it */

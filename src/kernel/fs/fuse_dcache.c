@@ -42,7 +42,7 @@ static struct um_dcache_node *node_entry(struct fuse_conn *c, uint64_t nodeid, b
 
 static uint32_t flags_of(const struct fuse_node *n)
 {
-	return (n->atime_stale ? UM_DCACHE_READ : 0) | (n->opens_shown ? UM_DCACHE_OPENS : 0);
+	return (n->atime_stale ? UM_DCACHE_READ : 0) | (n->opens_shown ? UM_DCACHE_OPENS : 0) | n->lacks;
 }
 
 void fuse_dcache_node(struct fuse_conn *c, const struct fuse_node *n)

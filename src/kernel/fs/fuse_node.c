@@ -117,6 +117,7 @@ void fuse_node_changed(struct fuse_conn *c, struct fuse_node *n)
 void fuse_node_stale(struct fuse_conn *c, struct fuse_node *n)
 {
 	n->attr_until = 0;
+	n->lacks = 0;
 	fuse_dcache_node(c, n);
 }
 

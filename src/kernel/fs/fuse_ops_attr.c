@@ -10,6 +10,7 @@
 #include <linux/limits.h>
 #include <linux/inotify.h>
 #include "fuse_conn.h"
+#include "../../wire/dcache.h"
 
 /* ---- SETATTR ---------------------------------------------------------------------------------------- */
 
@@ -250,6 +251,17 @@ static int xattr_fetch(struct fuse_job *j, struct fuse_req *r, uint64_t max)
 	return err;
 }
 
+/* The server has said that there is none. */
+static void xattr_lacks(struct fuse_job *j, struct fuse_node *n, const char *name, uint64_t version)
+{
+	int number = um_dcache_lacks(name);
+
+	if (number < 0 || !fuse_is_alone(j->c) || n->changed > version)
+		return;
+	n->lacks |= UM_DCACHE_LACKS(number);
+	fuse_dcache_node(j->c, n);
+}
+
 int fuse_op_getxattr(struct fuse_job *j)
 {
 	struct fuse_caps *can = &j->c->can;
@@ -263,6 +275,8 @@ int fuse_op_getxattr(struct fuse_job *j)
 	fuse_req_arg(&r, NULL, sizeof(struct fuse_getxattr_in));
 	fuse_req_arg(&r, x.name, x.len + 1);
 	err = can->no_getxattr ? -ENOSYS : xattr_fetch(j, &r, XATTR_SIZE_MAX);
+	if (err == -ENODATA)
+		xattr_lacks(j, x.t.node, x.name, r.version);
 	return xattr_end(j, &x.t, err, &can->no_getxattr);
 }
 

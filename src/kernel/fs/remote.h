@@ -37,6 +37,7 @@ bool remote_is_root(const struct where *w);
  * The attributes of what lies at path below that node, if they are known to be valid: 1.  -ENOENT: that nothing is there is known.  0: the
  * server has to be asked.  walk: UM_WALK_*.
  */
+bool dcache_lacks(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, const char *xattr);	/* as dcache_attr() */
 int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, struct um_attr *attr);
 
 /* ---- open files ------------------------------------------------------------------------------------ */

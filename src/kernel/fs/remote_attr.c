@@ -295,11 +295,24 @@ static long xattr_answer(struct target at, struct um_slot *s, gaddr buf, size_t 
 	return copy_to_guest(at.t, buf, s->data, s->rep.size) ? -EFAULT : (long)s->rep.size;
 }
 
+/* Is it known that the file has no such attribute? */
+static bool lacks(struct target at, const char *name)
+{
+	const struct where *w = at.w;
+	const struct file *f = w ? w->file : at.f;
+
+	if (!f)
+		return dcache_lacks(at.t, w->mount.server, w->node, w->path + w->rest, w->walk, name);
+	return f->kind == FILE_REMOTE && !(f->flags & FILE_PATH) && dcache_lacks(at.t, f->server, f->node, "", 0, name);
+}
+
 static long target_getxattr(struct target at, const char *name, gaddr buf, size_t size)
 {
 	long r;
 	struct um_slot *s;
 
+	if (lacks(at, name))
+		return -ENODATA;
 	if (size > XATTR_SIZE_MAX)
 		size = XATTR_SIZE_MAX;
 	s = xattr_begin(at, UM_OP_GETXATTR, name, size, &r);

@@ -150,8 +150,9 @@ bool shown_node(const struct um_dcache *c, uint64_t nodeid, struct shown_clock *
 			continue;
 		memcpy(&out->attr, &d->attr, sizeof(out->attr));
 		out->contents = __atomic_load_n(&d->contents, __ATOMIC_RELAXED);
-		out->read = __atomic_load_n(&d->flags, __ATOMIC_RELAXED) & UM_DCACHE_READ;
-		out->opens = __atomic_load_n(&d->flags, __ATOMIC_RELAXED) & UM_DCACHE_OPENS;
+		out->flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
+		out->read = out->flags & UM_DCACHE_READ;
+		out->opens = out->flags & UM_DCACHE_OPENS;
 		return is_valid(__atomic_load_n(&d->until, __ATOMIC_RELAXED), now) && um_entry_whole(&d->seq, seq);
 	}
 	return false;
@@ -225,22 +226,36 @@ const struct shown *shown_to(struct task *t, uint32_t server, const struct um_se
 	return m && may_enter(t, *head) ? m : NULL;
 }
 
-int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, struct um_attr *attr)
+/* What is shown of the node that the path leads to: 1; or as shown_walk(). */
+static int find_node(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, struct shown_node *n)
 {
 	struct shown_place p = { .node = node };
 	const struct um_server *head;
 	const struct shown *m = node ? shown_to(t, server, &head) : NULL;
 	struct shown_clock now = { 0 };
-	struct shown_node n;
 	int r;
 
 	if (!m)
 		return 0;
 	r = shown_walk(m->names, path, walk, &now, &p);
-	if (r <= 0)
-		return r;
-	if (!shown_node(m->names, p.node, &now, &n) || n.read)
-		return 0;
+	return r <= 0 ? r : shown_node(m->names, p.node, &now, n);
+}
+
+bool dcache_lacks(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, const char *xattr)
+{
+	const int number = um_dcache_lacks(xattr);
+	struct shown_node n;
+
+	return number >= 0 && find_node(t, server, node, path, walk, &n) == 1 && n.flags & UM_DCACHE_LACKS(number);
+}
+
+int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path, uint32_t walk, struct um_attr *attr)
+{
+	struct shown_node n;
+	int r = find_node(t, server, node, path, walk, &n);
+
+	if (r <= 0 || n.read)
+		return r < 0 ? r : 0;
 	*attr = n.attr;
 	return 1;
 }
