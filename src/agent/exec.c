@@ -507,6 +507,9 @@ static long execute_image(struct task *t, struct exec_buf *b, gaddr argv, gaddr 
 	if (b->fds_fd >= 0)
 		raw_syscall(__NR_fcntl, b->fds_fd, F_SETFD, 0);
 	signal_before_exec(t);
+	lock_acquire(&t->files->lock);
+	carrier_drop_spares(t->files);
+	lock_release(&t->files->lock);
 	if (t->life->traceme)
 		raw_syscall(__NR_ptrace, PTRACE_TRACEME);
 	r = raw_syscall(__NR_execveat, process.image_fd, "", b->argv, envp, AT_EMPTY_PATH);

@@ -90,6 +90,7 @@ bool carrier_is_open(uint32_t server, uint32_t handle)
 /* ---- used again ---------------------------------------------------------------------------------------- */
 
 #define CHANGEABLE	(O_APPEND | O_NONBLOCK)		/* by F_SETFL */
+#define SPARE_LOWEST	1000		/* who has a limit below keeps none */
 
 static bool is_clients(uint32_t handle)
 {
@@ -120,11 +121,25 @@ void carrier_drop_spares(struct files *fs)
 		spare_drop(&fs->spare[i]);
 }
 
+/* A duplicate of f's carrier fd, of ours; -1: there is no room above what guests use, or another thread has put something else at fd. */
+static int high_duplicate(const struct file *f, int fd)
+{
+	long high = raw_syscall(__NR_fcntl, fd, F_DUPFD_CLOEXEC, SPARE_LOWEST);
+	uint32_t server, handle;
+
+	if (high < 0)
+		return -1;
+	if (carrier_identify((int)high, &server, &handle) && server == f->server && handle == f->handle && !fd_own((int)high))
+		return (int)high;
+	raw_syscall(__NR_close, high);
+	return -1;
+}
+
 /* The file's own, or one more.  The caller holds the lock. */
 static struct spare *spare_of(struct files *fs, struct file *f, int fd)
 {
 	struct spare *s = fs->spare;
-	long high;
+	int high;
 
 	if (f->spare)
 		return &fs->spare[f->spare - 1];
@@ -132,10 +147,10 @@ static struct spare *spare_of(struct files *fs, struct file *f, int fd)
 		s++;
 	if (s == fs->spare + SPARES)
 		return NULL;
-	high = fd_duplicate_high(fd, F_DUPFD_CLOEXEC);
+	high = high_duplicate(f, fd);
 	if (high < 0)
 		return NULL;
-	*s = (struct spare){ .fd = (int)high, .flags = carrier_flags((int)f->open_flags), .user = f };
+	*s = (struct spare){ .fd = high, .flags = carrier_flags((int)f->open_flags), .user = f };
 	f->spare = (uint32_t)(s - fs->spare) + 1;
 	return s;
 }
@@ -151,7 +166,7 @@ static bool spare_free(struct spare *s, const struct file *f)
 {
 	struct flock lock = { .l_type = F_UNLCK, .l_start = (long)UM_LOCK(f->server, f->handle), .l_len = 1 };
 
-	if (raw_syscall(__NR_fcntl, s->fd, F_OFD_SETLK, &lock))
+	if (client_is_shared(f) || raw_syscall(__NR_fcntl, s->fd, F_OFD_SETLK, &lock))
 		return false;
 	if (!client_is_shared(f))
 		return true;
@@ -212,25 +227,46 @@ static long spare_use(struct spare *s, const struct file *f, int flags)
 	return r;
 }
 
-int carrier_open_for(struct task *t, struct file *f, int open_flags)
+/* At the limit of descriptors: what is kept goes.  Was there anything? */
+static bool give_idle_up(struct files *fs)
 {
-	struct files *fs = t->files;
-	int flags = carrier_flags(open_flags);
+	bool some = false;
+
+	lock_acquire(&fs->lock);
+	for (int i = 0; i < SPARES; i++) {
+		some = some || fs->spare[i].fd;
+		spare_drop(&fs->spare[i]);
+	}
+	lock_release(&fs->lock);
+	return some;
+}
+
+static long open_spare(struct files *fs, struct file *f, int flags)
+{
 	struct spare *s;
 	long fd = -ENOENT;
 
-	f->copies = fs->copies;
-	if (!is_clients(f->handle))
-		return carrier_open(f->server, f->handle, open_flags);
 	lock_acquire(&fs->lock);
 	s = spare_idle(fs, flags);
 	if (s) {
-		fd = spare_use(s, f, flags);
 		s->user = f;
 		f->spare = (uint32_t)(s - fs->spare) + 1;
+		fd = spare_use(s, f, flags);
 		if (fd < 0)
 			spare_drop(s);
 	}
 	lock_release(&fs->lock);
-	return s ? (int)fd : carrier_open(f->server, f->handle, open_flags);
+	return fd;
+}
+
+int carrier_open_for(struct task *t, struct file *f, int open_flags)
+{
+	long fd;
+
+	f->copies = __atomic_load_n(&t->files->copies, __ATOMIC_RELAXED);
+	fd = is_clients(f->handle) ? open_spare(t->files, f, carrier_flags(open_flags)) : -ENOENT;
+	if (fd >= 0)
+		return (int)fd;
+	fd = carrier_open(f->server, f->handle, open_flags);
+	return fd == -EMFILE && give_idle_up(t->files) ? carrier_open(f->server, f->handle, open_flags) : (int)fd;
 }

@@ -112,26 +112,19 @@ long fd_memory(const char *name, unsigned flags)
 }
 
 /* As high as the process's limit lets us, but below 1024, where select() still reaches. */
-long fd_duplicate_high(int fd, int cmd)
+int fd_park(int fd)
 {
 	long high = -EMFILE;
 
-	for (int from = 1000; from > 2 && high < 0; from -= from / 4)
-		high = raw_syscall(__NR_fcntl, fd, cmd, from);
+	for (int from = 1000; from > 2 && high < 0; from -= from / 4 + 1)
+		high = raw_syscall(__NR_fcntl, fd, F_DUPFD, from);
 	if (high < 0)
-		return high;
-	if (!fd_own((int)high))
-		return high;
-	raw_syscall(__NR_close, high);
-	return -EMFILE;
-}
-
-int fd_park(int fd)
-{
-	long high = fd_duplicate_high(fd, F_DUPFD);
-
-	if (high >= 0)
-		raw_syscall(__NR_close, fd);
+		return (int)high;
+	if (fd_own((int)high) < 0) {
+		raw_syscall(__NR_close, high);
+		return -EMFILE;
+	}
+	raw_syscall(__NR_close, fd);
 	return (int)high;
 }
 
@@ -235,6 +228,7 @@ struct files *files_copy(struct files *old)
 		return NULL;
 	lock_acquire(&old->lock);
 	carrier_drop_spares(old);
+	fs->copies = old->copies;
 	if ((old->size && table_grow(fs, old->size - 1)) || !hints_copy(fs, old)) {
 		lock_release(&old->lock);
 		files_put(fs);
@@ -381,6 +375,8 @@ long fd_adopt(struct task *t, int fd)
 	if (!carrier_share(server, handle))
 		return -EBADF;
 	f = adopt(t, fd, server, handle);
+	if (f)
+		file_passed(f);
 	if (!f || fd_install(t, fd, f)) {
 		agent_log("descriptor %d (handle %u of server %u) could not be taken over", fd, handle, server);
 		file_put(f);

@@ -76,7 +76,6 @@ long fd_memory(const char *name, unsigned flags);
 /* Moves fd to a high number (it stays open over exec) and makes it one of ours.  Returns the new number,
  * or -errno with fd still open.  fd_own() only declares; fd_disown() before it is closed or given away. */
 int fd_park(int fd);
-long fd_duplicate_high(int fd, int cmd);	/* the same, but fd stays; cmd: F_DUPFD or F_DUPFD_CLOEXEC */
 int fd_own(int fd);
 void fd_disown(int fd);
 void fd_give_up(int fd);	/* disowns and closes it */

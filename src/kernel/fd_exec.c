@@ -17,11 +17,11 @@
 #include "path_walk.h"
 #include "fs/fuse.h"
 
-/* Writes one item; 0 if it did not fit. */
+/* Writes one item; 0 if it did not fit.  Others may have the same description: what has crossed exec is not used again (carrier.c). */
 static size_t describe(char *buf, size_t size, int fd, const struct file *f, bool closes)
 {
 	int n = text_format(buf, size, "%s%d:%u:%u:%u:%u:%u:%u:%u:%u:%u,", closes ? "x" : "", fd, f->server,
-			    f->handle, (unsigned)f->kind, f->mount, f->mode, f->open_flags, f->flags,
+			    f->handle, (unsigned)f->kind, f->mount, f->mode, f->open_flags, f->flags | FILE_PASSED,
 			    (unsigned)(f->node >> 32), (unsigned)f->node);
 
 	return (size_t)n < size ? (size_t)n : 0;

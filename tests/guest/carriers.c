@@ -179,6 +179,80 @@ TEST(executed, "an executed program keeps what it has inherited")
 	others(fd);
 }
 
+TEST(executed_closes, "a program that closes what it has inherited, and goes on with other files")
+{
+	char *argv[] = { "sh", "-c", "read x <&9; exec 9<&-; for i in 1 2 3; do for f in f0 f1 f3; do read x <$f; done; done; :", NULL };
+	int fd = start(), status;
+	pid_t pid;
+
+	for (int i = 0; i < 4; i++) {
+		EQ(open(name_of(2), O_RDONLY), fd);
+		pid = i % 2 ? vfork() : fork();
+		if (pid == 0) {
+			if (dup2(fd, 9) == 9)
+				execv("/bin/sh", argv);
+			_exit(99);
+		}
+		OK(waitpid(pid, &status, 0));
+		EXITED(status, 0);
+		EQ(lseek(fd, 0, SEEK_SET), 0);
+		IS_FILE(fd, 2);
+		OK(unlink(name_of(7)));
+		put(name_of(7), name_of(7));
+		IS_FILE(fd, 2);
+		OK(close(fd));
+		others(fd);
+	}
+}
+
+TEST(table_of_own, "close_range(CLOSE_RANGE_UNSHARE) between the fork and the close")
+{
+	int fd = start(), status, go[2];
+	pid_t pid;
+
+	EQ(open(name_of(2), O_RDONLY), fd);
+	OK(pipe(go));
+	pid = MUST(fork());
+	if (pid == 0) {
+		char c;
+
+		close(go[1]);
+		if (read(go[0], &c, 1) != 0)
+			_exit(2);
+		_exit(is_file(fd, 2) ? 0 : 1);
+	}
+	OK((int)syscall(SYS_close_range, 500, 501, 2 /* CLOSE_RANGE_UNSHARE */));
+	OK(close(fd));
+	others(fd);
+	OK(unlink(name_of(2)));
+	put("another", "x");
+	OK(close(go[1]));
+	OK(waitpid(pid, &status, 0));
+	EXITED(status, 0);
+	OK(close(go[0]));
+}
+
+TEST(limit, "as many descriptors as are allowed, closed and opened again")
+{
+	struct rlimit was, few;
+	int fd = start(), n = 0, fds[64];
+
+	OK(getrlimit(RLIMIT_NOFILE, &was));
+	few = was;
+	few.rlim_cur = 40;
+	OK(setrlimit(RLIMIT_NOFILE, &few));
+	for (int round = 0; round < 3; round++) {
+		for (n = 0; n < 64 && (fds[n] = open(name_of(n), O_RDONLY)) >= 0; n++)
+			IS_FILE(fds[n], n);
+		EQ(errno, EMFILE);
+		TRUE(n > 20);
+		while (n)
+			OK(close(fds[--n]));
+	}
+	OK(setrlimit(RLIMIT_NOFILE, &was));
+	others(fd);
+}
+
 static void send_fd(int to, int fd)
 {
 	char c = 'x', control[CMSG_SPACE(sizeof(int))] = "";

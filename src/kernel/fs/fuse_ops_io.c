@@ -472,7 +472,7 @@ int fuse_op_setfl(struct fuse_job *j)
 {
 	const uint32_t some = O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT;
 	struct fuse_handle *h;
-	int err = fuse_io_begin(j, &h, O_ACCMODE);
+	int err = fuse_io_begin(j, &h, ~0u);
 
 	if (err)
 		return err;

@@ -173,7 +173,7 @@ static long set_flags(struct task *t, int fd, struct file *f, unsigned flags)
 
 	if (f->kind == FILE_REMOTE)	/* what we know may be old: others have it open */
 		r = file_set_flags(t, f, flags);
-	if (!r)
+	if (!r || r == -ENOTCONN || r == -EIO)	/* whatever is wrong with the file, its descriptor has flags */
 		r = kernel_call(t, __NR_fcntl, fd, F_SETFL, flags & ON_CARRIER);
 	if (r >= 0)
 		f->open_flags = (f->open_flags & ~(unsigned)SETTABLE) | (flags & SETTABLE);
