@@ -114,11 +114,22 @@ static void spare_drop(struct spare *s)
 	*s = (struct spare){ .fd = 0 };
 }
 
+/* All of them.  Was there any? */
+static bool spares_drop(struct files *fs)
+{
+	bool some = false;
+
+	for (int i = 0; i < SPARES; i++) {
+		some = some || fs->spare[i].fd;
+		spare_drop(&fs->spare[i]);
+	}
+	return some;
+}
+
 void carrier_drop_spares(struct files *fs)
 {
 	fs->copies++;
-	for (int i = 0; i < SPARES; i++)
-		spare_drop(&fs->spare[i]);
+	spares_drop(fs);
 }
 
 /* A duplicate of f's carrier fd, of ours; -1: there is no room above what guests use, or another thread has put something else at fd. */
@@ -228,15 +239,12 @@ static long spare_use(struct spare *s, const struct file *f, int flags)
 }
 
 /* At the limit of descriptors: what is kept goes.  Was there anything? */
-static bool give_idle_up(struct files *fs)
+static bool make_room(struct files *fs)
 {
-	bool some = false;
+	bool some;
 
 	lock_acquire(&fs->lock);
-	for (int i = 0; i < SPARES; i++) {
-		some = some || fs->spare[i].fd;
-		spare_drop(&fs->spare[i]);
-	}
+	some = spares_drop(fs);
 	lock_release(&fs->lock);
 	return some;
 }
@@ -268,5 +276,5 @@ int carrier_open_for(struct task *t, struct file *f, int open_flags)
 	if (fd >= 0)
 		return (int)fd;
 	fd = carrier_open(f->server, f->handle, open_flags);
-	return fd == -EMFILE && give_idle_up(t->files) ? carrier_open(f->server, f->handle, open_flags) : (int)fd;
+	return fd == -EMFILE && make_room(t->files) ? carrier_open(f->server, f->handle, open_flags) : (int)fd;
 }

@@ -34,8 +34,7 @@ static bool is_open_file_of(const char *dir, const char *name, unsigned mnt_id)
 	if (!f)
 		return false;
 	while (!id && fgets(line, sizeof(line), f))
-		if (sscanf(line, "mnt_id: %u", &id) != 1)
-			id = 0;
+		sscanf(line, "mnt_id: %u", &id);
 	fclose(f);
 	return id == mnt_id;
 }

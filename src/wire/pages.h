@@ -68,8 +68,8 @@ struct um_open {
 };
 #define UM_OPEN_BUSY	(1ULL << 63)
 #define UM_OPEN_CLOSED	1u	/* clients: one of them has closed it.  Who has no other request to say so with says no more */
-#define UM_OPEN_SHARED	4u	/* clients: a process has got it that did not inherit it; its carrier is not used again (kernel/carrier.c) */
 #define UM_OPEN_END	2u	/* of a directory, unless the offset is 0: all of it has been read */
+#define UM_OPEN_SHARED	4u	/* clients: a process has got it that did not inherit it; its carrier is not used again (kernel/carrier.c) */
 
 enum um_client_state { UM_CLIENT_MAKING, UM_CLIENT_OPENING, UM_CLIENT_OPEN, UM_CLIENT_KNOWN };
 

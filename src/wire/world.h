@@ -162,8 +162,9 @@ enum um_mount_kind {
 	UM_MOUNT_HIDE = 8,	/* nothing is there, nor below it */
 };
 
-/* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
 #define UM_MNT_ID(id)	(1000000u + (id))	/* of a mount in mountinfo and fdinfo: the kernel's are smaller */
+
+/* um_mount.flags: the kernel's MS_RDONLY (1), MS_NOSUID (2), MS_NODEV (4), MS_NOEXEC (8), and: */
 #define UM_MNT_RDONLY	1u		/* MS_RDONLY */
 #define UM_MNT_ALONE	(1u << 24)	/* UM_MOUNT_REMOTE: what it shows changes by what is done through the mount, and by nothing
 					   else; no file has two names but by link() */

@@ -5,7 +5,7 @@
 usage: tests/diff/run.py [--worlds W,...] [--seeds A-B | --seconds N] [--steps N] [--keep-going] [--shrink]
        tests/diff/run.py --replay FILE [--worlds W,...] [--shrink]
        tests/diff/run.py --check [--worlds W,...]
---context N: how many lines before the one that differs are shown (8).
+       ... --context N: how many lines before the one that differs are shown (8)
 
 tests/diff/difftest makes a small tree and N random steps on it; every step prints a line.  It runs once in the world's
 oracle and once in the world itself, from the same seed, at the same path.  The first line that differs is shown with

@@ -107,14 +107,14 @@ TEST(flags, "flags that a descriptor was given are not the next one's")
 	others(fd);
 }
 
-static void in_children(bool vm)
+static void in_children(bool raw)
 {
 	int fd = start(), status, go[2];
 	pid_t pid;
 
 	EQ(open(name_of(2), O_RDONLY), fd);
 	OK(pipe(go));
-	pid = vm ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+	pid = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
 	if (pid == 0) {
 		char c;
 

@@ -460,17 +460,6 @@ static void test_failed(void)
 
 /* ---- extended attributes that there are not ---------------------------------------------------------------- */
 
-static int xattr(uint32_t op, const char *path, const char *name, const char *value)
-{
-	struct um_slot *s = rig_begin(0, op);
-
-	rig_path(s, path);
-	rig_path2(s, name);
-	s->req.size = strlen(value);
-	strcpy((char *)s->data + s->req.path_len + s->req.path2_len + 2, value);
-	return rig_call(0);
-}
-
 static bool lacks(const char *path, const char *name)
 {
 	return dcache_lacks(&rig.task, 1, UM_ROOT_NODE, path, UM_WALK_FOLLOW, name);
@@ -487,30 +476,30 @@ static void test_lacks(void)
 	o = (struct fuse_notify_inval_inode_out){ .ino = file };
 	rig_pump();
 	rig_stat("file");
-	is_int(xattr(UM_OP_GETXATTR, "file", selinux, "12"), -ENODATA, "there is none");
+	is_int(rig_xattr_op(UM_OP_GETXATTR, "file", selinux, "12"), -ENODATA, "there is none");
 	ok(!lacks("file", selinux), "which somebody else may change");
 	rig.shm->mount_flags |= UM_MNT_ALONE;
-	xattr(UM_OP_GETXATTR, "file", selinux, "12");
+	rig_xattr_op(UM_OP_GETXATTR, "file", selinux, "12");
 	ok(lacks("file", selinux), "alone: it is known");
 	ok(!lacks("file", acl) && !lacks("file", "user.a") && !lacks("none", selinux), "of that one");
-	xattr(UM_OP_GETXATTR, "file", acl, "");
-	xattr(UM_OP_GETXATTR, "file", "user.a", "");
+	rig_xattr_op(UM_OP_GETXATTR, "file", acl, "");
+	rig_xattr_op(UM_OP_GETXATTR, "file", "user.a", "");
 	ok(lacks("file", selinux) && lacks("file", acl) && !lacks("file", "user.a"), "of two; who may read others depends");
-	is_int(xattr(UM_OP_SETXATTR, "file", acl, "some"), 0, "it is set");
+	is_int(rig_xattr_op(UM_OP_SETXATTR, "file", acl, "some"), 0, "it is set");
 	ok(!lacks("file", acl) && !lacks("file", selinux), "nothing is known");
 	rig_stat("file");
 	ok(!lacks("file", acl) && !lacks("file", selinux), "nor by its other attributes");
-	is_int(xattr(UM_OP_GETXATTR, "file", acl, "1234"), 0, "there is one");
+	is_int(rig_xattr_op(UM_OP_GETXATTR, "file", acl, "1234"), 0, "there is one");
 	ok(!lacks("file", acl), "so it is asked for");
-	is_int(xattr(UM_OP_REMOVEXATTR, "file", acl, ""), 0, "it is removed");
-	xattr(UM_OP_GETXATTR, "file", acl, "");
+	is_int(rig_xattr_op(UM_OP_REMOVEXATTR, "file", acl, ""), 0, "it is removed");
+	rig_xattr_op(UM_OP_GETXATTR, "file", acl, "");
 	rig_stat("file");
 	ok(lacks("file", acl), "and known not to be there");
 	fuse_notify(rig.c, FUSE_NOTIFY_INVAL_INODE, (const uint8_t *)&o, sizeof o);
 	rig_stat("file");
 	ok(!lacks("file", acl), "until the server says that it has changed");
 	rig.refuse[FUSE_GETXATTR] = -EOPNOTSUPP;
-	xattr(UM_OP_GETXATTR, "file", acl, "");
+	rig_xattr_op(UM_OP_GETXATTR, "file", acl, "");
 	ok(!lacks("file", acl), "another error is not that");
 	rig_stop("lacks");
 }

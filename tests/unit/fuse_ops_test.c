@@ -529,13 +529,7 @@ static void test_io(void)
 
 static int set_xattr(const char *path, const char *name, const char *value)
 {
-	struct um_slot *s = rig_begin(0, UM_OP_SETXATTR);
-
-	rig_path(s, path);
-	rig_path2(s, name);
-	s->req.size = strlen(value);
-	strcpy((char *)s->data + s->req.path_len + s->req.path2_len + 2, value);
-	return rig_call(0);
+	return rig_xattr_op(UM_OP_SETXATTR, path, name, value);
 }
 
 static int get_xattr(uint32_t op, const char *path, const char *name, uint64_t size)

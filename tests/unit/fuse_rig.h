@@ -121,6 +121,18 @@ __attribute__((unused)) static long rig_write_at(long handle, uint64_t offset, c
 	return r ? r : (long)s->rep.size;
 }
 
+/* Of an attribute: the value, or of that length what is asked for. */
+__attribute__((unused)) static int rig_xattr_op(uint32_t op, const char *path, const char *name, const char *value)
+{
+	struct um_slot *s = rig_begin(0, op);
+
+	rig_path(s, path);
+	rig_path2(s, name);
+	s->req.size = strlen(value);
+	strcpy((char *)s->data + s->req.path_len + s->req.path2_len + 2, value);
+	return rig_call(0);
+}
+
 __attribute__((unused)) static const struct um_attr *rig_stat(const char *path)
 {
 	return rig_do(UM_OP_STAT, path) ? NULL : &rig_slot(0)->rep.attr;

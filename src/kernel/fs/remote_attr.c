@@ -91,15 +91,25 @@ void attr_to_statx(const struct um_attr *a, uint32_t dev_minor, struct statx *sx
 	sx->stx_dev_minor = dev_minor;
 }
 
-/* What need not be asked for: as dcache_attr(). */
-static int target_known(struct target at, struct um_attr *a)
+/* What dcache_attr() wants to know of it; an open file that is no server's: node 0. */
+struct known { uint32_t server; uint64_t node; const char *path; uint32_t walk; };
+
+static struct known target_node(struct target at)
 {
 	const struct where *w = at.w;
 	const struct file *f = w ? w->file : at.f;
 
 	if (!f)
-		return dcache_attr(at.t, w->mount.server, w->node, w->path + w->rest, w->walk, a);
-	return f->kind == FILE_REMOTE ? dcache_attr(at.t, f->server, f->node, "", 0, a) : 0;
+		return (struct known){ w->mount.server, w->node, w->path + w->rest, w->walk };
+	return (struct known){ f->server, f->kind == FILE_REMOTE ? f->node : 0, "", 0 };
+}
+
+/* What need not be asked for: as dcache_attr(). */
+static int target_known(struct target at, struct um_attr *a)
+{
+	const struct known k = target_node(at);
+
+	return dcache_attr(at.t, k.server, k.node, k.path, k.walk, a);
 }
 
 static long target_attr(struct target at, struct um_attr *a)
@@ -298,12 +308,10 @@ static long xattr_answer(struct target at, struct um_slot *s, gaddr buf, size_t 
 /* Is it known that the file has no such attribute? */
 static bool lacks(struct target at, const char *name)
 {
-	const struct where *w = at.w;
-	const struct file *f = w ? w->file : at.f;
+	const struct file *f = at.w ? at.w->file : at.f;
+	const struct known k = target_node(at);
 
-	if (!f)
-		return dcache_lacks(at.t, w->mount.server, w->node, w->path + w->rest, w->walk, name);
-	return f->kind == FILE_REMOTE && !(f->flags & FILE_PATH) && dcache_lacks(at.t, f->server, f->node, "", 0, name);
+	return !(f && f->flags & FILE_PATH) && dcache_lacks(at.t, k.server, k.node, k.path, k.walk, name);
 }
 
 static long target_getxattr(struct target at, const char *name, gaddr buf, size_t size)

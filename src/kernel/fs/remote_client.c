@@ -12,6 +12,14 @@
 
 /* ---- entries ----------------------------------------------------------------------------------------- */
 
+/* That of a file which a client has opened; NULL: there is none, or no room for them here. */
+static struct um_open *entry_of(uint32_t server, uint32_t handle)
+{
+	const struct shown *m = handle & UM_HANDLE_CLIENT ? shown_by(server) : NULL;
+
+	return m && m->opens ? um_open_of(m->opens, handle) : NULL;
+}
+
 static bool is_gone(uint32_t tid)
 {
 	return raw_syscall(__NR_kill, tid, 0) == -ESRCH;
@@ -77,13 +85,13 @@ static bool is_still_there(const struct shown *m, const struct shown_place *p, c
 {
 	struct shown_node n;
 
-	return shown_node(m->names, p->node, now, &n) && n.opens && n.contents == was->contents &&
+	return shown_node(m->names, p->node, now, &n) && n.flags & UM_DCACHE_OPENS && n.contents == was->contents &&
 	       um_entry_whole(&p->name->seq, p->seq);
 }
 
 static bool may_open(const struct shown *m, const struct shown_place *p, int flags, struct shown_clock *now, struct shown_node *n)
 {
-	if (!p->name || !shown_node(m->names, p->node, now, n) || !n->opens || (n->attr.mode & S_IFMT) != p->type)
+	if (!p->name || !shown_node(m->names, p->node, now, n) || !(n->flags & UM_DCACHE_OPENS) || (n->attr.mode & S_IFMT) != p->type)
 		return false;
 	return S_ISDIR(p->type) || (S_ISREG(p->type) && !(flags & O_DIRECTORY));
 }
@@ -147,30 +155,22 @@ long client_open(struct where *w, int flags, struct file **out)
 
 void client_opened(const struct file *f)
 {
-	const struct shown *m = f->handle & UM_HANDLE_CLIENT ? shown_by(f->server) : NULL;
+	struct um_open *o = entry_of(f->server, f->handle);
 
-	if (m && m->opens)
-		um_client_turn(um_open_of(m->opens, f->handle), f->handle, UM_CLIENT_OPENING, UM_CLIENT_OPEN);
+	if (o)
+		um_client_turn(o, f->handle, UM_CLIENT_OPENING, UM_CLIENT_OPEN);
 }
 
 /* ---- close ------------------------------------------------------------------------------------------- */
 
 bool client_closed(const struct file *f)
 {
-	const struct shown *m = f->handle & UM_HANDLE_CLIENT ? shown_by(f->server) : NULL;
+	struct um_open *o = entry_of(f->server, f->handle);
 
-	return m && m->opens && entry_free(um_open_of(m->opens, f->handle), f->handle);
+	return o && entry_free(o, f->handle);
 }
 
 /* ---- carriers ---------------------------------------------------------------------------------------- */
-
-/* The entry of a file that has one. */
-static struct um_open *entry_of(uint32_t server, uint32_t handle)
-{
-	const struct shown *m = shown_by(server);
-
-	return m && m->opens ? um_open_of(m->opens, handle) : NULL;
-}
 
 void client_share(uint32_t server, uint32_t handle)
 {

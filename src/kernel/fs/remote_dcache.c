@@ -151,8 +151,6 @@ bool shown_node(const struct um_dcache *c, uint64_t nodeid, struct shown_clock *
 		memcpy(&out->attr, &d->attr, sizeof(out->attr));
 		out->contents = __atomic_load_n(&d->contents, __ATOMIC_RELAXED);
 		out->flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
-		out->read = out->flags & UM_DCACHE_READ;
-		out->opens = out->flags & UM_DCACHE_OPENS;
 		return is_valid(__atomic_load_n(&d->until, __ATOMIC_RELAXED), now) && um_entry_whole(&d->seq, seq);
 	}
 	return false;
@@ -254,7 +252,7 @@ int dcache_attr(struct task *t, uint32_t server, uint64_t node, const char *path
 	struct shown_node n;
 	int r = find_node(t, server, node, path, walk, &n);
 
-	if (r <= 0 || n.read)
+	if (r <= 0 || n.flags & UM_DCACHE_READ)
 		return r < 0 ? r : 0;
 	*attr = n.attr;
 	return 1;

@@ -234,7 +234,7 @@ bool pages_listing(struct task *t, const struct file *f, struct guest_iov *g, lo
 	struct um_listing l;
 	uint64_t offset;
 
-	if (!o || !r.n.opens)
+	if (!o || !(r.n.flags & UM_DCACHE_OPENS))
 		return false;
 	offset = __atomic_load_n(&o->offset, __ATOMIC_ACQUIRE);
 	*result = 0;

@@ -30,9 +30,7 @@ struct shown_clock { uint64_t now; };
 struct shown_node {
 	struct um_attr attr;
 	uint64_t contents;
-	bool read;		/* attr.atime is not known */
-	bool opens;		/* UM_DCACHE_OPENS */
-	uint32_t flags;		/* all of UM_DCACHE_* */
+	uint32_t flags;		/* UM_DCACHE_* */
 };
 bool shown_node(const struct um_dcache *c, uint64_t nodeid, struct shown_clock *now, struct shown_node *out);
 

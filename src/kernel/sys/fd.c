@@ -274,12 +274,18 @@ static long put_size(struct task *t, struct file *f, unsigned cmd, gaddr arg)
 		copy_to_guest(t, arg, &size, sizeof size);
 }
 
+/* Who may do to a file system what its files' owners may not. */
+static bool is_root(const struct task *t)
+{
+	return !t->cred && !raw_syscall(__NR_geteuid);
+}
+
 /* As the kernel's FUSE does, which knows of no blocks: all are 0. */
 static long find_block(struct task *t, gaddr arg)
 {
 	int block;
 
-	if (t->cred || raw_syscall(__NR_geteuid))
+	if (!is_root(t))
 		return -EPERM;
 	if (copy_from_guest(t, &block, arg, sizeof block))
 		return -EFAULT;
@@ -336,7 +342,7 @@ static long virtual_ioctl(struct task *t, int fd, struct file *f, unsigned cmd, 
 		return S_ISREG(f->mode) ? find_block(t, arg) : -ENOTTY;
 	case FIFREEZE:
 	case FITHAW:
-		return t->cred || raw_syscall(__NR_geteuid) ? -EPERM : -EOPNOTSUPP;
+		return is_root(t) ? -EOPNOTSUPP : -EPERM;
 	case FS_IOC_FIEMAP:
 		return S_ISREG(f->mode) || S_ISDIR(f->mode) ? -EOPNOTSUPP : -ENOTTY;
 	default:

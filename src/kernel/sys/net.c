@@ -248,7 +248,10 @@ static bool any_is_ours(struct task *t, gaddr fds, size_t len)
 	return false;
 }
 
-/* Would a descriptor of the agent's be given away?  (And virtual files are marked as given away.)   What is wrong with the control data the kernel says. */
+/*
+ * Would a descriptor of the agent's be given away?  Virtual files are marked as given away.  What is wrong with the control data the
+ * kernel says.
+ */
 static bool gives_ours(struct task *t, const struct guest_msghdr *h)
 {
 	struct guest_cmsghdr c;
