@@ -90,6 +90,14 @@ static bool is_to_copy_over(struct walk *k, const struct proc_hit *h, int dfd, c
 	return is;
 }
 
+/* Is a link open there, not what it leads to (O_PATH|O_NOFOLLOW)?  Then the kernel ends at it, too. */
+static bool is_link_itself(int dfd, const char *link)
+{
+	struct stat st;
+
+	return !raw_syscall(__NR_newfstatat, dfd, link, &st, 0) && (st.st_mode & 0170000) == 0120000;
+}
+
 /*
  * A link of /proc that only the kernel can follow.  On the way to something else its text is the best
  * there is: the path of a directory.  And what is open somewhere below /proc is looked up there again,
@@ -121,7 +129,7 @@ static long magic(struct walk *k, const struct proc_hit *h, size_t dir_len, bool
 		k->pure = false;
 		return walk_text(k, dir_len, (size_t)n, true);
 	}
-	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6)))
+	if (final && (n <= 6 || memcmp(k->pending, "/proc/", 6) || is_link_itself(dfd, path)))
 		return 0;
 	if (!final) {
 		long r = is_magic_dir(k);

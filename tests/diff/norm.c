@@ -40,6 +40,7 @@ static char type_letter(unsigned mode)
 void say_stat(const struct stat *st)
 {
 	bool dir = S_ISDIR(st->st_mode);
+	bool named_once = !(features & FEAT_UNLINKED) && !st->st_nlink;	/* a server's count of a hidden file: sometimes 0, sometimes 1 */
 
 	/* a link of /proc/PID/fd: the kernel sets its mode anew whenever anybody at all looks at it there */
 	if (S_ISLNK(st->st_mode) && st->st_size == 64 && (st->st_mode & 07777) != 0777)
@@ -47,7 +48,7 @@ void say_stat(const struct stat *st)
 	else
 		say(" %c%04o", type_letter(st->st_mode), st->st_mode & 07777);
 	if (!dir || features & FEAT_DIRSIZE)
-		say(" n%lu s%lld", (unsigned long)st->st_nlink, (long long)st->st_size);
+		say(" n%lu s%lld", named_once ? 1 : (unsigned long)st->st_nlink, (long long)st->st_size);
 	if (features & FEAT_OWNER)
 		say(" %u:%u", st->st_uid, st->st_gid);
 	if (features & FEAT_TIME && (dir || S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))) {

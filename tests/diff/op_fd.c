@@ -58,6 +58,7 @@ static void op_fcntl(void)
 	static const unsigned status[] = { O_APPEND, O_NONBLOCK, O_NOATIME, O_RDWR, O_CREAT };
 	int fd = pick_fd();
 	unsigned n;
+	long r;
 
 	switch (pick(9)) {
 	case 0:
@@ -83,7 +84,10 @@ static void op_fcntl(void)
 	case 5:
 	case 6:
 		say(", GETFL");
-		say(" = %lo", syscall(SYS_fcntl, fd, F_GETFL));
+		r = syscall(SYS_fcntl, fd, F_GETFL);
+		if (r >= 0 && !(features & FEAT_DIRECT))
+			r &= ~(long)(O_NOATIME | O_DIRECT);
+		say(" = %lo", r);
 		break;
 	case 7:
 		n = pick_bits(status, 5) | O_NONBLOCK;

@@ -302,6 +302,7 @@ static void test_rename(void)
 {
 	long h = rig_open("file", O_RDONLY, 0);
 	uint64_t ino = rig_stat("file")->ino;
+	unsigned asked;
 
 	is_int(do_rename("file", "renamed", 0), 0, "rename");
 	ok(!rig_stat("file"), "the old name is gone");
@@ -334,6 +335,10 @@ static void test_rename(void)
 	is_int(rig_call(0), -ENOENT, "but is nowhere");
 	rig_on(UM_OP_STAT, h);
 	is_int(rig_call(0), 0, "and be asked");
+	asked = rig.count[FUSE_GETATTR];
+	rig_on(UM_OP_STAT, h);
+	is_int(rig_call(0), 0, "each time");
+	is_int(rig.count[FUSE_GETATTR] - asked, 1, "by the server, for which it may be gone");
 	is_int(rig_close(h), 0, "close");
 	is_int(rig.node[ino].nlookup, 0, "then it is forgotten");
 	rig_begin(0, UM_OP_PATHOF);

@@ -375,9 +375,11 @@ static inline bool fuse_node_is(const struct fuse_node *n, uint32_t type)
  * NULL: no memory (the server is told to forget it).  `version`: that of the request.
  */
 struct fuse_node *fuse_node_get(struct fuse_job *j, const struct fuse_entry_out *e, uint64_t version);
-/* New attributes of a known node.  -EIO if the type differs or they make no sense. */
-int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_attr *a, uint64_t until,
-		   uint64_t version);
+/*
+ * New attributes of a known node.  -EIO if the type differs or they make no sense.  What has no name any more may be gone for the server at
+ * any time: it is asked again.
+ */
+int fuse_node_told(struct fuse_job *j, struct fuse_node *n, const struct fuse_attr_out *out, uint64_t version);
 void fuse_node_changed(struct fuse_conn *c, struct fuse_node *n);	/* by us: cached attributes are stale */
 void fuse_node_stale(struct fuse_conn *c, struct fuse_node *n);		/* they may be, though nothing was changed */
 void fuse_node_lingers(struct fuse_conn *c, struct fuse_node *n, struct fuse_node *dir);	/* its name in dir was removed */

@@ -149,8 +149,7 @@ void fuse_node_read(struct fuse_conn *c, struct fuse_node *n)
 	fuse_dcache_node(c, n);
 }
 
-int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_attr *a, uint64_t until,
-		   uint64_t version)
+static int node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_attr *a, uint64_t until, uint64_t version)
 {
 	if (!fuse_attr_ok(a))
 		return -EIO;
@@ -167,6 +166,15 @@ int fuse_node_attr(struct fuse_conn *c, struct fuse_node *n, const struct fuse_a
 	n->atime_stale = false;
 	fuse_dcache_node(c, n);
 	return 0;
+}
+
+int fuse_node_told(struct fuse_job *j, struct fuse_node *n, const struct fuse_attr_out *out, uint64_t version)
+{
+	int err = node_attr(j->c, n, &out->attr, fuse_attr_until(j, &out->attr, out->attr_valid, out->attr_valid_nsec), version);
+
+	if (!n->names && n != &j->c->root)
+		fuse_node_stale(j->c, n);
+	return err;
 }
 
 struct fuse_node *fuse_node_get(struct fuse_job *j, const struct fuse_entry_out *e, uint64_t version)
@@ -195,7 +203,7 @@ struct fuse_node *fuse_node_get(struct fuse_job *j, const struct fuse_entry_out 
 	n->nlookup++;
 	if (n->changed <= version)
 		n->removed = false;
-	fuse_node_attr(c, n, &e->attr, fuse_attr_until(j, &e->attr, e->attr_valid, e->attr_valid_nsec), version);
+	node_attr(c, n, &e->attr, fuse_attr_until(j, &e->attr, e->attr_valid, e->attr_valid_nsec), version);
 	return n;
 }
 

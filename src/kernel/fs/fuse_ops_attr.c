@@ -34,8 +34,7 @@ static int setattr_send(struct fuse_job *j, struct fuse_node *n, const struct fu
 		return err;
 	if (in->valid & FATTR_SIZE)
 		fuse_map_truncated(n, in->size);
-	return fuse_node_attr(c, n, &out.attr, fuse_attr_until(j, &out.attr, out.attr_valid, out.attr_valid_nsec),
-			      c->version);
+	return fuse_node_told(j, n, &out, c->version);
 }
 
 /* "Now" is also given as a time, for servers that do not know the flag. */

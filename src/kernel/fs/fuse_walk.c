@@ -109,8 +109,7 @@ int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_hand
 	err = fuse_call(j, &r);
 	if (err)
 		return err;
-	return fuse_node_attr(j->c, n, &out.attr, fuse_attr_until(j, &out.attr, out.attr_valid, out.attr_valid_nsec),
-			      r.version);
+	return fuse_node_told(j, n, &out, r.version);
 }
 
 /* ---- walking ------------------------------------------------------------------------------------------ */
