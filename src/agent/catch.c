@@ -59,6 +59,15 @@ long catch_identity(void)
 	return n < 0 ? n : install(0, code, (unsigned)n);
 }
 
+long catch_polls(void)
+{
+	struct sock_filter code[UM_POLLS_LEN];
+	int n = um_polls_build(code, UM_POLLS_LEN, (uint64_t)agent_text_start, (uint64_t)agent_text_end);
+	long r = n < 0 ? n : install(SECCOMP_FILTER_FLAG_TSYNC, code, (unsigned)n);
+
+	return r > 0 ? install(0, code, (unsigned)n) : r;	/* r: a thread that has another filter, of its own */
+}
+
 void catch_death(uint32_t action)
 {
 	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, action);

@@ -9,6 +9,7 @@
 #include "fd.h"
 #include "path.h"
 #include "path_walk.h"
+#include "ready.h"
 #include "../agent/channel.h"
 #include "fs/fuse.h"
 #include "fs/proc.h"
@@ -126,6 +127,38 @@ int fd_park(int fd)
 	}
 	raw_syscall(__NR_close, fd);
 	return (int)high;
+}
+
+int fd_keep(long fd)
+{
+	int high = fd < 0 ? (int)fd : fd_park((int)fd);
+
+	if (high >= 0)
+		raw_syscall(__NR_fcntl, high, F_SETFD, FD_CLOEXEC);
+	else if (fd >= 0)
+		raw_syscall(__NR_close, fd);
+	return high;
+}
+
+int fd_pipe(int fd[2])
+{
+	int low[2], in, out;
+	long r = raw_syscall(__NR_pipe2, low, O_NONBLOCK);
+
+	if (r < 0)
+		return (int)r;
+	in = fd_keep(low[0]);
+	out = fd_keep(low[1]);
+	if (in >= 0 && out >= 0) {
+		fd[0] = in;
+		fd[1] = out;
+		return 0;
+	}
+	if (in >= 0)
+		fd_give_up(in);
+	if (out >= 0)
+		fd_give_up(out);
+	return -EMFILE;
 }
 
 long fd_has_room(void)
@@ -285,6 +318,8 @@ int fd_install(struct task *t, int fd, struct file *f)
 	r = files_set(t->files, fd, f, &old);
 	lock_release(&t->files->lock);
 	file_put(old);
+	if (!r)
+		ready_watch(t, f);
 	return r;
 }
 

@@ -80,6 +80,12 @@ int fd_own(int fd);
 void fd_disown(int fd);
 void fd_give_up(int fd);	/* disowns and closes it */
 
+/* The same with what has just been opened (or -errno, which is the result then); exec closes it.  If there is no room, it is closed now. */
+int fd_keep(long fd);
+
+/* A pipe of ours: its end to read, its end to write, neither blocks, both are closed by exec.  0 or -errno. */
+int fd_pipe(int fd[2]);
+
 /* After SCM_RIGHTS, pidfd_getfd, exec: if fd is a carrier nobody told us about, note it.  0, or -EBADF: it is one of a file that was closed at that
  * moment (only what has been taken without the owner's help can be). */
 long fd_adopt(struct task *t, int fd);

@@ -107,7 +107,6 @@ void where_init(struct where *w, struct task *t, int dfd, gaddr upath, unsigned 
 	w->state = STATE_RAW | STATE_NEW;
 	w->bind = w->bound = w->cow = w->via = 0;
 	w->cow_copied = false;
-	w->name[0] = 0;
 }
 
 struct file *virtual_base(struct task *t, int dfd)

@@ -48,7 +48,7 @@ struct fsinfo {			/* shared by CLONE_FS, copied otherwise */
 #define WHERE_NOFOLLOW	1u	/* the last name is taken as it is, even if a link (O_NOFOLLOW, lstat, unlink) */
 #define WHERE_EMPTY	2u	/* AT_EMPTY_PATH: "" means dfd itself */
 #define WHERE_CREATE	4u	/* the last name need not exist (mkdir, mknod, link, rename, O_CREAT) */
-#define WHERE_PARENT	8u	/* resolve all but the last name: w.name is that (rename, link) */
+#define WHERE_PARENT	8u	/* resolve all but the last name (rename, link) */
 #define WHERE_ENTRY	16u	/* acts on the name itself (mkdir, unlink, rmdir): not even a trailing slash makes a
 				   link be followed.  PARENT implies it; it implies NOFOLLOW */
 #define WHERE_CHANGE	128u	/* the operation changes what is there: in a copy-on-write mount `fs` copies it first */
@@ -109,7 +109,7 @@ struct where {
 	struct proc_hit proc;	/* proc.what: `fs` fakes something of /proc */
 
 	/* remote; path[rest] is NUL for the root of the mount itself (nothing may remove or rename that:
-	 * EBUSY).  With WHERE_PARENT the base is the parent directory and the rest is `name`. */
+	 * EBUSY).  With WHERE_PARENT the base is the parent directory and the rest is the last name. */
 	struct mount mount;
 	uint64_t base;		/* node the rest starts from; 0: the node of `handle` */
 	uint32_t handle;
@@ -142,7 +142,6 @@ struct where {
 	unsigned asked_flags, tries;
 	uint32_t changes;	/* cow_changes() when it was begun */
 	char path[UM_PATH_MAX];	/* canonical absolute path as far as resolved, then the rest */
-	char name[256];		/* WHERE_PARENT: the last name */
 };
 
 long where_begin(struct where *w, struct task *t, int dfd, gaddr upath, unsigned flags);

@@ -35,7 +35,7 @@ long path_of_cwd(struct task *t, char *buf, size_t size)
  * and then it must still be possible to unmount it. */
 static long confirm_remote(struct walk *k)
 {
-	char name[256];
+	char name[UM_NAME_MOST + 1];
 	size_t len = k->len;
 	long r;
 

@@ -460,14 +460,12 @@ static long walk_real(struct walk *k, size_t dir_len, int hit, bool final)
 }
 
 /* WHERE_PARENT: the operation is sent with the node of the directory and one name. */
-static long walk_parent(struct walk *k, char *name, size_t n)
+static long walk_parent(struct walk *k, char *name)
 {
 	char *behind = k->rest;
 	uint64_t node;
 	long r;
 
-	memcpy(k->w->name, name, n);
-	k->w->name[n] = 0;
 	if (!k->place.remote || walk_at_node(k) || walk_at_root(k))
 		return 0;
 	k->rest = name;		/* should a link be met, the name comes after it */
@@ -500,13 +498,13 @@ static long walk_name(struct walk *k, char *name, size_t n, bool final)
 	long r;
 	int hit;
 
-	if (n > MAX_NAME) {		/* in a file no name is too long */
+	if (n > (k->place.remote ? UM_NAME_MOST : MAX_NAME)) {	/* in a file no name is too long */
 		r = k->pure ? 0 : walk_is_directory(k, name);
 		return r ? r : walk_fail(k, -ENAMETOOLONG);
 	}
 	if (walk_at_root(k) && !k->place.m.is_dir)
 		return -ENOTDIR;
-	r = parent ? walk_parent(k, name, n) : 0;
+	r = parent ? walk_parent(k, name) : 0;
 	if (r)
 		return r;
 	k->parent = k->place;

@@ -29,6 +29,7 @@ struct process {
 	const struct um_view_slot *views;	/* mapped read-only: our view's span, from its slot on */
 	uint32_t watch;			/* WATCH_*; only ever set */
 	char *exe;			/* path of the running program if the kernel has another, else NULL: fs/proc_exe.c */
+	bool polls;			/* poll and select come to us: kernel/ready.h.  Only ever set */
 	bool own_pids;			/* our process ids may not be the world's: a name space of the guest's own.  Only ever set */
 };
 extern struct process process;

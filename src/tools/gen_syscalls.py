@@ -113,7 +113,7 @@ class Row:
         self.args = [Arg(a) for a in m.group(2).split(", ")] if m.group(2) else []
         self.check_args()
         self.tests, self.target, self.unless, self.errno = [], None, None, None
-        self.identity = False       # comes to us in a view with an identity, whatever the tests say
+        self.exception = None       # "identity", "polls": comes to us from who has that, whatever the tests say
         self.kind = self.parse_class(self.class_text)
         self.check_support()
 
@@ -142,15 +142,15 @@ class Row:
 
     def parse_class(self, text):
         """Returns handler, alias, realfd, refuse, pass or free; fills the fields that go with it."""
-        m = re.fullmatch(r"free(?: if (.+?))?( unless identity)?, else (.+)", text)
+        m = re.fullmatch(r"free(?: if (.+?))?(?: unless (identity|polls))?, else (.+)", text)
         if m:
             self.tests = [Test(t, self) for t in m.group(1).split(" and ")] if m.group(1) else []
-            self.identity = bool(m.group(2))
+            self.exception = m.group(2)
             kind = self.parse_class(m.group(3))
             if kind == "free" or m.group(3).startswith("free"):
                 raise TableError("`else free` makes no sense")
-            if not self.tests and not (self.identity and kind == "handler"):
-                raise TableError("`free, else` needs a test, or `unless identity` and a handler")
+            if not self.tests and not (self.exception and kind == "handler"):
+                raise TableError("`free, else` needs a test, or `unless ...` and a handler")
             return kind
         if text in ("free", "handler", "pass"):
             return text
@@ -172,8 +172,8 @@ class Row:
 
     @property
     def free(self):
-        """Let through by its number alone, but for who has an identity."""
-        return self.kind == "free" or (self.identity and not self.tests)
+        """Let through by its number alone, but for who has what it must not be let through for."""
+        return self.kind == "free" or (self.exception and not self.tests)
 
     def realfd(self):
         if not self.fds():

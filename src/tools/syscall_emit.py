@@ -163,7 +163,7 @@ def passed(row, indent="\t"):
 def body(row):
     if row.kind == "handler":
         args = ", ".join(["t"] + [f"({a.ctype})a[{i}]" for i, a in enumerate(row.args)])
-        plain = ["\tif (!t->cred)", "\t\treturn pass_through(t);"] if row.free else []
+        plain = ["\tif (!t->cred)", "\t\treturn pass_through(t);"] if row.free and row.exception == "identity" else []
         return plain + [f"\treturn sys_{row.name}({args});"]
     if row.kind == "refuse":
         free = [f"\tif ({' && '.join(condition(test) for test in row.tests)})", "\t\treturn pass_through(t);"]
@@ -277,7 +277,8 @@ add or change one, and `make` checks it.
 
 * *free*: the filter lets it through; the agent never sees it, it costs what it costs natively plus
   about 40 ns. *free if ...*: the same, when the filter finds these arguments. *unless identity*: not in a view
-  with an identity (`--fakeroot`, `--user`).
+  with an identity (`--fakeroot`, `--user`). *unless polls*: not of a process that has opened files of which a
+  FUSE program says when they are ready, or `/dev/fuse`.
 * *handler*: the agent decides whether it touches something virtual, and hands it to the kernel if not.
 * *= call(...)*: the same as that call.
 * *realfd*: handed to the kernel if the descriptor is real; a virtual one gives the errno, or goes to the

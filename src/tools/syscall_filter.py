@@ -7,7 +7,8 @@ run the filter for them again, but only if nothing else than architecture and nu
 tests on arguments; last the instruction pointer, whose bounds are patched in at run time.
 
 A process with an identity of its own (kernel/cred.h) has one more on top of it, um_identity[], that lets
-through by number all but the calls about users and groups.
+through by number all but the calls about users and groups; one that has open what is not always ready (sys/poll.c) likewise
+um_polls[], for poll and select.
 """
 AGENT_HIGH = (0x7E8F, 0x7E9F)    # high halves of the agent's addresses, and 4 GiB below them
 DEBUG_NR = 0x756E               # UM_NR_DEBUG: stops for who traces the process, ENOSYS if nobody does
@@ -120,10 +121,6 @@ def action_of(row):
     return "allow" if row.free else "ip"
 
 
-def identity_action(row):
-    return "ip" if row.identity else "allow"
-
-
 def ranges(table, action_of=action_of, beyond="ip"):
     """[(first number, action)], neighbours of one action joined; beyond the table: ip."""
     actions = {r.nr: action_of(r) for r in table.dense}
@@ -200,10 +197,10 @@ def by_pointer(p):
     p.ret("SECCOMP_RET_TRAP")
 
 
-def identity(table):
+def on_top(table, exception):
     p = Program()
     p.load("UM_BPF_NR")
-    tree(p, ranges(table, identity_action, "allow"))
+    tree(p, ranges(table, lambda row: "ip" if row.exception == exception else "allow", "allow"))
     by_pointer(p)
     return p
 
@@ -246,4 +243,5 @@ def array(p, name, what):
 
 def header(table):
     return (HEAD + "\n" + array(program(table), "um_filter", "filter") +
-            array(identity(table), "um_identity", "filter on top of it for who has an identity,") + "#endif\n")
+            array(on_top(table, "identity"), "um_identity", "filter on top of it for who has an identity,") +
+            array(on_top(table, "polls"), "um_polls", "filter on top of it for who has open what is not always ready,") + "#endif\n")

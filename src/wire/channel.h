@@ -67,6 +67,7 @@ struct um_server {
 	uint32_t nmaps;		/* server: files that guests may store in */
 	uint32_t bell;		/* server: 1: who rings next writes a byte, too, to descriptor bell_fd of process bell_pid, and sets it to 0 */
 	uint32_t bell_pid, bell_fd;
+	uint32_t polls;		/* server: 1: its files are ready when it says so: UM_OP_POLL */
 	uint32_t pages;		/* server: how many of wire/pages.h are used, a power of two; 0: none yet */
 	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
 };
@@ -115,6 +116,8 @@ enum um_op {
 	UM_OP_WATCH,		/* [w] mode = 1 if UM_WATCH_LOCK is not held -> data: path of what inotify is to watch
 				   instead, from um_server.shadow */
 	UM_OP_SETFL,		/* handle, open_flags as of fcntl(2) F_SETFL; with O_APPEND every WRITE is to UM_OFFSET_END */
+	UM_OP_POLL,		/* handle, mode = POLL* that are of interest, open_flags: UM_POLL_WAIT -> consumed = POLL* that are so; UM_POLL_WAIT: offset,
+				   size, node: from when it is worth asking again, descriptor `size` of process `offset`, inode `node`, can be read */
 
 	/* the monitor, server number 0 */
 	UM_CTL_NEW_SERVER = 64,	/* -> handle = server number */
@@ -138,6 +141,7 @@ enum um_op {
 	UM_CTL_REVIEW,		/* data = "PID FD FD FD FD": umview-reviewer is started with that (monitor/review_inside.c) -> handle = its PID */
 };
 
+#define UM_NAME_MOST	1024u			/* bytes of a name at a server, as the kernel's FUSE_NAME_MAX */
 #define UM_IOCTL_MOST	16384u			/* bytes that a command's number can tell of, and one more */
 #define UM_COPY_MOST	(1u << 30)		/* bytes of one UM_OP_COPY */
 #define UM_OFFSET_FILE	UINT64_MAX		/* use and move the open file's own offset */
@@ -185,6 +189,8 @@ struct um_request {
 
 /* um_request.open_flags of UM_OP_CLOSED: nobody had a lock, so none ends; who closed goes on before this is taken */
 #define UM_CLOSED_QUIET	1u
+
+#define UM_POLL_WAIT	1u	/* um_request.open_flags of UM_OP_POLL: the caller is going to wait, if it is not ready */
 
 /* um_reply.open_reply: a FIFO; no handle, but descriptor `size` of process `offset` is a real one */
 #define UM_OPEN_STANDIN	(1u << 31)

@@ -80,6 +80,7 @@ MISTAKES = [
     ("a test of the wrong width", MUNMAP, MUNMAP.replace("size length", "int length"), "needs an argument of 64 bits"),
     ("else without a test", GETPID, GETPID.replace("free", "free, else handler"), "needs a test"),
     ("an identity without a handler", GETPID, GETPID.replace("free", "free unless identity, else pass"), "needs a test"),
+    ("an exception nobody knows", GETPID, GETPID.replace("free", "free unless asleep, else handler"), "unknown class"),
     ("two arguments of one name", READ, READ.replace("size count)", "size buf)"), "two arguments of one name"),
 ]
 

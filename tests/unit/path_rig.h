@@ -167,7 +167,7 @@ static long find_remote(struct where *w)
 	if (w->flags & WHERE_PARENT && w->last == LAST_NAME) {
 		snprintf(found, sizeof(found), "s%u:%s + %s", v->number, fw_path(v, w->base ? w->base : w->handle),
 			 w->path + w->rest);
-		return strcmp(w->name, w->path + w->rest) ? -EINVAL : 0;
+		return strchr(w->path + w->rest, '/') ? -EINVAL : 0;
 	}
 	s->req.walk = w->walk;
 	s->req.base = w->base;

@@ -84,14 +84,15 @@ static void test_bound_cwd(void)
 
 static void test_limits(void)
 {
-	char name[300], path[6000];
+	char name[1026], path[6000];
 
-	memset(name, 'n', 299);
-	name[299] = 0;
+	memset(name, 'n', 1025);
+	name[1025] = 0;
 	snprintf(path, sizeof(path), "T/mnt/%s", name);
-	is_str(resolve(AT_FDCWD, path, 0), "ENAMETOOLONG", "a name of 299 bytes at a server");
-	path[6 + 255] = 0;
-	is_str(resolve(AT_FDCWD, path, 0), "ENOENT", "of 255");
+	is_str(resolve(AT_FDCWD, path, 0), "ENAMETOOLONG", "a name of 1025 bytes at a server");
+	path[6 + 1024] = 0;
+	is_str(resolve(AT_FDCWD, path, 0), "ENOENT", "of 1024: asked for");
+	name[299] = 0;
 	snprintf(path, sizeof(path), "T/%s", name);
 	is_str(resolve(AT_FDCWD, path, 0), "ENAMETOOLONG", "a real one of 299");
 	memset(path, '/', sizeof(path));

@@ -225,8 +225,30 @@ static void test_build(void)
 	ok(UM_FILTER_LEN <= 4096, "short enough for the kernel");
 }
 
-/* The filter for who has an identity: it sees the calls about users and groups, prctl, and what secure mode looks at, by number alone. */
-static void test_identity(void)
+/* A filter on top: it sees the calls of which `is` says so, by number alone. */
+static void test_on_top(int (*build)(struct sock_filter *, int, uint64_t, uint64_t), bool (*is)(int nr), const char *what)
+{
+	struct sock_filter plain[4096];
+	int n = length, looked, bad = 0, seen = 0;
+
+	memcpy(plain, prog, sizeof(plain));
+	length = build(prog, 4096, START, END);
+	for (int nr = 0; nr < 1000; nr++) {
+		struct seccomp_data d = { .arch = AUDIT_ARCH_X86_64, .nr = nr, .instruction_pointer = 0x401000 };
+		int action = run(&d, &looked);
+
+		bad += action != (is(nr) ? TRAP : ALLOW) || (!is(nr) && looked);
+		seen += is(nr);
+		d.instruction_pointer = START + 8;
+		bad += run(&d, &looked) != ALLOW;
+	}
+	is_int(bad, 0, "%s: %d calls are seen, the others are free by number", what, seen);
+	memcpy(prog, plain, sizeof(plain));
+	length = n;
+}
+
+/* The calls about users and groups, prctl, and what secure mode looks at. */
+static bool is_for_identity(int nr)
 {
 	static const int privileged[] = {
 		UM_NR_kill, UM_NR_tkill, UM_NR_tgkill, UM_NR_rt_sigqueueinfo, UM_NR_rt_tgsigqueueinfo, UM_NR_pidfd_send_signal,
@@ -234,28 +256,17 @@ static void test_identity(void)
 		UM_NR_ioperm, UM_NR_init_module, UM_NR_delete_module, UM_NR_vhangup, UM_NR_process_vm_readv, UM_NR_process_vm_writev, UM_NR_prlimit64,
 		UM_NR_setpriority, UM_NR_sched_setparam, UM_NR_sched_setscheduler, UM_NR_sched_setaffinity, UM_NR_sched_setattr,
 	};
-	struct sock_filter plain[4096];
-	int n = length, looked, bad = 0, seen = 0;
 
-	memcpy(plain, prog, sizeof(plain));
-	length = um_identity_build(prog, 4096, START, END);
-	for (int nr = 0; nr < 1000; nr++) {
-		struct seccomp_data d = { .arch = AUDIT_ARCH_X86_64, .nr = nr, .instruction_pointer = 0x401000 };
-		bool ids = (nr >= UM_NR_setreuid && nr <= UM_NR_getresgid) || nr == UM_NR_getuid ||
-			   (nr >= UM_NR_getgid && nr <= UM_NR_getegid) || nr == UM_NR_setfsuid || nr == UM_NR_setfsgid ||
-			   nr == UM_NR_capget || nr == UM_NR_capset || nr == UM_NR_prctl;
-		for (size_t i = 0; i < sizeof(privileged) / sizeof(*privileged); i++)
-			ids |= nr == privileged[i];
-		int action = run(&d, &looked);
+	for (size_t i = 0; i < sizeof(privileged) / sizeof(*privileged); i++)
+		if (nr == privileged[i])
+			return true;
+	return (nr >= UM_NR_setreuid && nr <= UM_NR_getresgid) || nr == UM_NR_getuid || (nr >= UM_NR_getgid && nr <= UM_NR_getegid) ||
+	       nr == UM_NR_setfsuid || nr == UM_NR_setfsgid || nr == UM_NR_capget || nr == UM_NR_capset || nr == UM_NR_prctl;
+}
 
-		bad += action != (ids ? TRAP : ALLOW) || (!ids && looked);
-		seen += ids;
-		d.instruction_pointer = START + 8;
-		bad += run(&d, &looked) != ALLOW;
-	}
-	is_int(bad, 0, "with an identity %d calls are seen, the others are free by number", seen);
-	memcpy(prog, plain, sizeof(plain));
-	length = n;
+static bool is_for_polls(int nr)
+{
+	return nr == UM_NR_poll || nr == UM_NR_ppoll || nr == UM_NR_select || nr == UM_NR_pselect6;
 }
 
 /* The kernel itself must take it; what is free must go on to work. */
@@ -295,7 +306,8 @@ int main(void)
 	plan(0);
 	length = um_filter_build(prog, 4096, START, END);
 	test_build();
-	test_identity();
+	test_on_top(um_identity_build, is_for_identity, "who has an identity");
+	test_on_top(um_polls_build, is_for_polls, "who has open what is not always ready");
 	test_tests();
 	test_numbers();
 	test_strange();

@@ -9,7 +9,7 @@
 #include "../cow.h"
 #include "../path_walk.h"
 
-#define NAME_LONGEST	255u
+#define NAME_LONGEST	UM_NAME_MOST
 
 long dirents_drop(struct task *t, gaddr buf, long n, bool legacy, bool (*drop)(const void *arg, const char *name),
 		  const void *arg)

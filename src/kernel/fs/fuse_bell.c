@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device in an epoll set: for servers that wait for requests and for other things with one thread (trio, asyncio).
+ * The device among what is waited for: for servers that wait for requests and for other things with one thread (trio, asyncio).
  *
- * A carrier is an ordinary file to the kernel, and no part of an epoll set.  So the set gets the end of a pipe instead, which can be read when
- * there is something for the server: a byte is in it.  We put it there and take it out, whenever we run (fuse_bell_settle).  When
+ * A carrier is an ordinary file to the kernel: always ready, and no part of an epoll set.  So epoll, poll and select get the end of a pipe
+ * instead, which can be read when there is something for the server: a byte is in it.  We put it there and take it out, whenever we run (fuse_bell_settle).  When
  * nothing is left to be done, um_server.bell is set; the client that then rings first takes it back and writes the byte, through /proc/PID/fd
  * (channel.c; the monitor likewise).
  *
@@ -18,25 +18,12 @@
 
 static int bell_new(struct fuse_conn *c)
 {
-	int fd[2], in, out;
-	long r = raw_syscall(__NR_pipe2, fd, O_NONBLOCK);
+	int fd[2], r = fd_pipe(fd);
 
 	if (r < 0)
-		return (int)r;
-	in = fd_park(fd[0]);
-	out = in < 0 ? in : fd_park(fd[1]);
-	if (out < 0) {
-		raw_syscall(__NR_close, fd[1]);
-		if (in < 0)
-			raw_syscall(__NR_close, fd[0]);
-		else
-			fd_give_up(in);
-		return out;
-	}
-	raw_syscall(__NR_fcntl, in, F_SETFD, FD_CLOEXEC);
-	raw_syscall(__NR_fcntl, out, F_SETFD, FD_CLOEXEC);
-	c->bell_in = in;
-	c->bell_out = out;
+		return r;
+	c->bell_in = fd[0];
+	c->bell_out = fd[1];
 	return 0;
 }
 
@@ -107,22 +94,34 @@ bool fuse_bell_misled(struct fuse_conn *c)
 	return said && !c->rung;
 }
 
-/* ---- epoll_ctl(2) ----------------------------------------------------------------------------------------- */
+/* ---- who waits -------------------------------------------------------------------------------------------- */
 
-long fuse_dev_epoll(struct file *f, int epfd, int op, gaddr event)
+static long bell_of(struct fuse_conn *c)
 {
-	struct fuse_conn *c = f->conn;
 	long r = 0;
 
-	if (!c)
-		return -EPERM;
 	lock_acquire(&fuse_lock);
 	if (!c->bell_in)
 		r = bell_new(c);
 	if (!r) {
-		r = raw_syscall(__NR_epoll_ctl, epfd, op, c->bell_in, event);
 		fuse_bell_settle(c);
+		r = c->bell_in;
 	}
 	lock_release(&fuse_lock);
 	return r;
+}
+
+long fuse_dev_bell(const struct file *f)
+{
+	struct fuse_conn *c = f->conn;
+	bool mounted = c && c->end != END_OVER && __atomic_load_n(&c->shm->state, __ATOMIC_ACQUIRE) >= UM_SERVER_LIVE;
+
+	return mounted ? bell_of(c) : -ENODEV;
+}
+
+long fuse_dev_epoll(struct file *f, int epfd, int op, gaddr event)
+{
+	long bell = f->conn ? bell_of(f->conn) : -EPERM;
+
+	return bell < 0 ? bell : raw_syscall(__NR_epoll_ctl, epfd, op, bell, event);
 }

@@ -86,6 +86,7 @@ static void shown_unmap(struct fuse_conn *c)
 static void conn_free(struct fuse_conn *c)
 {
 	fuse_bell_free(c);
+	fuse_poll_free(c);
 	shown_unmap(c);
 	for (unsigned k = 0; k < FUSE_HANDLES; k++)
 		while (c->handles[k])

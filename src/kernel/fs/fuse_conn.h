@@ -5,6 +5,7 @@
  *	fuse_conn.c	connections, opening the device
  *	fuse_dev.c	the device: read, write, waiting, the end of a connection
  *	fuse_bell.c	the device in an epoll set
+ *	fuse_poll.c	files that are not always ready
  *	fuse_splice.c	read and write through a pipe
  *	fuse_mutex.c	locks between jobs: what an operation holds while the server works
  *	fuse_change.c	the places of an operation that changes names
@@ -47,7 +48,6 @@
 #include "../standin.h"
 
 #define FUSE_NO_PAGES	(FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE | FOPEN_STREAM)	/* open so, a file is never read through a kernel's page cache */
-#define FUSE_NAME_LIMIT		1024u	/* as the kernel's FUSE_NAME_MAX */
 #define FUSE_NAMES_MAX		32768u	/* names (and with them nodes) kept; older unused ones are forgotten */
 #define FUSE_NSEC		1000000000ull
 #define FUSE_PATH_ROOM	8192u	/* more than a path can have within the view: the client says ENAMETOOLONG */
@@ -204,11 +204,13 @@ struct fuse_job {
 struct fuse_caps {
 	bool no_access, no_create, no_flush, no_fsync, no_fsyncdir, no_getxattr, no_setxattr, no_listxattr,
 	     no_removexattr, no_open, no_opendir, no_lseek, no_fallocate, no_copy, no_rename2, no_interrupt, no_tmpfile;
+	bool poll_asked, poll;		/* fuse_poll.c: is it known whether it has FUSE_POLL; has it? */
 	bool locks, flocks;		/* it wants to be asked for them */
 	bool atomic_o_trunc, dont_mask, big_writes, readdirplus, readdirplus_auto, open_optional,
 	     opendir_optional, killpriv;
 	uint32_t minor;
 	uint32_t max_read, max_write;
+	uint32_t name_most;		/* bytes of a name, 0: not asked for yet */
 };
 
 #define FUSE_HASH	8192u		/* chains of the tables by nodeid and by name */
@@ -243,6 +245,8 @@ struct fuse_conn {
 	uint32_t waiting;		/* threads asleep in read */
 	int bell_in, bell_out;		/* fuse_bell.c: the pipe that is in epoll sets, 0: none */
 	bool rung;			/* we have put a byte into it */
+	int waker[2];			/* fuse_poll.c: the pipe that tells of the next NOTIFY_POLL, 0: none */
+	uint64_t waker_ino;
 	bool timekeeper;		/* one of them wakes up every second */
 	struct co_pool pool;
 
@@ -302,6 +306,12 @@ void fuse_bell_settle(struct fuse_conn *c);	/* epoll(7) tells that */
 bool fuse_bell_misled(struct fuse_conn *c);	/* it has told so, but there is nothing: no more */
 void fuse_bell_free(struct fuse_conn *c);
 
+/* ---- fuse_poll.c ----------------------------------------------------------------------------------------- */
+
+void fuse_poll_probe(struct fuse_job *j, struct fuse_handle *h);	/* just opened: finds out whether the server has FUSE_POLL */
+void fuse_poll_wake(struct fuse_conn *c);	/* NOTIFY_POLL, of whatever file */
+void fuse_poll_free(struct fuse_conn *c);
+
 /* ---- fuse_mutex.c ---------------------------------------------------------------------------------------- */
 
 void fuse_mutex_lock(struct fuse_job *j, struct fuse_mutex *m);
@@ -355,7 +365,7 @@ int fuse_destroy_job(struct fuse_job *j);
 /* ---- fuse_notify.c --------------------------------------------------------------------------------------- */
 
 /* code is the notification's; data its first bytes (all but a STORE's), len its whole length.  0 or -errno. */
-#define FUSE_NOTIFY_ROOM	(64u + FUSE_NAME_LIMIT)
+#define FUSE_NOTIFY_ROOM	(64u + UM_NAME_MOST)
 int fuse_notify(struct fuse_conn *c, int code, const uint8_t *data, size_t len);
 
 /* ---- fuse_node.c ----------------------------------------------------------------------------------------- */
@@ -582,7 +592,7 @@ struct fuse_place {
 	bool locked;			/* dir is, for a change */
 	uint32_t at;			/* how much of the path is behind us, name included */
 	uint32_t len;			/* of name */
-	char name[FUSE_NAME_LIMIT + 1];
+	char name[UM_NAME_MOST + 1];
 };
 
 /* fuse_walk()'s flags */
@@ -625,6 +635,8 @@ int fuse_lookup(struct fuse_job *j, struct fuse_place *p);
 
 /* Makes sure that the attributes are valid (force: asks anyway).  h may be NULL.  0 or -errno. */
 int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_handle *h, bool force);
+
+int fuse_statfs(struct fuse_job *j, const struct fuse_node *n, struct fuse_kstatfs *st);
 
 /* The reply to something that made a new name: checked, entered into the tables; *out pinned. */
 int fuse_created(struct fuse_job *j, struct fuse_place *p, const struct fuse_entry_out *e, uint32_t type,
@@ -672,6 +684,7 @@ int fuse_op_pathof(struct fuse_job *j);
 int fuse_op_lock(struct fuse_job *j);
 int fuse_op_standin(struct fuse_job *j);
 int fuse_op_watch(struct fuse_job *j);
+int fuse_op_poll(struct fuse_job *j);
 
 /* Handle or path, whichever the request names: the node, pinned.  h is NULL for a path. */
 struct fuse_target {

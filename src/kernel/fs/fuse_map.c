@@ -349,17 +349,7 @@ void fuse_map_reap(struct fuse_job *j, struct fuse_node *n)
 
 static int memory_file(const char *name)
 {
-	long fd = fd_memory(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int high;
-
-	if (fd < 0)
-		return (int)fd;
-	high = fd_park((int)fd);
-	if (high < 0)
-		raw_syscall(__NR_close, fd);
-	else
-		raw_syscall(__NR_fcntl, high, F_SETFD, FD_CLOEXEC);
-	return high;
+	return fd_keep(fd_memory(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 }
 
 /* The lock of h's node is held; name is shown in /proc/PID/maps. */

@@ -3,7 +3,7 @@
  * What a server says unasked: that a node or a name has changed behind our back.
  *
  * Contents are cached for reading only (fuse_pages.c), so STORE means that they and the node's attributes are stale; RETRIEVE is given what is
- * known of them.  Nobody polls: POLL is taken and means nothing.
+ * known of them.
  */
 #include "fuse_conn.h"
 
@@ -82,7 +82,7 @@ static int inval_entry(struct fuse_conn *c, uint64_t parent, const uint8_t *name
 /* Behind its head a message holds exactly a name and a zero. */
 static int name_verdict(size_t len, size_t head, uint32_t namelen)
 {
-	if (namelen > FUSE_NAME_LIMIT)
+	if (namelen > UM_NAME_MOST)
 		return -ENAMETOOLONG;
 	return len == head + namelen + 1 ? 0 : -EINVAL;
 }
@@ -121,7 +121,10 @@ int fuse_notify(struct fuse_conn *c, int code, const uint8_t *data, size_t len)
 
 	switch (code) {
 	case FUSE_NOTIFY_POLL:
-		return len == sizeof(struct fuse_notify_poll_wakeup_out) ? 0 : -EINVAL;
+		if (len != sizeof(struct fuse_notify_poll_wakeup_out))
+			return -EINVAL;
+		fuse_poll_wake(c);
+		return 0;
 	case FUSE_NOTIFY_INVAL_INODE:
 		if (len != sizeof inode)
 			return -EINVAL;

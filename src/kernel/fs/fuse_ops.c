@@ -53,6 +53,7 @@ static const fuse_op_fn ops[] = {
 	[UM_OP_STANDIN] = fuse_op_standin,
 	[UM_OP_WATCH] = fuse_op_watch,
 	[UM_OP_SETFL] = fuse_op_setfl,
+	[UM_OP_POLL] = fuse_op_poll,
 };
 
 int fuse_op(struct fuse_job *j)
@@ -215,18 +216,15 @@ static void statfs_out(struct fuse_job *j, const struct fuse_kstatfs *k)
 
 int fuse_op_statfs(struct fuse_job *j)
 {
-	struct fuse_statfs_out out = { 0 };
+	struct fuse_kstatfs st;
 	struct fuse_target t;
-	struct fuse_req r;
 	int err = fuse_target(j, &t, 0);
 
 	if (err)
 		return err;
-	fuse_req_init(&r, j, FUSE_STATFS, t.node->nodeid);
-	fuse_req_reply(&r, &out, j->c->can.minor < 4 ? FUSE_COMPAT_STATFS_SIZE : sizeof out);
-	err = fuse_call(j, &r);
+	err = fuse_statfs(j, t.node, &st);
 	if (!err)
-		statfs_out(j, &out.st);
+		statfs_out(j, &st);
 	fuse_target_put(j, &t);
 	return err;
 }

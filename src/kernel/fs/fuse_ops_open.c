@@ -22,6 +22,7 @@ static uint32_t access_mask(uint32_t flags)
 
 static int opened(struct fuse_job *j, struct fuse_handle *h)
 {
+	fuse_poll_probe(j, h);
 	h->opening = false;
 	fuse_offset_share(j->c, h);
 	j->rep.handle = h->number;
@@ -120,7 +121,7 @@ bool fuse_open_may_wait(const struct fuse_conn *c, const struct fuse_node *n, ui
 		return false;
 	if (fuse_node_is(n, S_IFDIR))
 		return fuse_dir_known(c, n);
-	return fuse_node_is(n, S_IFREG) && !(n->fopen & FUSE_NO_PAGES);
+	return fuse_node_is(n, S_IFREG) && !(n->fopen & FUSE_NO_PAGES) && !c->can.poll;
 }
 
 int fuse_late_open(struct fuse_job *j, struct fuse_handle *h)

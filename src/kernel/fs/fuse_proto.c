@@ -170,7 +170,7 @@ bool fuse_attr_ok(const struct fuse_attr *a)
 
 bool fuse_name_ok(const char *name, size_t len)
 {
-	if (!len || len > FUSE_NAME_LIMIT)
+	if (!len || len > UM_NAME_MOST)
 		return false;
 	for (size_t i = 0; i < len; i++)
 		if (!name[i] || name[i] == '/')

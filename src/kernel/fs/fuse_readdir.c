@@ -106,7 +106,7 @@ long fuse_dirent(const uint8_t *p, uint32_t left, bool plus, const struct fuse_d
 		return 0;
 	*d = (const struct fuse_dirent *)(p + head - FUSE_NAME_OFFSET);
 	namelen = (*d)->namelen;
-	if (!namelen || namelen > FUSE_NAME_LIMIT)
+	if (!namelen || namelen > UM_NAME_MOST)
 		return -EIO;
 	if (FUSE_REC_ALIGN((uint64_t)head + namelen) > left)
 		return 0;

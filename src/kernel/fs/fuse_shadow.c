@@ -35,7 +35,7 @@ struct fuse_shadow {
 	uint32_t descriptors;			/* of handles */
 	uint32_t beginning;			/* watches that are being prepared */
 	bool for_ever;				/* somebody watches who could not lock */
-	char path[2][FUSE_PATH_ROOM + FUSE_NAME_LIMIT + 2];
+	char path[2][FUSE_PATH_ROOM + UM_NAME_MOST + 2];
 };
 
 #define call(c, nr, ...)	raw_syscall(nr, (c)->shadow->root, __VA_ARGS__)
@@ -137,7 +137,7 @@ static int shadow_new(struct fuse_conn *c)
 	uint32_t theirs = __atomic_load_n(&c->shm->shadow, __ATOMIC_ACQUIRE);
 	struct fuse_shadow *s;
 	char path[40];
-	long fd;
+	int root;
 
 	if (!theirs)
 		return -ENOSPC;
@@ -145,16 +145,12 @@ static int shadow_new(struct fuse_conn *c)
 	if (!s)
 		return -ENOMEM;
 	text_format(path, sizeof path, "/proc/%u/fd/%u", process.world->monitor_pid, theirs - 1);
-	fd = raw_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	s->root = fd < 0 ? (int)fd : fd_park((int)fd);
-	if (s->root < 0) {
-		if (fd >= 0)
-			raw_syscall(__NR_close, fd);
-		fd = s->root;
+	root = fd_keep(raw_syscall(__NR_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+	if (root < 0) {
 		heap_free(s);
-		return (int)fd;
+		return root;
 	}
-	raw_syscall(__NR_fcntl, s->root, F_SETFD, FD_CLOEXEC);
+	s->root = root;
 	c->shadow = s;
 	return make(c, ROOT, fuse_node_is(&c->root, S_IFDIR));
 }
@@ -238,21 +234,16 @@ static int shadow_open(struct fuse_conn *c, const struct fuse_handle *h, const c
 static void attach(struct fuse_conn *c, struct fuse_handle *h, const char *path, int flags)
 {
 	struct fuse_shadow *s = c->shadow;
-	int fd, high;
+	int fd;
 
 	if (s->descriptors >= DESCRIPTORS_MOST) {
 		h->shadow = is_there(c, path) ? -1 : 0;
 		return;
 	}
-	fd = shadow_open(c, h, path, flags);
-	high = fd < 0 ? fd : fd_park(fd);
-	if (high < 0) {			/* who watches believes that it was closed again */
-		if (fd >= 0)
-			raw_syscall(__NR_close, fd);
-		return;
-	}
-	raw_syscall(__NR_fcntl, high, F_SETFD, FD_CLOEXEC);
-	h->shadow = high;
+	fd = fd_keep(shadow_open(c, h, path, flags));
+	if (fd < 0)
+		return;			/* who watches believes that it was closed again */
+	h->shadow = fd;
 	s->descriptors++;
 }
 

@@ -7,6 +7,7 @@
  * link leads, and the client's resolver goes on, for only it knows what is mounted where.
  */
 #include <linux/stat.h>
+#include <linux/limits.h>
 #include "fuse_conn.h"
 
 /* ---- asking the server -------------------------------------------------------------------------------- */
@@ -112,6 +113,19 @@ int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_hand
 	return fuse_node_told(j, n, &out, r.version);
 }
 
+int fuse_statfs(struct fuse_job *j, const struct fuse_node *n, struct fuse_kstatfs *st)
+{
+	struct fuse_statfs_out out = { 0 };
+	struct fuse_req r;
+	int err;
+
+	fuse_req_init(&r, j, FUSE_STATFS, n->nodeid);
+	fuse_req_reply(&r, &out, j->c->can.minor < 4 ? FUSE_COMPAT_STATFS_SIZE : sizeof out);
+	err = fuse_call(j, &r);
+	*st = out.st;
+	return err;
+}
+
 /* ---- walking ------------------------------------------------------------------------------------------ */
 
 struct walker {
@@ -132,7 +146,7 @@ static int next_name(struct walker *w, struct fuse_place *p)
 
 		if (ch == '/' || !ch)
 			break;
-		if (p->len == FUSE_NAME_LIMIT)
+		if (p->len == UM_NAME_MOST)
 			return -ENAMETOOLONG;
 		p->name[p->len++] = ch;
 	}
@@ -233,6 +247,20 @@ static int found(struct fuse_job *j, const struct fuse_place *p, bool last, unsi
 	return 0;
 }
 
+/*
+ * A name longer than any file system of the kernel's has.  The kernel's FUSE asks for it whatever the server says of its names in its answer to
+ * STATFS, and fuse2fs damages its image then.  So it is asked for if that says so.
+ */
+static int long_name(struct fuse_job *j, const struct fuse_place *p)
+{
+	struct fuse_caps *can = &j->c->can;
+	struct fuse_kstatfs st;
+
+	if (!can->name_most)
+		can->name_most = fuse_statfs(j, p->dir, &st) || st.namelen < NAME_MAX ? NAME_MAX : st.namelen;
+	return p->len > can->name_most ? -ENAMETOOLONG : 0;
+}
+
 /* One name further: p->dir (pinned) and p->name are known, p->node is found. */
 static int step(struct fuse_job *j, struct fuse_place *p, const struct walker *w, unsigned flags)
 {
@@ -241,6 +269,8 @@ static int step(struct fuse_job *j, struct fuse_place *p, const struct walker *w
 	if (!fuse_node_is(p->dir, S_IFDIR))
 		return -ENOTDIR;
 	r = fuse_may(j, p->dir, MAY_EXEC);
+	if (!r && p->len > NAME_MAX)
+		r = long_name(j, p);
 	if (r)
 		return r;
 	if (w->dotdot)

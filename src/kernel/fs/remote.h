@@ -133,6 +133,12 @@ long file_stand_in_name(struct task *t, struct file *f, const char *path, char *
  */
 long file_mapped(struct task *t, struct file *f, const char *path);
 long file_msync(struct task *t);	/* what this process has stored so goes to the servers.  0 or -errno */
+/*
+ * What it is ready for (POLL*), of `events`; and waker != NULL: what can be read from when it is worth asking again.  -errno: the server does
+ * not answer.
+ */
+struct file_waker { uint32_t pid, fd; uint64_t ino; };
+long file_poll(struct task *t, struct file *f, uint32_t events, struct file_waker *waker);
 long file_ioctl(struct task *t, struct file *f, unsigned cmd, gaddr arg);	/* what its server makes of it */
 long file_fallocate(struct task *t, struct file *f, int mode, int64_t offset, int64_t len);
 

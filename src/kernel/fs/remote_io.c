@@ -293,6 +293,23 @@ long file_fsync(struct task *t, struct file *f, bool datasync)
 	return file_call(t, f, s);
 }
 
+long file_poll(struct task *t, struct file *f, uint32_t events, struct file_waker *waker)
+{
+	long r;
+	struct um_slot *s = file_begin(t, f, UM_OP_POLL, &r);
+
+	if (!s)
+		return r;
+	s->req.mode = events;
+	s->req.open_flags = waker ? UM_POLL_WAIT : 0;
+	r = file_call(t, f, s);
+	if (r < 0)
+		return r;
+	if (waker)
+		*waker = (struct file_waker){ (uint32_t)s->rep.offset, (uint32_t)s->rep.size, s->rep.node };
+	return s->rep.consumed & 0x7fff;
+}
+
 long file_set_flags(struct task *t, struct file *f, unsigned flags)
 {
 	long r;

@@ -6,6 +6,7 @@
 #include "handlers.h"
 #include "../../agent/debug.h"
 #include "../../agent/trap.h"
+#include "../ready.h"
 #include <linux/auxvec.h>
 #include <asm/signal.h>
 #include <linux/poll.h>
@@ -260,7 +261,7 @@ long sys_ppoll(struct task *t, gaddr fds, unsigned nfds, gaddr timeout, gaddr se
 {
 	uint64_t mask;
 	long arg, r = wait_mask(t, set, size, &mask, &arg);
-	return r ? r : waited(t, kernel_call(t, __NR_ppoll, fds, nfds, timeout, arg, size));
+	return r ? r : waited(t, poll_call(t, fds, nfds, timeout, arg, size));
 }
 
 long sys_pselect6(struct task *t, int n, gaddr in, gaddr out, gaddr ex, gaddr timeout, gaddr sig)
@@ -268,7 +269,7 @@ long sys_pselect6(struct task *t, int n, gaddr in, gaddr out, gaddr ex, gaddr ti
 	struct wait_pair pair;
 	uint64_t mask;
 	long arg, r = wait_pair(t, sig, &mask, &pair, &arg);
-	return r ? r : waited(t, kernel_call(t, __NR_pselect6, n, in, out, ex, timeout, arg));
+	return r ? r : waited(t, select_call(t, n, in, out, ex, timeout, arg));
 }
 
 long sys_epoll_pwait(struct task *t, int epfd, gaddr events, int max, int timeout, gaddr set, size_t size)
