@@ -22,7 +22,7 @@ entry)	list 'entry*.S' src/arch/x86_64 ;;	# what cannot be hosted
 hosted)	list '*.c' src/agent src/kernel
 	list '*.S' src/arch/x86_64 | grep -v /entry ;;
 monitor) list '*.c' src/monitor; echo src/agent/patch_shape.c; echo src/agent/text.c; echo src/kernel/vstat.c
-	echo src/kernel/shared_lock.c ;;
+	echo src/kernel/shared_lock.c; echo src/kernel/gone.c ;;
 unit)	list '*_test.c' tests/unit; list 'test_*.c' tests/unit; list '*_test.py' tests/unit ;;
 fuzz)	list '*_fuzz.c' tests/fuzz ;;
 all)	for group in agent monitor unit fuzz; do

@@ -49,7 +49,7 @@ static void note_white(struct cow *c)
 static long map_session(struct cow *c)
 {
 	struct stat st;
-	long at = map_file(c, UM_COW_STATE, UM_COW_STATE_SIZE);
+	long at = map_file(c, UM_COW_STATE, UM_COW_STATE_SIZE), gone;
 
 	if (at < 0)
 		return at;
@@ -65,6 +65,8 @@ static long map_session(struct cow *c)
 		at = raw_syscall(__NR_newfstatat, AT_FDCWD, c->tree, &st, 0);
 	c->dev = st.st_dev;
 	note_white(c);
+	gone = map_file(c, UM_COW_GONE_FILE, sizeof *c->gone);
+	c->gone = gone < 0 ? NULL : (struct um_cow_gone *)gone;
 	return at;
 }
 
@@ -91,6 +93,8 @@ static void drop(struct cow *c)
 {
 	if (c->state)
 		own_unmap(c->state, UM_COW_STATE_SIZE);
+	if (c->gone)
+		own_unmap(c->gone, sizeof *c->gone);
 	if (c->inodes.head)
 		own_unmap(c->inodes.head, um_vtable_size(UM_VSTAT_RECORDS));
 	heap_free(c->dir);
@@ -403,6 +407,7 @@ void cow_lock(struct task *t, struct cow *c)
 {
 	if (!shared_lock(&c->state->lock, t))
 		return;
+	cow_gone_mend(c);
 	if (c->state->changes & 1)
 		cow_change_end(t, c, true);
 	if (c->state->op != UM_COW_NOTHING)

@@ -8,6 +8,7 @@
  *	cow_up.c	copying from below into the tree
  *	cow_index.c	files below that have several names
  *	cow_moved.c	directories that show what is below another name
+ *	cow_gone.c	whiteouts that are put off
  *	cow_list.c	listings of merged directories
  *	cow_where.c	where a directory is, by its path
  *	cow_room.c	room on the disk
@@ -42,6 +43,7 @@ struct cow {
 	char *white;		/* SESSION/white */
 	uint64_t white_ino;	/* 0: not known yet */
 	struct um_cow_state *state;
+	struct um_cow_gone *gone;	/* NULL: the session has none */
 	struct vtable inodes;
 	uint64_t dev;		/* of the tree */
 	bool over;		/* what is below is another mount's: cow_low.c */
@@ -133,7 +135,10 @@ void cow_change_copied(struct cow *c, struct where *w, bool held);
  * Takes the lock for a change at a place: 0, or -UM_ERETRY and it is not held, for what was found of w (and of the other place
  * of the call, or NULL) does not hold any more.
  */
-long cow_lock_place(struct cow *c, const struct where *w, const struct where *other);
+long cow_lock_place(struct cow *c, struct where *w, struct where *other);
+
+/* The same for who only takes names away: whiteouts that are put off stay so. */
+long cow_lock_name(struct cow *c, const struct where *w);
 
 /* Is low what shows at the name rel, and nothing of the tree? */
 bool cow_shows_below(const struct cow *c, const char *rel, const char *low);
@@ -174,6 +179,26 @@ void cow_clear_whiteouts(const struct cow *c, const char *dir);
 
 /* Makes a whiteout at a path (of the tree, or of work/) where there is nothing.  0 or -errno. */
 long cow_make_whiteout(struct cow *c, const char *path);
+
+/* ---- whiteouts that are put off (cow_gone.c) --------------------------------------------------------------- */
+
+/*
+ * Is there to be a whiteout at REL, or at this path of a tree?  Who wants to know whether there is one looks here first, then in the tree: so it
+ * is found in one of them.
+ */
+bool cow_is_gone_name(struct task *t, const struct cow *c, const char *rel);
+bool cow_is_gone_path(struct task *t, const char *path);
+
+/*
+ * A name that is only below goes, and is noted: 0; -EEXIST: something is there, if only a whiteout; -EAGAIN: a whiteout has to be made at once.  up
+ * is the path in the tree, low what is below.  The lock is held for this and the next ones.
+ */
+long cow_hide_later(struct task *t, const struct cow *c, const char *rel, char *up, const struct stat *low);
+void cow_directory_went(const struct cow *c, const char *rel);	/* so did all names in it */
+void cow_gone_mend(const struct cow *c);	/* who had the lock was killed */
+
+/* All are made: 0, or what went wrong with one, which stays noted.  *any: were there any? */
+long cow_settle(struct cow *c, bool *any);
 
 /* ---- what is below (cow_low.c) ---------------------------------------------------------------------------- */
 

@@ -175,6 +175,11 @@ int walk_step_cow(struct walk *k)
 	r = step_known(k, path, len);
 	if (r)
 		return r < 0 ? r : r - 1;
+	if (p->cow_state == COW_MERGED && cow_is_gone_name(k->t, c, path + strlen(c->tree) + 1)) {
+		stay_in_tree(k, COW_ABSENT);
+		p->cow_known = true;
+		return 0;
+	}
 	r = cow_look(path, &st);
 	if (!r)
 		return step_on(k, c, path, len, &st);
@@ -258,6 +263,8 @@ int cow_fast_name(struct where *w, char *path, size_t len, unsigned known, bool 
 	int n, r = 0;
 
 	if (known & CACHE_CHECK && named && is_special(w->t, path, len))
+		return COW_FAST_NO;
+	if (known & CACHE_MERGED && named && cow_is_gone_path(w->t, path))
 		return COW_FAST_NO;
 	if (known & CACHE_MERGED && named)
 		r = cow_look(path, &st);

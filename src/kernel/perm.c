@@ -213,6 +213,10 @@ static long look_over(struct where *w, struct cow *c, struct thing *f)
 	char *path = heap_alloc(UM_PATH_MAX);
 	long r = path ? cow_up_path(c, path, w->path + w->cow_at) : -ENOMEM;
 
+	if (!r && cow_is_gone_name(w->t, c, w->path + w->cow_at)) {
+		heap_free(path);
+		return -ENOENT;
+	}
 	if (!r)
 		r = cow_look(path, &f->st);
 	if (!r) {

@@ -262,6 +262,16 @@ static int make_state(const struct making *m)
 	return 0;
 }
 
+static int make_gone(const struct making *m)
+{
+	void *p = map_new(m, UM_COW_GONE_FILE, sizeof(struct um_cow_gone), sizeof(struct um_cow_gone));
+
+	if (!p)
+		return -1;
+	munmap(p, sizeof(struct um_cow_gone));
+	return 0;
+}
+
 static int make_info(const struct making *m)
 {
 	char path[PATH_MAX];
@@ -352,7 +362,7 @@ static int make(const struct making *m)
 	removexattr(m->dir, "system.posix_acl_default");	/* nothing that is copied into it shall inherit from it */
 	if (make_directory(m, UM_COW_TREE, 0755) < 0 || dress_tree(m) < 0 ||
 	    make_directory(m, UM_COW_WORK, 0700) < 0 || make_directory(m, UM_COW_INDEX, 0700) < 0 ||
-	    make_directory(m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(m) < 0 || make_state(m) < 0)
+	    make_directory(m, UM_COW_REDIRECT, 0700) < 0 || make_inodes(m) < 0 || make_gone(m) < 0 || make_state(m) < 0)
 		return -1;
 	return make_info(m);
 }

@@ -73,6 +73,9 @@ struct session {
 int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size);
 void session_close(struct session *s);
 
+/* Paths in the tree, opened name by name: the directory of `rel`, and *name in it.  A descriptor or -errno. */
+int session_open_parent(int fd, char *rel, const char **name);
+
 /* What lay below at each path of the tree when it was hidden (session_origin.c).  0 or -ENOMEM. */
 int session_origins_open(struct session *s);
 void session_origins_close(struct session *s);
@@ -109,6 +112,11 @@ int session_reserve(const struct session *s, const char *name, uint64_t at, uint
 
 /* The session's lock for changes of its tree; what a process that was killed has left is set right. */
 void session_tree_lock(struct session *s);
+
+/* The whiteouts that are put off (session_gone.c): are there any?  They are made; the tree is locked.  mend: who had locked it was killed.
+ * 0, or -errno of one that could not be. */
+bool session_has_gone(const struct session *s);
+int session_settle(struct session *s, bool mend);
 void session_tree_unlock(struct session *s);
 /* The lock, for what changes what names of the view mean: guests that have looked at one before, or begin meanwhile, look again
  * (kernel/cow_change.c). */

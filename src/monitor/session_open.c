@@ -149,8 +149,7 @@ static int make_whiteout(const struct session *s, const char *name)
 	return s->state->links ? symlinkat(UM_COW_WHITEOUT, s->dir_fd, name) : mknodat(s->dir_fd, name, S_IFCHR, 0);
 }
 
-/* Paths in the tree, opened name by name: the directory of `rel`, and *name in it.  A descriptor or -errno. */
-static int open_parent(int fd, char *rel, const char **name)
+int session_open_parent(int fd, char *rel, const char **name)
 {
 	char *slash = strrchr(rel, '/');
 
@@ -182,9 +181,9 @@ void session_finish_journal(struct session *s)
 	const char *name_a, *name_b, *work = UM_COW_WORK "/review";
 
 	st->a[sizeof(st->a) - 1] = st->b[sizeof(st->b) - 1] = 0;
-	int b = st->op == UM_COW_NOTHING ? -1 : open_parent(s->tree_fd, st->b, &name_b);
+	int b = st->op == UM_COW_NOTHING ? -1 : session_open_parent(s->tree_fd, st->b, &name_b);
 	bool come = b >= 0 && has_come(st, b, name_b);
-	int a = come && st->op == UM_COW_MOVED ? open_parent(s->tree_fd, st->a, &name_a) : -1;
+	int a = come && st->op == UM_COW_MOVED ? session_open_parent(s->tree_fd, st->a, &name_a) : -1;
 	if (a >= 0) {
 		unlinkat(s->dir_fd, work, 0);
 		if (make_whiteout(s, work) == 0 && renameat(s->dir_fd, work, a, name_a) < 0)
@@ -297,13 +296,31 @@ static int open_all(const struct opening *o, const char *dir)
 	return check_over(o) < 0 ? -1 : open_lower(o);
 }
 
+/* Whoever looks at the tree finds all whiteouts there; which may have to be made. */
+static int settle(const struct opening *o, const char *dir)
+{
+	struct session *s = o->s, w;
+
+	if (!session_has_gone(s))
+		return 0;
+	if (s->writable) {
+		session_tree_lock(s);
+		session_tree_unlock(s);
+		return 0;
+	}
+	if (session_open(&w, dir, true, o->f.text, o->f.size) < 0)
+		return -1;
+	session_close(&w);
+	return 0;
+}
+
 int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size)
 {
 	struct opening o = { s, { error, size } };
 
 	*s = SESSION_NONE;
 	s->writable = writable;
-	if (open_all(&o, dir) == 0)
+	if (open_all(&o, dir) == 0 && settle(&o, dir) == 0)
 		return 0;
 	session_close(s);
 	return -1;

@@ -100,9 +100,12 @@ void session_forget_inode(struct session *s, uint64_t dev, uint64_t ino)
 
 void session_tree_lock(struct session *s)
 {
-	if (shared_lock(&s->state->lock, NULL) || s->state->op != UM_COW_NOTHING)
+	bool killed = shared_lock(&s->state->lock, NULL);
+
+	if (killed || s->state->op != UM_COW_NOTHING)
 		session_finish_journal(s);
 	s->state->changes += s->state->changes & 1;	/* nobody is at it any more */
+	session_settle(s, killed);
 }
 
 void session_tree_unlock(struct session *s)

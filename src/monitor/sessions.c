@@ -67,11 +67,22 @@ void sessions_release(struct monitor *m, const char *tree)
 	free(dir);
 }
 
+/* One that somebody has given: nothing in it is put off any more. */
+static int settle(const char *dir, char *error, size_t size)
+{
+	struct session s;
+
+	if (session_open(&s, dir, false, error, size) < 0)
+		return -1;
+	session_close(&s);
+	return -2;
+}
+
 static void finish(const struct used_session *u)
 {
 	char error[SESSION_ERROR];
 	const char *id = strrchr(u->dir, '/') + 1;
-	int any = session_is_own(u->dir) ? review_any(u->dir, error, sizeof(error)) : -2;
+	int any = session_is_own(u->dir) ? review_any(u->dir, error, sizeof(error)) : settle(u->dir, error, sizeof(error));
 
 	if (any == -1)
 		log_line("umview: %s", error);

@@ -14,6 +14,7 @@
  *	SESSION/redirect/	INO (hexadecimal, of a directory in tree/): a symbolic link whose text is the path,
  *				relative to the directory below, of what that directory shows
  *	SESSION/white		a whiteout, once one has been needed: others are further names of it, where that can be
+ *	SESSION/gone		struct um_cow_gone, mapped likewise: names that are to become whiteouts.  A session may have none
  *	SESSION/state		struct um_cow_state, mapped by every process that changes something, and behind it what was
  *				below when it was hidden (struct um_cow_origin)
  *	SESSION/committing	a directory in which a commit may have left something half done
@@ -32,7 +33,10 @@
  *    in an opaque directory, too.  A directory is redirected before it is moved, which changes nothing, then moved;
  *    before it is removed, or whiteouts in it are, it is redirected to what is nowhere (UM_COW_NOWHERE);
  *  - a *whiteout* says that a name does not exist: a character device with number 0:0, or, where those cannot be
- *    made, a symbolic link whose text is UM_COW_WHITEOUT.
+ *    made, a symbolic link whose text is UM_COW_WHITEOUT; or an entry in `gone`, of a name that is not in tree/.
+ *
+ * Whiteouts in `gone` are for directories that are about to go as a whole, with all that is said of their names.  They become names
+ * in tree/ before anything else than names that go is done to the session, and when a view ends, or somebody begins to review it.
  *
  * A file below that has several names, whatever it is but a directory, has one copy: all its names lead to that from then
  * on.  Those in tree/ are names of it; one that is not there yet is put there when it is looked up.  What st_nlink
@@ -59,6 +63,7 @@
 #define UM_COW_INDEX	"index"
 #define UM_COW_REDIRECT	"redirect"
 #define UM_COW_WHITE	"white"
+#define UM_COW_GONE_FILE "gone"
 #define UM_COW_STATE	"state"
 #define UM_COW_INODES	"inodes"
 #define UM_COW_INFO	"info"
@@ -124,6 +129,29 @@ struct um_cow_origin {
 	uint32_t nlink;		/* stored last: 0 = not complete, or of no account any more */
 };
 
+/* A name that is to become a whiteout. */
+struct um_cow_gone_name {
+	uint64_t place;		/* um_cow_place() of its path */
+	uint32_t at;		/* where that is in `text`; without a slash in front, and without a NUL */
+	uint16_t len, dir;	/* its length (0: of no account any more), and that of what is in front of its last slash */
+};
+
+#define UM_COW_GONE_NAMES	16384u
+#define UM_COW_GONE_SLOTS	(2 * UM_COW_GONE_NAMES)
+#define UM_COW_GONE_TEXT	(1u << 20)
+#define UM_COW_GONE_PATH	4096u		/* longer paths are not kept here */
+
+/* Of who holds um_cow_state.lock; kernel/gone.h. */
+struct um_cow_gone {
+	uint32_t seq;		/* odd while entries are being taken away */
+	uint32_t n;		/* entries, in the order in which they came */
+	uint32_t live;		/* that count */
+	uint32_t used;		/* bytes of text */
+	uint16_t slot[UM_COW_GONE_SLOTS];	/* by place, then the next free one: 1 + number of the entry */
+	struct um_cow_gone_name name[UM_COW_GONE_NAMES];
+	char text[UM_COW_GONE_TEXT];
+};
+
 #define UM_COW_STATE_SIZE	(UM_COW_ORIGINS_AT + (uint64_t)UM_COW_ORIGINS * sizeof(struct um_cow_origin))
 
 /* st_dev of a file below, as it is kept: a mounted image has another number in each view, so 0 stands for those. */
@@ -143,6 +171,7 @@ static inline uint64_t um_cow_place(const char *path)
 }
 
 _Static_assert(sizeof(struct um_cow_origin) == 64, "wire");
+_Static_assert(sizeof(struct um_cow_gone_name) == 16, "wire");
 _Static_assert(sizeof(struct um_cow_state) <= UM_COW_ORIGINS_AT, "wire");
 
 #endif

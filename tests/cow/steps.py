@@ -103,6 +103,27 @@ def step(seed, number, single):
     return name, words, ops.said(CALLS[name] if single else ops.ONE[name], *words)
 
 
+def clear(draw, found):
+    """The names of a directory go, as `rm -r` does it, and what there is of them is looked at on the way."""
+    directories = [p for p in found if os.path.isdir(p) and not os.path.islink(p)]
+    top, told = draw.choice(directories or ["."]), []
+    for name in sorted(os.listdir(top)):
+        gone = os.path.join(top, name)
+        told.append("%s %s" % (name, ops.said(os.unlink, gone)))
+        look = draw.randrange(6)
+        if look == 0:
+            told.append(str(sorted(os.listdir(top))))
+        elif look == 1:
+            told.append("%s %s" % (os.path.lexists(gone), ops.said(lambda: os.close(os.open(gone, os.O_RDONLY | os.O_NONBLOCK)))))
+        elif look == 2:
+            told.append(ops.said(os.unlink, gone))
+        elif look == 3 and draw.random() < 0.3:
+            told.append(ops.said(lambda: ops.file(gone, "again")))
+    if draw.random() < 0.7:
+        told.append(ops.said(os.rmdir, top))
+    return "%s goes: %s" % (top, ", ".join(told))
+
+
 def run(top, seed, first, last):
     os.chdir(top)
     kept = Descriptors(os.getcwd())
@@ -110,6 +131,8 @@ def run(top, seed, first, last):
     for number in range(first, last):
         if number % 7 == 3:
             print("%d %s" % (number, kept.step(random.Random("%s-%d" % (seed, number)), there())))
+        if number % 9 == 5:
+            print("%d %s" % (number, clear(random.Random("%s/%d" % (seed, number)), there())))
         name, words, said = step(seed, number, False)
         print("%d %s %s -> %s" % (number, name, " ".join(words), said))
         if number % 10 == 9 or number == last - 1:

@@ -45,11 +45,12 @@ long spot_place(struct spot *s)
 /* What is in the tree.  The walk has just looked for the name there; anew: it has not, or it may have come since then. */
 static long look_up(struct where *w, struct spot *s, bool anew)
 {
+	bool gone = anew && cow_is_gone_name(s->t, s->c, s->rel);
 	long r = -ENOENT;
 
-	if (anew || (w->cow_state != COW_LOWER && w->cow_state != COW_ABSENT))
+	if (!gone && (anew || (w->cow_state != COW_LOWER && w->cow_state != COW_ABSENT)))
 		r = cow_look(s->up, &s->up_st);
-	s->white = r ? !anew && w->cow_state == COW_ABSENT : cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);
+	s->white = r ? gone || (!anew && w->cow_state == COW_ABSENT) : cow_is_whiteout(AT_FDCWD, s->up, &s->up_st);
 	s->has_up = !r && !s->white;
 	s->seen = anew || !w->cow_unseen;
 	return r == -ENOENT ? 0 : r;
@@ -280,7 +281,7 @@ static long to_tree(struct where *w, enum need need, bool empty)
 		cow_unlock(c_); \
 	r_; })
 
-static long hold_place(const struct where *w, struct cow **held)
+static long hold_place(struct where *w, struct cow **held)
 {
 	long r = 0;
 	struct cow *c = cow_get(w->t, w->cow, &r);

@@ -93,8 +93,10 @@ void spot_note(const struct spot *s)
 static long hide_below(struct spot *s)
 {
 	const struct cow_count n = cow_count_less(s->c, &s->low_st);
-	long r;
+	long r = n.ino ? -EAGAIN : cow_hide_later(s->t, s->c, s->rel, s->up, &s->low_st);
 
+	if (r != -EAGAIN)
+		return r;
 	if (n.ino)
 		cow_journal(s->c, UM_COW_COUNTED, "", s->rel, 0, &n);
 	r = cow_make_whiteout(s->c, s->up);
@@ -139,6 +141,14 @@ static bool leads_on(const struct stat *st)
 	return S_ISDIR(st->st_mode) || S_ISLNK(st->st_mode);
 }
 
+/* A directory that could not go has come back, and nothing that is below shows in it? */
+static bool is_sealed(const struct spot *s)
+{
+	struct stat st;
+
+	return !cow_look(s->up, &st) && S_ISDIR(st.st_mode) && cow_dir_flags(s->c, &st);
+}
+
 /* The lock is held. */
 static long remove_locked(struct spot *s, int flags)
 {
@@ -147,6 +157,8 @@ static long remove_locked(struct spot *s, int flags)
 	spot_note(s);
 	cow_change_begin(s->c, s->w, NULL);
 	r = s->has_up ? remove_up(s, flags) : hide_below(s);
+	if (flags & AT_REMOVEDIR && (!r || is_sealed(s)))
+		cow_directory_went(s->c, s->rel);
 	cow_change_end(s->t, s->c, leads_on(spot_stat(s)));
 	return r;
 }
@@ -167,7 +179,7 @@ static long remove_name(struct spot *s, int flags)
 		return r;
 	spot_at(s, s->up);
 	forget = s->has_up && ident_will_go(s->w, &st);
-	r = cow_lock_place(s->c, s->w, NULL);
+	r = cow_lock_name(s->c, s->w);
 	if (r)
 		return r;
 	r = remove_locked(s, flags);
