@@ -69,6 +69,8 @@ long boot_write(const struct boot *b, char *buf, size_t size)
 	put_text(&w, "cred", b->cred);
 	if (b->own_pids)
 		put_number(&w, "pids", 1);
+	if (b->polls)
+		put_number(&w, "polls", 1);
 	if (b->fds_fd >= 0)
 		put_number(&w, "table", b->fds_fd);
 	put_text(&w, "fds", b->fds);
@@ -144,6 +146,8 @@ static void take(struct boot *b, const char *key, char *value)
 		b->cred = value;
 	else if (!strcmp(key, "pids"))
 		b->own_pids = number(value);
+	else if (!strcmp(key, "polls"))
+		b->polls = number(value);
 	else if (!strcmp(key, "table"))
 		b->fds_fd = number(value);
 	else if (!strcmp(key, "fds"))

@@ -65,7 +65,10 @@ long catch_polls(void)
 	int n = um_polls_build(code, UM_POLLS_LEN, (uint64_t)agent_text_start, (uint64_t)agent_text_end);
 	long r = n < 0 ? n : install(SECCOMP_FILTER_FLAG_TSYNC, code, (unsigned)n);
 
-	return r > 0 ? install(0, code, (unsigned)n) : r;	/* r: a thread that has another filter, of its own */
+	if (r <= 0)
+		return r;
+	r = install(0, code, (unsigned)n);	/* there is a thread that has another filter, of its own */
+	return r ? r : 1;
 }
 
 void catch_death(uint32_t action)

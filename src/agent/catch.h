@@ -16,7 +16,8 @@ long catch_calls(unsigned flags);
 /* The same for the calls about users and groups only: this thread has an identity (kernel/cred.h).  0 or -errno. */
 long catch_identity(void);
 
-/* The same for poll and select: of all threads of this process, or, where some have filters of their own, of this one.  0 or -errno. */
+/* The same for poll and select: of all threads of this process, or, where some have filters of their own, of this one alone: 1.  Else 0 or
+ * -errno. */
 long catch_polls(void);
 
 /* The next call of this thread carries `action` out: SECCOMP_RET_KILL_THREAD or SECCOMP_RET_KILL_PROCESS. */

@@ -478,7 +478,7 @@ static long write_boot(struct task *t, struct exec_buf *b, int prog_fd, int inte
 		.view = t->view, .epoch = t->epoch, .server = t->is_server,
 		.umask = t->fs->umask, .ignored = signal_ignored(t), .sigsys_blocked = t->sig->mask & SIGBIT(SIGSYS),
 		.prog_fd = prog_fd, .interp_fd = interp_fd, .hold_fd = b->hold_fd,
-		.guard = guard_word(t), .guard_fd = b->guard_fd, .fds_fd = b->fds_fd, .own_pids = process.own_pids,
+		.guard = guard_word(t), .guard_fd = b->guard_fd, .fds_fd = b->fds_fd, .own_pids = process.own_pids, .polls = process.polls || t->polls,
 		.cred = b->cred, .fds = b->fds, .cwd = b->cwd, .exe = b->exe,
 	};
 	b->boot = b->tip;

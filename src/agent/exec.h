@@ -22,7 +22,7 @@ struct boot {
 	int guard_fd;			/* the guest's own filters; -1 none */
 	char *ident;			/* the first image: who it is (cred_login()), or NULL: who the kernel says */
 	char *cred;			/* the others: text of cred_write(), or NULL */
-	bool own_pids;			/* as in struct process */
+	bool own_pids, polls;		/* as in struct process */
 	int fds_fd;			/* what is too long for `fds`, instead of it; -1 none */
 	char *fds, *cwd, *exe;		/* texts of files_describe, fsinfo_describe; path of the program if it is virtual */
 };

@@ -19,6 +19,7 @@
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
 #include "../kernel/path.h"
+#include "../kernel/ready.h"
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <asm/prctl.h>
@@ -245,6 +246,7 @@ static void become_copy(struct task *t, const struct um_clone_args *a)
 		t->regs.rsp = a->stack + a->stack_size;
 	threads = 1;
 	exec_after_fork();
+	ready_after_fork();
 	task_only(t);
 	unlock_all(t);
 	channel_after_fork(t);

@@ -105,6 +105,7 @@ static struct task *first_task(const struct boot *b)
 	t->is_server = b->server;
 	t->tid = t->pid = process.pid = raw_syscall(__NR_getpid);
 	process.own_pids = b->own_pids;
+	process.polls = b->polls;
 	t->files = files_new();
 	t->fs = fsinfo_new(b->first ? umask_now() : b->umask);
 	t->sighand = sighand_copy(NULL);

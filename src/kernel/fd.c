@@ -113,12 +113,12 @@ long fd_memory(const char *name, unsigned flags)
 }
 
 /* As high as the process's limit lets us, but below 1024, where select() still reaches. */
-int fd_park(int fd)
+static int park(int fd, int how)
 {
 	long high = -EMFILE;
 
 	for (int from = 1000; from > 2 && high < 0; from -= from / 4 + 1)
-		high = raw_syscall(__NR_fcntl, fd, F_DUPFD, from);
+		high = raw_syscall(__NR_fcntl, fd, how, from);
 	if (high < 0)
 		return (int)high;
 	if (fd_own((int)high) < 0) {
@@ -129,13 +129,16 @@ int fd_park(int fd)
 	return (int)high;
 }
 
+int fd_park(int fd)
+{
+	return park(fd, F_DUPFD);
+}
+
 int fd_keep(long fd)
 {
-	int high = fd < 0 ? (int)fd : fd_park((int)fd);
+	int high = fd < 0 ? (int)fd : park((int)fd, F_DUPFD_CLOEXEC);
 
-	if (high >= 0)
-		raw_syscall(__NR_fcntl, high, F_SETFD, FD_CLOEXEC);
-	else if (fd >= 0)
+	if (high < 0 && fd >= 0)
 		raw_syscall(__NR_close, fd);
 	return high;
 }
@@ -143,7 +146,7 @@ int fd_keep(long fd)
 int fd_pipe(int fd[2])
 {
 	int low[2], in, out;
-	long r = raw_syscall(__NR_pipe2, low, O_NONBLOCK);
+	long r = raw_syscall(__NR_pipe2, low, O_NONBLOCK | O_CLOEXEC);
 
 	if (r < 0)
 		return (int)r;

@@ -16,19 +16,22 @@ bool ready_is_asked(struct task *t, const struct file *f)
 	if (S_ISDIR(f->mode) || f->flags & FILE_PATH)
 		return false;
 	head = channel_server(t, f->server, &error);
-	return head && __atomic_load_n(&head->polls, __ATOMIC_ACQUIRE);
+	return head && __atomic_load_n(&head->polls, __ATOMIC_ACQUIRE) != UM_POLLS_NO;
 }
 
 void ready_watch(struct task *t, const struct file *f)
 {
 	long r;
 
-	if (process.polls || !ready_is_asked(t, f))
+	if (process.polls || t->polls || !ready_is_asked(t, f))
 		return;
 	r = catch_polls();
-	if (r)
+	if (r < 0) {
 		agent_log("files that are not always ready seem to be: no filter can be installed, error %ld", -r);
-	process.polls = t->pid == process.pid;		/* a child by vfork has it for itself */
+		return;
+	}
+	t->polls = true;
+	process.polls = !r && t->pid == process.pid;		/* a child by vfork has it for itself */
 }
 
 bool ready_concerns(struct task *t, const struct pollfd *p, unsigned n)

@@ -56,6 +56,7 @@ struct task {
 	int pid;			/* thread group: differs from process.pid in a vfork child only */
 	uint32_t view;			/* number of our view */
 	uint32_t epoch;			/* mounts with id < epoch are visible; UINT32_MAX normally */
+	bool polls;			/* as in struct process, of this thread alone */
 	uint32_t is_server;		/* this process serves a mount: not a guest whose end is awaited */
 	struct files *files;		/* shared with CLONE_FILES */
 	struct fsinfo *fs;		/* shared with CLONE_FS */

@@ -67,7 +67,8 @@ struct um_server {
 	uint32_t nmaps;		/* server: files that guests may store in */
 	uint32_t bell;		/* server: 1: who rings next writes a byte, too, to descriptor bell_fd of process bell_pid, and sets it to 0 */
 	uint32_t bell_pid, bell_fd;
-	uint32_t polls;		/* server: 1: its files are ready when it says so: UM_OP_POLL */
+	uint32_t polls;		/* server: UM_POLLS_*: are its files ready when it says so? */
+	uint32_t waker_pid, waker_fd;	/* server: where to write a byte, when that changes */
 	uint32_t pages;		/* server: how many of wire/pages.h are used, a power of two; 0: none yet */
 	uint64_t posted[UM_SLOTS / 64];	/* clients set bits, the server clears them, both atomically */
 };
@@ -189,6 +190,11 @@ struct um_request {
 
 /* um_request.open_flags of UM_OP_CLOSED: nobody had a lock, so none ends; who closed goes on before this is taken */
 #define UM_CLOSED_QUIET	1u
+
+/* um_server.polls: not known yet; they are always ready; they are asked by UM_OP_POLL */
+#define UM_POLLS_UNKNOWN 0u
+#define UM_POLLS_NO	1u
+#define UM_POLLS_YES	2u
 
 #define UM_POLL_WAIT	1u	/* um_request.open_flags of UM_OP_POLL: the caller is going to wait, if it is not ready */
 

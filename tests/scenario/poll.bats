@@ -13,6 +13,7 @@ programs() {
 	cat >both.sh <<-'S'
 		./pollfs -f mnt 2>/dev/null &
 		until [ -e mnt/q0 ]; do sleep 0.05; done
+		ulimit -n 1024
 		timeout 40 "$PWD/pollclient" "$PWD/mnt" $!
 	S
 }
@@ -26,7 +27,7 @@ programs() {
 		fusermount3 -u mnt
 		diff wanted got
 	fi
-	[ "$(wc -l <got)" = 40 ]
+	[ "$(wc -l <got)" = 49 ]
 	! grep LATE got
 	grep -Fx 'empty: 1  0x4 at once' got
 	grep -Fx 'empty, a moment: 0  0 soon' got
@@ -35,6 +36,11 @@ programs() {
 	grep -Fx 'sent: 1  0x1 soon' got
 	grep -Fx 'nobody is told: 1  0x1 soon' got
 	grep -Fx 'a signal: -1 Interrupted system call 0 soon' got
+	grep -Fx 'a signal meanwhile: -1 Interrupted system call 0 soon' got
+	grep -Fx 'its end is no room: 1  soon' got
+	grep -Fx 'the signal waits: 1' got
+	grep -Fx 'a full table: 0  0 soon' got
+	grep -Fx 'a crowd: 150  soon' got
 	grep -Fx 'the server is killed: 1  0x8 soon' got
 }
 

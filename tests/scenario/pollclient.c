@@ -302,6 +302,88 @@ static void mute(const char *dir)
 	close(fd);
 }
 
+/* A signal while the server is asked; time goes on meanwhile. */
+static void slow(void)
+{
+	int fd = open("slow", O_RDWR);
+	struct pollfd p = { .fd = fd, .events = POLLIN, .revents = 0x55 };
+	double t = now(), took;
+
+	say("slow", poll(&p, 1, 400), &p, 1, t);
+	took = now() - t;
+	printf("as long as two answers and what was left: %d\n", took > 0.65 && took < 0.9);
+	ualarm(100000, 0);
+	p.revents = 0x55;
+	t = now();
+	say("a signal meanwhile", poll(&p, 1, 5000), &p, 1, t);
+	close(fd);
+}
+
+/* At its end: of no interest to who wants to write, but that can change. */
+static void at_end(void)
+{
+	int fd = open("end", O_RDWR);
+	struct timeval tv = { 0, 1200000 };
+	pid_t child = later(fd, "x");
+	fd_set out;
+	double t = now();
+
+	FD_ZERO(&out);
+	FD_SET(fd, &out);
+	say("its end is no room", select(fd + 1, NULL, &out, NULL, &tv), NULL, 0, t);
+	done(child);
+	close(fd);
+}
+
+/* What is ready lets no signal in. */
+static void still_pending(int q)
+{
+	struct pollfd p = { .fd = q, .events = POLLOUT };
+	sigset_t blocked, none, pending;
+	double t = now();
+
+	sigemptyset(&none);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGALRM);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	raise(SIGALRM);
+	say("ready", ppoll(&p, 1, NULL, &none), &p, 1, t);
+	sigpending(&pending);
+	printf("the signal waits: %d\n", sigismember(&pending, SIGALRM));
+	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
+}
+
+/* No descriptor is free, and many threads wait. */
+static void crowded(int q)
+{
+	pthread_t t[150];
+	struct pollfd p = { .fd = q, .events = POLLIN };
+	int fds[1024], n = 0;
+	long ready = 0;
+	double began;
+
+	while (n < 1024 && (fds[n] = dup(1)) >= 0)
+		n++;
+	began = now();
+	say("a full table", poll(&p, 1, 60), &p, 1, began);
+	while (n)
+		close(fds[--n]);
+	began = now();
+	for (int i = 0; i < 150; i++)
+		pthread_create(&t[i], NULL, wait_in_thread, &q);
+	usleep(200000);
+	if (write(q, "x", 1) != 1)
+		perror("write");
+	for (int i = 0; i < 150; i++) {
+		void *r;
+
+		pthread_join(t[i], &r);
+		ready += (long)r;
+	}
+	say("a crowd", ready, NULL, 0, began);
+	take(q);
+}
+
 static void killed(int q, pid_t server)
 {
 	struct pollfd p = { .fd = q, .events = POLLIN };
@@ -345,6 +427,10 @@ int main(int argc, char **argv)
 	threads(q);
 	passed(q);
 	mute(argv[1]);
+	slow();
+	at_end();
+	still_pending(q);
+	crowded(q);
 	if (argc > 2)
 		killed(q, atoi(argv[2]));
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A FUSE program (libfuse 3, high level) whose files are queues: what is written can be read once.  poll tells what a queue is ready
- * for, and who waits is told when that changes.  "mute" is one of which nobody is told.
+ * for, and who waits is told when that changes.  "mute" is one of which nobody is told, "slow" one that takes 0.3 s to say what it is ready for,
+ * "end" one that is at its end, and can be written to only later.
  */
 #define FUSE_USE_VERSION 31
 #include <fuse3/fuse.h>
@@ -10,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROOM	4096
 
@@ -18,7 +20,7 @@ static struct queue {
 	char data[ROOM];
 	size_t n;
 	struct fuse_pollhandle *waits[16];
-} queues[] = { { .name = "q0" }, { .name = "q1" }, { .name = "q2" }, { .name = "mute" } };
+} queues[] = { { .name = "q0" }, { .name = "q1" }, { .name = "q2" }, { .name = "mute" }, { .name = "slow" }, { .name = "end" } };
 #define QUEUES	(sizeof queues / sizeof *queues)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -118,6 +120,8 @@ static int q_poll(const char *path, struct fuse_file_info *fi, struct fuse_pollh
 	unsigned i = 0;
 
 	(void)fi;
+	if (!strcmp(q->name, "slow"))
+		usleep(300000);
 	pthread_mutex_lock(&lock);
 	while (ph && i < 16 && q->waits[i])
 		i++;
@@ -125,7 +129,7 @@ static int q_poll(const char *path, struct fuse_file_info *fi, struct fuse_pollh
 		q->waits[i] = ph;
 	else if (ph)
 		fuse_pollhandle_destroy(ph);
-	*revents = (q->n ? POLLIN : 0) | (q->n < ROOM ? POLLOUT : 0);
+	*revents = !strcmp(q->name, "end") ? POLLHUP | (q->n ? POLLOUT : 0) : (q->n ? POLLIN : 0) | (q->n < ROOM ? POLLOUT : 0);
 	pthread_mutex_unlock(&lock);
 	return 0;
 }

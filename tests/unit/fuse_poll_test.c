@@ -59,6 +59,13 @@ static int waker(void)
 	return -1;
 }
 
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+
+	return raw_syscall(__NR_fstat, fd, &st) ? 0 : st.st_ino;
+}
+
 static bool woken(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -73,9 +80,11 @@ static void test_none(void)
 	begin(false);
 	d = rig_open("dir", O_RDONLY | O_DIRECTORY, 0);
 	is_int(rig.count[FUSE_POLL], 0, "a directory is never asked");
+	is_int(rig.shm->polls, UM_POLLS_UNKNOWN, "so nobody knows");
 	h = rig_open("file", O_RDONLY, 0);
-	is_int(rig.count[FUSE_POLL], 1, "the first file tells whether the server has POLL");
-	is_int(rig.shm->polls, 0, "it has not, and clients know");
+	rig_pump();
+	is_int(rig.count[FUSE_POLL], 1, "behind the first file it is asked whether the server has POLL");
+	is_int(rig.shm->polls, UM_POLLS_NO, "it has not, and clients know");
 	rig_close(rig_open("other", O_RDWR, 0));
 	is_int(rig.count[FUSE_POLL], 1, "it is not asked again");
 	is_int(poll_on(h, POLLIN | POLLOUT, true), 0, "poll");
@@ -96,7 +105,8 @@ static void test_ready(void)
 	begin(true);
 	is_ready = POLLOUT;
 	h = rig_open("file", O_RDWR, 0);
-	is_int(rig.shm->polls, 1, "the server has POLL, and clients know");
+	rig_pump();
+	is_int(rig.shm->polls, UM_POLLS_YES, "the server has POLL, and clients know");
 	is_int(asked.flags, 0, "asking for that wakes nobody");
 	is_int(poll_on(h, POLLIN | POLLPRI, false), 0, "poll");
 	is_int(rig_slot(0)->rep.consumed, POLLOUT, "what the server says");
@@ -114,6 +124,7 @@ static void test_ready(void)
 	rig.refuse[FUSE_POLL] = 0;
 	is_int(poll_on(h, POLLIN, false), 0, "one that has none after all");
 	ok(rig_slot(0)->rep.consumed & POLLIN, "is always ready");
+	is_int(rig.shm->polls, UM_POLLS_NO, "and not asked again");
 	rig_close(h);
 	rig_stop("ready");
 }
@@ -121,12 +132,13 @@ static void test_ready(void)
 static void test_wake(void)
 {
 	struct fuse_notify_poll_wakeup_out news = { .kh = 99 };
-	int first, second;
+	int first, second, third;
 	long h;
 
 	begin(true);
 	is_ready = 0;
 	h = rig_open("file", O_RDWR, 0);
+	rig_pump();
 	is_int(rig_reply(0, FUSE_NOTIFY_POLL, &news, sizeof news), 24, "news that nobody waits for");
 	is_int(poll_on(h, POLLIN, true), 0, "who waits");
 	is_int(asked.flags, FUSE_POLL_SCHEDULE_NOTIFY, "wants to be told");
@@ -134,13 +146,21 @@ static void test_wake(void)
 	ok(first >= 0 && !woken(first), "sleeps");
 	is_int(rig_reply(0, FUSE_NOTIFY_POLL, &news, sizeof news), 24, "news");
 	ok(woken(first), "wake him");
-	is_int(waker(), -1, "who looks for that waker now finds that there was news");
+	second = waker();
+	ok(second >= 0 && woken(second), "who looks for that waker now is woken at once");
+	raw_syscall(__NR_close, second);
+	is_int(poll_on(h, POLLIN, true), 0, "another one asks");
+	third = waker();
 	is_int(poll_on(h, POLLIN, true), 0, "he asks again");
 	second = waker();
 	ok(second >= 0 && !woken(second) && woken(first), "and sleeps by another one");
+	is_int(rig_slot(0)->rep.node, inode_of(third), "which is that of all who sleep now");
 	is_int(rig_reply(0, FUSE_NOTIFY_POLL, &news, 7), -EINVAL, "news too short");
 	ok(!woken(second), "wake nobody");
+	rig.shm->waker_pid = 77777777;
+	is_int(rig_reply(0, FUSE_NOTIFY_POLL, &news, sizeof news), 24, "news for a process that is no more");
 	raw_syscall(__NR_close, first);
+	raw_syscall(__NR_close, third);
 	rig_close(h);
 	rig_stop("wake");
 	ok(poll(&(struct pollfd){ .fd = second }, 1, 0) == 1, "the end of the server wakes who waits");
@@ -156,6 +176,7 @@ static void test_old(void)
 	rig_new(1, "file", S_IFREG | 0644);
 	rig_pump();
 	h = rig_open("file", O_RDONLY, 0);
+	rig_pump();
 	is_int(rig.count[FUSE_POLL], 0, "protocol 7.10 has no POLL");
 	is_int(poll_on(h, POLLIN, false), 0, "poll");
 	ok(rig_slot(0)->rep.consumed & POLLIN, "always ready");

@@ -31,6 +31,7 @@ long fuse_dev_write(struct task *t, struct file *f, const struct iovec *iov, int
 long fuse_dev_splice(struct task *t, struct file *f, int pipe, size_t len, bool write);
 /* Our descriptor that can be read when the device can (poll, select); -ENODEV: it is at its end, or not mounted yet.  Not longer than f is held. */
 long fuse_dev_bell(const struct file *f);
+bool fuse_dev_readable(const struct file *f);
 long fuse_dev_epoll(struct file *f, int epfd, int op, gaddr event);	/* epoll_ctl(2) */
 long fuse_dev_ioctl(struct task *t, struct file *f, unsigned cmd, gaddr arg);
 

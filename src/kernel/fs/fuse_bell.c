@@ -119,6 +119,16 @@ long fuse_dev_bell(const struct file *f)
 	return mounted ? bell_of(c) : -ENODEV;
 }
 
+bool fuse_dev_readable(const struct file *f)
+{
+	bool is;
+
+	lock_acquire(&fuse_lock);
+	is = fuse_dev_ready(f->conn);
+	lock_release(&fuse_lock);
+	return is;
+}
+
 long fuse_dev_epoll(struct file *f, int epfd, int op, gaddr event)
 {
 	long bell = f->conn ? bell_of(f->conn) : -EPERM;

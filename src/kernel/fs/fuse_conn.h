@@ -308,7 +308,7 @@ void fuse_bell_free(struct fuse_conn *c);
 
 /* ---- fuse_poll.c ----------------------------------------------------------------------------------------- */
 
-void fuse_poll_probe(struct fuse_job *j, struct fuse_handle *h);	/* just opened: finds out whether the server has FUSE_POLL */
+void fuse_poll_probe(struct fuse_conn *c, const struct fuse_node *n);	/* just opened: it will be found out whether the server has FUSE_POLL */
 void fuse_poll_wake(struct fuse_conn *c);	/* NOTIFY_POLL, of whatever file */
 void fuse_poll_free(struct fuse_conn *c);
 

@@ -22,8 +22,9 @@ static uint32_t access_mask(uint32_t flags)
 
 static int opened(struct fuse_job *j, struct fuse_handle *h)
 {
-	fuse_poll_probe(j, h);
 	h->opening = false;
+	if (!h->lazy && !(h->open_flags & O_PATH))
+		fuse_poll_probe(j->c, h->node);
 	fuse_offset_share(j->c, h);
 	j->rep.handle = h->number;
 	j->rep.open_reply = h->fopen | (fuse_needs_flush(j->c, h) ? 0 : UM_OPEN_QUIET);

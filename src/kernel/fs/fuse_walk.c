@@ -256,8 +256,13 @@ static int long_name(struct fuse_job *j, const struct fuse_place *p)
 	struct fuse_caps *can = &j->c->can;
 	struct fuse_kstatfs st;
 
-	if (!can->name_most)
-		can->name_most = fuse_statfs(j, p->dir, &st) || st.namelen < NAME_MAX ? NAME_MAX : st.namelen;
+	if (!can->name_most) {
+		int err = fuse_statfs(j, p->dir, &st);
+
+		if (err && err != -ENOSYS)
+			return err;
+		can->name_most = err || st.namelen < NAME_MAX ? NAME_MAX : st.namelen;
+	}
 	return p->len > can->name_most ? -ENAMETOOLONG : 0;
 }
 
