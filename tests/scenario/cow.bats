@@ -658,3 +658,106 @@ print(os.listdir("low/d"))'
 	PY
 	umview --cow low --upper up -- python3 p.py
 }
+
+# whiteouts DIRECTORY: how many whiteouts there are in that of the tree.
+whiteouts() {
+	find "up/tree/$1" \( -type c -o -type l -lname '/(umview: removed)' \) 2>/dev/null | wc -l
+}
+
+@test "CW-33 names that go: everybody sees it at once, a whiteout comes with the first other change, or review; the directory's time is that of the removal" {
+	mkdir -p low/d
+	for i in $(seq 50); do echo "$i" >"low/d/f$i"; done
+	touch -d '2001-01-01' low/d
+	cat >in.sh <<-'S'
+		cd low
+		(cd d; exec sh ../../other.sh) &	# another process, whose cwd that is
+		rm d/f1 d/f2 d/f3
+		stat -c %Y d >../time1
+		touch ../removed
+		until [ -e ../looked ]; do sleep 0.02; done
+		touch ../review
+		until [ -e ../reviewed ]; do sleep 0.02; done
+		stat -c %Y d >../time2
+		rm d/f4
+		mkdir d/f4 && ls d/f4
+		rm d/f5; ln d/f6 d/f5; cat d/f5
+		rm d/f7; mv d/f8 d/f7; cat d/f7
+		rm d/f9; echo new >d/f9; cat d/f9
+		rm d/f10 && ! rm d/f10 2>/dev/null && ! cat d/f10 2>/dev/null && ! [ -e d/f10 ]
+		rm d/f11; mv d e; ls e | wc -l; ! [ -e e/f11 ]; ! [ -e d ]
+		rm e/f12; mv e d; ls d | wc -l; ! [ -e d/f12 ]
+		wait
+	S
+	cat >other.sh <<-'S'
+		until [ -e ../../removed ]; do sleep 0.02; done
+		for f in f1 f2 f3; do
+			[ ! -e $f ] && ! cat $f 2>/dev/null && ! cat "../d/$f" 2>/dev/null && ! ls | grep -x $f && ! rm $f 2>/dev/null || touch ../../wrong
+		done
+		ls | wc -l >../../count
+		touch ../../looked
+	S
+	umview --cow "$PWD/low" --upper "$PWD/up" sh in.sh >out &
+	until [ -e review ]; do sleep 0.05; done
+	[ ! -e wrong ]
+	[ "$(cat count)" = 47 ]
+	[ "$(whiteouts d)" = 0 ]
+	[ "$(cat time1)" -gt 1000000000 ]
+	sleep 1.1
+	umview diff --upper "$PWD/up" >diff
+	cat diff
+	grep -c '^D.*d/f[123]$' diff | grep -x 3
+	[ "$(whiteouts d)" = 3 ]
+	touch reviewed
+	wait $!
+	cat out
+	cmp time1 time2
+	printf '6\n8\nnew\n44\n43\n' | cmp - out
+	ls low/d | wc -l | grep -x 50
+	umview --cow "$PWD/low" --upper "$PWD/up" -- ls low/d | wc -l | grep -x 43
+}
+
+@test "CW-34 rm -r that is killed at any moment: what is listed is there, what is not is not; it goes on to the end; below nothing has changed" {
+	mkdir low
+	for d in 1 2 3 4; do
+		mkdir -p "low/t/$d/deep"
+		for i in $(seq 60); do echo "$d $i" >"low/t/$d/f$i"; echo "$i" >"low/t/$d/deep/g$i"; done
+	done
+	(cd low && find . | sort >../all && find . -type f -exec cksum {} + | sort >../sums)
+	cat >in.sh <<-'S'
+		cd low
+		until rm -r t 2>/dev/null; do
+			find . | sort >../now
+			comm -23 ../now ../all | grep . && exit 1
+			while read -r f; do [ -e "$f" ] || { echo "listed, not there: $f"; exit 1; }; done <../now
+			comm -13 ../now ../all >../gone
+			while read -r f; do [ ! -e "$f" ] || { echo "there, not listed: $f"; exit 1; }; done <../gone
+			exit 0
+		done
+		exit 7
+	S
+	cat >kill.sh <<-'S'
+		cd low
+		rm -r t 2>/dev/null &
+		sleep "0.0$1"
+		kill -9 $!
+		wait $! 2>/dev/null
+		cd .. && mkdir -p state && exec sh look.sh
+	S
+	sed 's/until rm -r t 2>.dev.null; do/while :; do/' in.sh >look.sh
+	for i in $(seq 25); do
+		rm -rf up
+		umview --cow "$PWD/low" --upper "$PWD/up" sh kill.sh "$(printf '%02d' $((i * 37 % 40)))"
+		umview --cow "$PWD/low" --upper "$PWD/up" sh look.sh
+		umview --cow "$PWD/low" --upper "$PWD/up" sh -c 'rm -rf low/t && ls -A low' | { ! grep .; }
+	done
+	(cd low && find . | sort | cmp - ../all && find . -type f -exec cksum {} + | sort | cmp - ../sums)
+}
+
+@test "CW-35 20,000 names of one directory go, more than are put off at a time: none shows, each is a change" {
+	mkdir -p low/d
+	(cd low/d && seq 20000 | xargs touch keep)
+	umview --cow "$PWD/low" --upper "$PWD/up" sh -c 'cd low/d && seq 20000 | xargs rm && ls -A' >out
+	[ "$(cat out)" = keep ]
+	[ "$(whiteouts d)" = 20000 ]
+	umview diff --upper "$PWD/up" | grep -c '^D' | grep -x 20000
+}
