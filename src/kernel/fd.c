@@ -367,6 +367,7 @@ static void adopt_remote(struct task *t, struct file *f)
 		return;
 	f->mode = s->rep.attr.mode & 0170000;
 	f->node = s->rep.node;
+	f->open_flags |= (uint32_t)s->rep.offset & (O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME);	/* no carrier has these */
 	if (s->rep.open_reply & UM_OPEN_PATH) {
 		f->flags |= FILE_PATH;
 		f->open_flags |= O_PATH;

@@ -79,7 +79,7 @@ enum um_slot_state { UM_SLOT_IDLE, UM_SLOT_POSTED, UM_SLOT_TAKEN, UM_SLOT_DONE }
 enum um_op {
 	UM_OP_NONE,
 	/* file servers; [w] = walks base + path */
-	UM_OP_STAT,		/* [w] or handle -> attr, node, open_reply */
+	UM_OP_STAT,		/* [w] or handle -> attr, node, open_reply; of a handle: offset = O_* with which it was opened */
 	UM_OP_OPEN,		/* [w] open_flags, mode, umask -> handle, node, attr, open_reply */
 	UM_OP_READ,		/* handle, size; offset or UM_OFFSET_FILE -> data */
 	UM_OP_WRITE,		/* handle, size, data; offset, UM_OFFSET_FILE or UM_OFFSET_END -> size */

@@ -73,7 +73,7 @@ void fuse_change_end_two(struct fuse_job *j, struct fuse_place *p)
 int fuse_change_begin_two(struct fuse_job *j, struct fuse_place *p, unsigned flags)
 {
 	unsigned second = flags | WALK_NAME | WALK_SECOND;
-	int r = fuse_walk(j, &p[0], flags | WALK_PARENT);
+	int r = fuse_walk(j, &p[0], flags | WALK_PARENT), e = 0;
 
 	if (r)
 		return r;
@@ -86,8 +86,10 @@ int fuse_change_begin_two(struct fuse_job *j, struct fuse_place *p, unsigned fla
 		return 0;
 	lock_two(j, p);
 	r = fuse_walk_last(j, &p[0], flags);
-	if (!r)
-		r = fuse_walk_last(j, &p[1], second);
+	if (!r || r == -ENOTDIR)
+		e = fuse_walk_last(j, &p[1], second);
+	if (!r || e == -ENAMETOOLONG)	/* that the second name is too long comes before a slash behind the first, which is no directory's */
+		r = e;
 	if (r)
 		fuse_change_end_two(j, p);
 	return r;

@@ -114,6 +114,7 @@ int fuse_op_stat(struct fuse_job *j)
 		fuse_attr_out(j, t.node);
 	if (t.h && t.h->open_flags & O_PATH)
 		j->rep.open_reply = UM_OPEN_PATH;
+	j->rep.offset = t.h ? t.h->open_flags : 0;
 	fuse_target_put(j, &t);
 	return r;
 }

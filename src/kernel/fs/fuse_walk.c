@@ -67,11 +67,46 @@ static int lookup_cached(struct fuse_job *j, struct fuse_place *p)
 	return 0;
 }
 
+int fuse_statfs(struct fuse_job *j, const struct fuse_node *n, struct fuse_kstatfs *st)
+{
+	struct fuse_statfs_out out = { 0 };
+	struct fuse_req r;
+	int err;
+
+	fuse_req_init(&r, j, FUSE_STATFS, n->nodeid);
+	fuse_req_reply(&r, &out, j->c->can.minor < 4 ? FUSE_COMPAT_STATFS_SIZE : sizeof out);
+	err = fuse_call(j, &r);
+	*st = out.st;
+	return err;
+}
+
+/*
+ * A name longer than any file system of the kernel's has.  The kernel's FUSE asks for it whatever the server says of its names in its answer to
+ * STATFS, and fuse2fs damages its image then.  So it is asked for if that says so.
+ */
+static int long_name(struct fuse_job *j, const struct fuse_place *p)
+{
+	struct fuse_caps *can = &j->c->can;
+	struct fuse_kstatfs st;
+
+	if (!can->name_most) {
+		int err = fuse_statfs(j, p->dir, &st);
+
+		if (err && err != -ENOSYS)
+			return err;
+		can->name_most = err || st.namelen < NAME_MAX ? NAME_MAX : st.namelen;
+	}
+	return p->len > can->name_most ? -ENAMETOOLONG : 0;
+}
+
 int fuse_lookup(struct fuse_job *j, struct fuse_place *p)
 {
 	int r = lookup_cached(j, p);
 
 	if (r <= 0)
+		return r;
+	r = p->len > NAME_MAX ? long_name(j, p) : 0;
+	if (r)
 		return r;
 	p->fresh = true;
 	return lookup_ask(j, p->dir, p->name, p->len, &p->node);
@@ -111,19 +146,6 @@ int fuse_getattr(struct fuse_job *j, struct fuse_node *n, const struct fuse_hand
 	if (err)
 		return err;
 	return fuse_node_told(j, n, &out, r.version);
-}
-
-int fuse_statfs(struct fuse_job *j, const struct fuse_node *n, struct fuse_kstatfs *st)
-{
-	struct fuse_statfs_out out = { 0 };
-	struct fuse_req r;
-	int err;
-
-	fuse_req_init(&r, j, FUSE_STATFS, n->nodeid);
-	fuse_req_reply(&r, &out, j->c->can.minor < 4 ? FUSE_COMPAT_STATFS_SIZE : sizeof out);
-	err = fuse_call(j, &r);
-	*st = out.st;
-	return err;
 }
 
 /* ---- walking ------------------------------------------------------------------------------------------ */
@@ -247,25 +269,6 @@ static int found(struct fuse_job *j, const struct fuse_place *p, bool last, unsi
 	return 0;
 }
 
-/*
- * A name longer than any file system of the kernel's has.  The kernel's FUSE asks for it whatever the server says of its names in its answer to
- * STATFS, and fuse2fs damages its image then.  So it is asked for if that says so.
- */
-static int long_name(struct fuse_job *j, const struct fuse_place *p)
-{
-	struct fuse_caps *can = &j->c->can;
-	struct fuse_kstatfs st;
-
-	if (!can->name_most) {
-		int err = fuse_statfs(j, p->dir, &st);
-
-		if (err && err != -ENOSYS)
-			return err;
-		can->name_most = err || st.namelen < NAME_MAX ? NAME_MAX : st.namelen;
-	}
-	return p->len > can->name_most ? -ENAMETOOLONG : 0;
-}
-
 /* One name further: p->dir (pinned) and p->name are known, p->node is found. */
 static int step(struct fuse_job *j, struct fuse_place *p, const struct walker *w, unsigned flags)
 {
@@ -274,8 +277,6 @@ static int step(struct fuse_job *j, struct fuse_place *p, const struct walker *w
 	if (!fuse_node_is(p->dir, S_IFDIR))
 		return -ENOTDIR;
 	r = fuse_may(j, p->dir, MAY_EXEC);
-	if (!r && p->len > NAME_MAX)
-		r = long_name(j, p);
 	if (r)
 		return r;
 	if (w->dotdot)
