@@ -197,6 +197,8 @@ long cow_hide_later(struct task *t, const struct cow *c, const char *rel, char *
 void cow_directory_went(const struct cow *c, const char *rel);	/* so did all names in it */
 void cow_gone_mend(const struct cow *c);	/* who had the lock was killed */
 
+void cow_watched(struct task *t);		/* somebody watches directories: from now on whiteouts are made at once */
+
 /* All are made: 0, or what went wrong with one, which stays noted.  *any: were there any? */
 long cow_settle(struct cow *c, bool *any);
 

@@ -41,6 +41,15 @@ bool cow_is_gone_path(struct task *t, const char *path)
 	return false;
 }
 
+void cow_watched(struct task *t)
+{
+	if (!view_has(UM_MOUNT_COW))
+		return;
+	cow_open_all(t);
+	for (const struct cow *c = cow_first(t); c; c = cow_next(t, c))
+		__atomic_store_n(&c->state->watched, 1, __ATOMIC_RELAXED);
+}
+
 /* The directory of a name that goes is changed by that. */
 static void touch_parent(char *up)
 {
@@ -55,7 +64,7 @@ static void touch_parent(char *up)
 /* Moved directories have names by which nobody finds it again; and of what is virtual somebody else may know. */
 static bool may_wait(const struct cow *c, const struct stat *low)
 {
-	return c->gone && !c->over && !cow_knows_moves(c) && !S_ISDIR(low->st_mode) && !cow_has_names(low);
+	return c->gone && !c->over && !__atomic_load_n(&c->state->watched, __ATOMIC_RELAXED) && !cow_knows_moves(c) && !S_ISDIR(low->st_mode) && !cow_has_names(low);
 }
 
 long cow_hide_later(struct task *t, const struct cow *c, const char *rel, char *up, const struct stat *low)

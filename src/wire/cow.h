@@ -109,7 +109,7 @@ struct um_cow_state {
 	int64_t started;	/* ns since 1970 */
 	uint32_t norigins;	/* records behind this, ever; grows before one is filled.  More than there is room for is possible:
 				   those were not kept */
-	uint32_t unused;
+	uint32_t watched;	/* somebody may watch directories of tree/ (inotify), ever: no whiteouts are put off */
 	uint32_t origins_room;	/* records behind this that there is room for on the disk: none is filled beyond that */
 	uint32_t changes;	/* how often what names mean has changed; odd while that is being done.  Of who holds the lock */
 };

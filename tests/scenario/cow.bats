@@ -716,6 +716,22 @@ whiteouts() {
 	umview --cow "$PWD/low" --upper "$PWD/up" -- ls low/d | wc -l | grep -x 43
 }
 
+@test "CW-36 where directories are watched, whiteouts are made at once: who watches hears of it" {
+	mkdir -p low/d
+	touch low/d/a low/d/b
+	cat >watch.py <<-'P'
+		import ctypes, os, select, struct, sys
+		libc = ctypes.CDLL(None)
+		open("d/new", "w").close()
+		fd = libc.inotify_init1(os.O_NONBLOCK)
+		libc.inotify_add_watch(fd, b"d", 0x100 | 0x200)
+		os.unlink("d/a")
+		print(bool(select.select([fd], [], [], 2)[0]))
+	P
+	(cd low && umview --cow "$PWD" --upper "$W/up" -- python3 -B ../watch.py) >out
+	[ "$(cat out)" = True ]
+}
+
 @test "CW-34 rm -r that is killed at any moment: what is listed is there, what is not is not; it goes on to the end; below nothing has changed" {
 	mkdir low
 	for d in 1 2 3 4; do

@@ -3,6 +3,7 @@
  * Notification of changes: the kernel watches real files, for those of mounted file systems what stands for them.
  */
 #include "calls.h"
+#include "../cow.h"
 
 #define IN_DONT_FOLLOW_	0x02000000u
 #define BOTH		0x30000000u	/* IN_MASK_CREATE, IN_MASK_ADD: at most one */
@@ -26,6 +27,7 @@ long sys_inotify_add_watch(struct task *t, int fd, gaddr name, unsigned mask)
 	r = watch_verdict(fd, mask);
 	if (r)
 		return r;
+	cow_watched(t);
 	r = where_begin(&w, t, AT_FDCWD, name, mask & IN_DONT_FOLLOW_ ? WHERE_NOFOLLOW : WHERE_VERIFY);
 	while (where_next(&w, &r)) {
 		r = w.strict ? perm_have(&w, PERM_R) : 0;
