@@ -405,9 +405,11 @@ void cow_journal_end(struct cow *c)
 
 void cow_lock(struct task *t, struct cow *c)
 {
-	if (!shared_lock(&c->state->lock, t))
+	bool killed = shared_lock(&c->state->lock, t);
+
+	cow_gone_mend(c, killed);
+	if (!killed)
 		return;
-	cow_gone_mend(c);
 	if (c->state->changes & 1)
 		cow_change_end(t, c, true);
 	if (c->state->op != UM_COW_NOTHING)

@@ -135,10 +135,7 @@ void cow_change_copied(struct cow *c, struct where *w, bool held);
  * Takes the lock for a change at a place: 0, or -UM_ERETRY and it is not held, for what was found of w (and of the other place
  * of the call, or NULL) does not hold any more.
  */
-long cow_lock_place(struct cow *c, struct where *w, struct where *other);
-
-/* The same for who only takes names away: whiteouts that are put off stay so. */
-long cow_lock_name(struct cow *c, const struct where *w);
+long cow_lock_place(struct cow *c, const struct where *w, const struct where *other);
 
 /* Is low what shows at the name rel, and nothing of the tree? */
 bool cow_shows_below(const struct cow *c, const char *rel, const char *low);
@@ -195,12 +192,13 @@ bool cow_is_gone_path(struct task *t, const char *path);
  */
 long cow_hide_later(struct task *t, const struct cow *c, const char *rel, char *up, const struct stat *low);
 void cow_directory_went(const struct cow *c, const char *rel);	/* so did all names in it */
-void cow_gone_mend(const struct cow *c);	/* who had the lock was killed */
+void cow_gone_mend(const struct cow *c, bool killed);	/* the lock has just been got; killed: from somebody who is no more */
 
 void cow_watched(struct task *t);		/* somebody watches directories: from now on whiteouts are made at once */
 
-/* All are made: 0, or what went wrong with one, which stays noted.  *any: were there any? */
-long cow_settle(struct cow *c, bool *any);
+/* That one is made, if it is one; or all are, for a directory is to be moved: 0, or what went wrong, and it stays noted. */
+long cow_settle_name(struct cow *c, const char *rel);
+long cow_settle(struct cow *c);
 
 /* ---- what is below (cow_low.c) ---------------------------------------------------------------------------- */
 

@@ -79,7 +79,7 @@ void cow_change_copied(struct cow *c, struct where *w, bool held)
 	w->cow_copied = true;
 }
 
-static long lock_fresh(struct cow *c, const struct where *w, const struct where *other)
+long cow_lock_place(struct cow *c, const struct where *w, const struct where *other)
 {
 	if (c->over)
 		cow_low_dev(w->t, c);	/* what is shown of a copy may need that, and its server is not asked under the lock */
@@ -88,28 +88,6 @@ static long lock_fresh(struct cow *c, const struct where *w, const struct where 
 		return 0;
 	cow_unlock(c);
 	return -UM_ERETRY;
-}
-
-long cow_lock_name(struct cow *c, const struct where *w)
-{
-	return lock_fresh(c, w, NULL);
-}
-
-long cow_lock_place(struct cow *c, struct where *w, struct where *other)
-{
-	long r = lock_fresh(c, w, other);
-	bool any;
-
-	if (r)
-		return r;
-	r = cow_settle(c, &any);
-	if (any) {		/* who is making a listing begins anew */
-		cow_change_begin(c, w, other);
-		cow_change_end(w->t, c, false);
-	}
-	if (r)
-		cow_unlock(c);
-	return r;
 }
 
 /* ---- looking again ---------------------------------------------------------------------------------------- */
@@ -134,7 +112,7 @@ bool cow_shows_below(const struct cow *c, const char *rel, const char *low)
 	bool is = path && !cow_low_path(c, path, rel) && !strcmp(path, low), moved = false;
 	struct stat st;
 
-	is = is && !(c->gone && gone_has(c->gone, rel)) && !cow_up_path(c, path, rel) && cow_look(path, &st) == -ENOENT;
+	is = is && !(c->gone && gone_has(c->gone, rel) != 0) && !cow_up_path(c, path, rel) && cow_look(path, &st) == -ENOENT;
 	while (is && !moved && (slash = strrchr(path, '/')) > path + base) {
 		*slash = 0;
 		is = shows(c, path, &moved);

@@ -3,8 +3,8 @@
  * Whiteouts that are put off: of names below that go, in a directory that may soon go itself.
  *
  * `rm -r` removes names one by one, then the directory, and with it all whiteouts that it has just made.  So a file that goes is only
- * noted, in memory that all processes of the session share (gone.h), and its whiteout is made when anybody does anything else to the
- * session than remove names.  Who looks, looks there before he looks in the tree.
+ * noted, in memory that all processes of the session share (gone.h), and its whiteout is made when the name is to come again, or a directory
+ * to be moved.  Who looks, looks there before he looks in the tree: whoever makes a whiteout makes it before the note goes.
  */
 #include <linux/fcntl.h>
 #include "cow.h"
@@ -13,6 +13,9 @@
 
 #define UTIME_NOW	0x3fffffffl	/* as tv_nsec: utimensat(2) */
 #define UTIME_OMIT	0x3ffffffel
+#define AT_EACCESS	0x200
+#define W_OK		2
+#define X_OK		1
 
 bool cow_is_gone_name(struct task *t, const struct cow *c, const char *rel)
 {
@@ -50,15 +53,21 @@ void cow_watched(struct task *t)
 		__atomic_store_n(&c->state->watched, 1, __ATOMIC_RELAXED);
 }
 
-/* The directory of a name that goes is changed by that. */
-static void touch_parent(char *up)
+/*
+ * The directory of a name that goes: may it be changed, and is it now?  What is in the way the kernel says when a whiteout is made there.
+ */
+static bool change_parent(char *up)
 {
 	char *slash = strrchr(up, '/');
 	const struct timespec64 ts[2] = { { 0, UTIME_OMIT }, { 0, UTIME_NOW } };
+	long r;
 
 	*slash = 0;
-	raw_syscall(__NR_utimensat, AT_FDCWD, up, ts, 0);
+	r = raw_syscall(__NR_faccessat2, AT_FDCWD, up, W_OK | X_OK, AT_EACCESS);
+	if (!r)
+		r = raw_syscall(__NR_utimensat, AT_FDCWD, up, ts, 0);
 	*slash = '/';
+	return !r;
 }
 
 /* Moved directories have names by which nobody finds it again; and of what is virtual somebody else may know. */
@@ -79,10 +88,7 @@ long cow_hide_later(struct task *t, const struct cow *c, const char *rel, char *
 	r = cow_look(up, &st);
 	if (r != -ENOENT)
 		return r ? r : -EEXIST;
-	if (!gone_add(c->gone, rel))
-		return -EAGAIN;
-	touch_parent(up);
-	return 0;
+	return change_parent(up) && gone_add(c->gone, rel) ? 0 : -EAGAIN;
 }
 
 void cow_directory_went(const struct cow *c, const char *rel)
@@ -91,87 +97,87 @@ void cow_directory_went(const struct cow *c, const char *rel)
 		gone_drop(c->gone, rel);
 }
 
-void cow_gone_mend(const struct cow *c)
+void cow_gone_mend(const struct cow *c, bool killed)
 {
-	if (c->gone)
+	if (c->gone && (killed || gone_is_torn(c->gone)))
 		gone_mend(c->gone);
 }
 
 /* ---- they become whiteouts ------------------------------------------------------------------------------- */
 
-/* The times of the directory in which that is done, which it changes. */
-struct keeping {
-	struct stat st;
-	uint32_t dir;		/* the length of its path, or UINT32_MAX */
-	char path[UM_PATH_MAX];
-};
-
-static void keep_end(struct keeping *k)
-{
-	const struct timespec64 ts[2] = {
-		{ 0, UTIME_OMIT }, { (int64_t)k->st.st_mtime, (int64_t)k->st.st_mtime_nsec },
-	};
-
-	if (k->dir != UINT32_MAX)
-		raw_syscall(__NR_utimensat, AT_FDCWD, k->path, ts, 0);
-	k->dir = UINT32_MAX;
-}
-
-static void keep_begin(struct keeping *k, const char *up, uint32_t dir)
-{
-	if (k->dir == dir && !memcmp(k->path, up, dir))
-		return;
-	keep_end(k);
-	memcpy(k->path, up, dir);
-	k->path[dir] = 0;
-	if (!cow_look(k->path, &k->st))
-		k->dir = dir;
-}
-
 /* Nothing shows there any more: it has a whiteout already, or its directory has gone. */
 static bool needs_none(long r)
 {
-	return r == -EEXIST || r == -ENOENT || r == -ENOTDIR;
+	return r == -EEXIST || r == -ENOENT || r == -ENOTDIR || r == -ENAMETOOLONG;
 }
 
-static long settle(struct cow *c, struct keeping *k, char *rel, char *up)
+/* In a directory that nobody may write by now, too; its times are those of when the name went. */
+static long make_in(struct cow *c, const char *up, const char *dir)
 {
-	struct um_cow_gone *g = c->gone;
-	uint32_t dir, at = (uint32_t)strlen(c->tree) + 1;
-	long r, failed = 0;
+	struct stat st;
+	long r = cow_look(dir, &st);
+	const struct timespec64 ts[2] = { { 0, UTIME_OMIT }, { (int64_t)st.st_mtime, (int64_t)st.st_mtime_nsec } };
 
-	for (uint32_t i = g->n; i-- > 0; ) {		/* the last one: then all are gone at once */
-		if (!gone_get(g, i, rel, &dir)) {
-			gone_forget(g, i);
-			continue;
-		}
-		r = cow_up_path(c, up, rel);
-		if (!r) {
-			keep_begin(k, up, dir ? at + dir : at - 1);
-			r = cow_make_whiteout(c, up);
-		}
-		if (!r || needs_none(r) || r == -ENAMETOOLONG)
-			gone_forget(g, i);
-		else
-			failed = r;
+	if (r)
+		return r;
+	r = cow_make_whiteout(c, up);
+	if (r == -EACCES && !raw_syscall(__NR_fchmodat, AT_FDCWD, dir, (st.st_mode & 07777) | 0300)) {
+		r = cow_make_whiteout(c, up);
+		raw_syscall(__NR_fchmodat, AT_FDCWD, dir, st.st_mode & 07777);
 	}
-	keep_end(k);
-	return failed;
+	if (!r)
+		raw_syscall(__NR_utimensat, AT_FDCWD, dir, ts, 0);
+	return r;
 }
 
-long cow_settle(struct cow *c, bool *any)
+/* Entry number i.  path: room for two. */
+static long settle(struct cow *c, uint32_t i, char *path)
 {
-	struct keeping *k;
-	long r;
+	char *up = path, *dir = path + UM_PATH_MAX;
+	uint32_t len;
+	long r = 0;
 
-	*any = c->gone && gone_any(c->gone);
-	if (!*any)
+	if (gone_get(c->gone, i, dir, &len)) {
+		r = cow_up_path(c, up, dir);
+		dir[len] = 0;
+		if (!r) {
+			len = (uint32_t)(strrchr(up, '/') - up);
+			memcpy(dir, up, len);
+			dir[len] = 0;
+			r = make_in(c, up, dir);
+		}
+	}
+	if (r && !needs_none(r))
+		return r;
+	gone_forget(c->gone, i);
+	return 0;
+}
+
+long cow_settle_name(struct cow *c, const char *rel)
+{
+	long i = c->gone && gone_any(c->gone) ? gone_find(c->gone, rel) : -1, r;
+	char *path;
+
+	if (i < 0)
 		return 0;
-	k = heap_alloc(sizeof *k + 2 * UM_PATH_MAX);
-	if (!k)
+	path = heap_alloc(2 * UM_PATH_MAX);
+	r = path ? settle(c, (uint32_t)i, path) : -ENOMEM;
+	heap_free(path);
+	return r;
+}
+
+long cow_settle(struct cow *c)
+{
+	char *path;
+	long r = 0;
+
+	if (!c->gone || !gone_any(c->gone))
+		return 0;
+	path = heap_alloc(2 * UM_PATH_MAX);
+	if (!path)
 		return -ENOMEM;
-	k->dir = UINT32_MAX;
-	r = settle(c, k, (char *)(k + 1), (char *)(k + 1) + UM_PATH_MAX);
-	heap_free(k);
+	for (uint32_t i = gone_count(c->gone); i-- > 0 && !r; )
+		r = settle(c, i, path);
+	heap_free(path);
 	return r;
 }

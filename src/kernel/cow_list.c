@@ -20,13 +20,10 @@
 
 /* What is being put together. */
 struct builder {
-	struct task *t;
 	const struct cow *c;
-	char *path;		/* NULL, or the directory's in the session, and behind its end, */
-	size_t len;		/* which is there, room for a name */
 	int atime;		/* of the directory in the tree: O_NOATIME or 0 */
 	struct dir_list *l;
-	struct dir_names names;	/* in the tree */
+	struct dir_names names;	/* in the tree, or noted to have gone: of those below they do not show */
 	uint8_t *chunk;
 };
 
@@ -42,35 +39,34 @@ static uint64_t shown_inode(const struct cow *c, uint64_t ino)
 
 static bool take(struct builder *b, int fd, struct linux_dirent64 *d)
 {
-	return dir_names_add(&b->names, d->d_name) &&
+	return (dir_names_have(&b->names, d->d_name) || dir_names_add(&b->names, d->d_name)) &&
 	       (cow_entry_is_whiteout(b->c, fd, d) || dir_list_add(b->l, d, shown_inode(b->c, d->d_ino)));
-}
-
-/* Is it to have a whiteout? */
-static bool is_gone(const struct builder *b, const char *name)
-{
-	if (!b->path || b->len + strlen(name) >= UM_PATH_MAX)
-		return false;
-	memcpy(b->path + b->len, name, strlen(name) + 1);
-	return cow_is_gone_name(b->t, b->c, b->path);
 }
 
 static bool take_low(void *to, struct linux_dirent64 *d)
 {
 	struct builder *b = to;
 
-	return dir_is_dots(d->d_name) || dir_names_have(&b->names, d->d_name) || is_gone(b, d->d_name) || dir_list_add(b->l, d, d->d_ino);
+	return dir_is_dots(d->d_name) || dir_names_have(&b->names, d->d_name) || dir_list_add(b->l, d, d->d_ino);
 }
 
-static bool note_path(struct builder *b, const char *rel)
+static bool take_gone(void *to, const char *name)
 {
-	if (!b->c->gone || !gone_any(b->c->gone))
-		return true;
-	b->path = heap_copy(rel, strlen(rel), UM_PATH_MAX);
-	b->len = strlen(rel);
-	if (b->path && b->len)
-		b->path[b->len++] = '/';
-	return b->path;
+	struct builder *b = to;
+
+	return dir_names_have(&b->names, name) || dir_names_add(&b->names, name);
+}
+
+/* Before the tree is read: what becomes a whiteout meanwhile is known then. */
+static bool read_gone(struct task *t, struct builder *b, struct cow *c, const char *rel)
+{
+	for (unsigned tries = 0; c->gone && gone_any(c->gone) && !gone_each(c->gone, rel, take_gone, b); tries++) {
+		if (tries == LIST_TRIES)
+			return false;
+		cow_lock(t, c);		/* mends it, if need be */
+		cow_unlock(c);
+	}
+	return true;
 }
 
 static long read_tree(struct builder *b, const char *path)
@@ -128,9 +124,9 @@ static long add_dots(struct task *t, struct builder *b, struct cow *c, const cha
 
 struct dir_list *cow_list_make(struct task *t, struct cow *c, const char *rel, bool up, bool low, int atime, long *error)
 {
-	struct builder b = { .t = t, .c = c, .atime = atime, .l = dir_list_new(), .chunk = heap_alloc(CHUNK) };
+	struct builder b = { .c = c, .atime = atime, .l = dir_list_new(), .chunk = heap_alloc(CHUNK) };
 	char *path = heap_alloc(UM_PATH_MAX);
-	long r = b.l && b.chunk && path && (!up || !low || note_path(&b, rel)) ? 0 : -ENOMEM;
+	long r = b.l && b.chunk && path && (!up || !low || read_gone(t, &b, c, rel)) ? 0 : -ENOMEM;
 
 	if (!r && up)
 		r = cow_up_path(c, path, rel);
@@ -145,7 +141,6 @@ struct dir_list *cow_list_make(struct task *t, struct cow *c, const char *rel, b
 	if (!r && low)
 		r = cow_low_list(t, c, path, take_low, &b);
 	heap_free(path);
-	heap_free(b.path);
 	heap_free(b.chunk);
 	dir_names_free(&b.names);
 	*error = r;

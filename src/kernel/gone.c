@@ -11,7 +11,7 @@
 
 #define EMPTY	0u
 
-static uint32_t entries(const struct um_cow_gone *g)
+uint32_t gone_count(const struct um_cow_gone *g)
 {
 	uint32_t n = __atomic_load_n(&g->n, __ATOMIC_ACQUIRE);
 
@@ -36,8 +36,9 @@ static bool is_this(const struct um_cow_gone *g, uint32_t i, uint64_t place, con
 	return e.place == place && e.len == len && is_sound(&e) && !memcmp(g->text + e.at, path, len);
 }
 
-static bool find(const struct um_cow_gone *g, uint64_t place, const char *path)
+long gone_find(const struct um_cow_gone *g, const char *path)
 {
+	uint64_t place = um_cow_place(path);
 	size_t len = strlen(path);
 	uint32_t slot = (uint32_t)place;
 
@@ -45,11 +46,11 @@ static bool find(const struct um_cow_gone *g, uint64_t place, const char *path)
 		uint16_t i = __atomic_load_n(&g->slot[slot % UM_COW_GONE_SLOTS], __ATOMIC_ACQUIRE);
 
 		if (i == EMPTY)
-			return false;
+			return -1;
 		if (is_this(g, i - 1u, place, path, len))
-			return true;
+			return i - 1;
 	}
-	return false;
+	return -1;
 }
 
 int gone_has(const struct um_cow_gone *g, const char *path)
@@ -59,14 +60,14 @@ int gone_has(const struct um_cow_gone *g, const char *path)
 
 	if (seq & 1)
 		return -1;
-	has = find(g, um_cow_place(path), path);
+	has = gone_find(g, path) >= 0;
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return __atomic_load_n(&g->seq, __ATOMIC_RELAXED) == seq ? has : -1;
 }
 
 bool gone_get(const struct um_cow_gone *g, uint32_t i, char *buf, uint32_t *dir)
 {
-	const struct um_cow_gone_name e = i < entries(g) ? g->name[i] : (struct um_cow_gone_name){ .len = 0 };
+	const struct um_cow_gone_name e = i < gone_count(g) ? g->name[i] : (struct um_cow_gone_name){ .len = 0 };
 
 	if (!is_sound(&e))
 		return false;
@@ -74,6 +75,25 @@ bool gone_get(const struct um_cow_gone *g, uint32_t i, char *buf, uint32_t *dir)
 	buf[e.len] = 0;
 	*dir = e.dir;
 	return strlen(buf) == e.len;
+}
+
+bool gone_each(const struct um_cow_gone *g, const char *dir, bool (*take)(void *to, const char *name), void *to)
+{
+	uint32_t seq = __atomic_load_n(&g->seq, __ATOMIC_ACQUIRE), n = gone_count(g), len = (uint32_t)strlen(dir), skip = len ? len + 1 : 0;
+	char name[256];
+
+	for (uint32_t i = 0; i < n && !(seq & 1); i++) {
+		struct um_cow_gone_name e = g->name[i];
+
+		if (!is_sound(&e) || e.dir != len || memcmp(g->text + e.at, dir, len) || e.len - skip >= sizeof name || e.len <= skip)
+			continue;
+		memcpy(name, g->text + e.at + skip, e.len - skip);
+		name[e.len - skip] = 0;
+		if (!take(to, name))
+			return false;
+	}
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return !(seq & 1) && __atomic_load_n(&g->seq, __ATOMIC_RELAXED) == seq;
 }
 
 /* ---- changing -------------------------------------------------------------------------------------------- */
@@ -101,7 +121,7 @@ static void end(struct um_cow_gone *g)
 /* The list again, without those of no account, and the table.  seq is odd. */
 static void make_again(struct um_cow_gone *g)
 {
-	uint32_t n = entries(g), kept = 0, used = 0;
+	uint32_t n = gone_count(g), kept = 0, used = 0;
 
 	memset(g->slot, 0, sizeof g->slot);
 	for (uint32_t i = 0; i < n; i++) {
@@ -123,7 +143,7 @@ static void make_again(struct um_cow_gone *g)
 /* Nothing is left: only what was used is to be cleared. */
 static void clear(struct um_cow_gone *g)
 {
-	for (uint32_t i = entries(g); i-- > 0; ) {
+	for (uint32_t i = gone_count(g); i-- > 0; ) {
 		uint32_t slot = (uint32_t)g->name[i].place;
 
 		while (g->slot[slot % UM_COW_GONE_SLOTS] != EMPTY)
@@ -175,7 +195,7 @@ static void forget(struct um_cow_gone *g, uint32_t i)
 void gone_forget(struct um_cow_gone *g, uint32_t i)
 {
 	begin(g);
-	if (i < entries(g))
+	if (i < gone_count(g))
 		forget(g, i);
 	if (!g->live)
 		clear(g);
@@ -187,7 +207,7 @@ void gone_drop(struct um_cow_gone *g, const char *dir)
 	size_t len = strlen(dir);
 
 	begin(g);
-	for (uint32_t i = 0; i < entries(g); i++) {
+	for (uint32_t i = 0; i < gone_count(g); i++) {
 		const struct um_cow_gone_name *e = &g->name[i];
 
 		if (is_sound(e) && e->dir == len && !memcmp(g->text + e->at, dir, len))

@@ -113,10 +113,10 @@ int session_reserve(const struct session *s, const char *name, uint64_t at, uint
 /* The session's lock for changes of its tree; what a process that was killed has left is set right. */
 void session_tree_lock(struct session *s);
 
-/* The whiteouts that are put off (session_gone.c): are there any?  They are made; the tree is locked.  mend: who had locked it was killed.
+/* The whiteouts that are put off (session_gone.c): are there any?  They are made; the tree is locked.  killed: who had locked it was.
  * 0, or -errno of one that could not be. */
 bool session_has_gone(const struct session *s);
-int session_settle(struct session *s, bool mend);
+int session_settle(struct session *s, bool killed);
 void session_tree_unlock(struct session *s);
 /* The lock, for what changes what names of the view mean: guests that have looked at one before, or begin meanwhile, look again
  * (kernel/cow_change.c). */

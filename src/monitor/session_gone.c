@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -24,21 +25,35 @@ static int make_whiteout(const struct session *s, int dir, const char *name)
 	return r < 0 ? -errno : 0;
 }
 
-/* The directory's times are those of when the name went.  0, also if nothing shows there any more; -errno. */
+/* In a directory that nobody may write by now, too; its times are those of when the name went. */
+static int make_in(const struct session *s, int dir, const char *name)
+{
+	char path[32];
+	struct stat st;
+	int r = fstat(dir, &st) < 0 ? -errno : make_whiteout(s, dir, name);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	if (r == -EACCES && chmod(path, (st.st_mode & 07777) | 0300) == 0) {
+		r = make_whiteout(s, dir, name);
+		chmod(path, st.st_mode & 07777);
+	}
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st.st_mtim };
+	if (!r)
+		utimensat(dir, ".", times, 0);
+	return r;
+}
+
+/* 0, also if nothing shows there any more; -errno. */
 static int make_one(const struct session *s, char *rel)
 {
 	const char *name;
-	struct stat st;
 	int dir = session_open_parent(s->tree_fd, rel, &name), r = dir;
 
 	if (dir >= 0) {
-		r = fstat(dir, &st) < 0 ? -errno : make_whiteout(s, dir, name);
-		const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st.st_mtim };
-		if (!r)
-			utimensat(dir, ".", times, 0);
+		r = make_in(s, dir, name);
 		close(dir);
 	}
-	return r == -EEXIST || r == -ENOENT || r == -ENOTDIR || r == -ELOOP ? 0 : r;
+	return r == -EEXIST || r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ENAMETOOLONG ? 0 : r;
 }
 
 static struct um_cow_gone *map(const struct session *s)
@@ -54,26 +69,34 @@ static struct um_cow_gone *map(const struct session *s)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int session_settle(struct session *s, bool mend)
+static int settle(struct session *s, struct um_cow_gone *g)
 {
-	struct um_cow_gone *g = map(s);
 	char rel[UM_COW_GONE_PATH];
 	uint32_t dir;
 	int r, failed = 0;
 
-	if (!g)
-		return 0;
-	if (mend)
-		gone_mend(g);
-	for (uint32_t i = g->n < UM_COW_GONE_NAMES ? g->n : UM_COW_GONE_NAMES; i-- > 0; ) {
+	for (uint32_t i = gone_count(g); i-- > 0; ) {
 		r = gone_get(g, i, rel, &dir) ? make_one(s, rel) : 0;
 		if (!r)
 			gone_forget(g, i);
 		else
 			failed = r;
 	}
-	munmap(g, sizeof(*g));
 	return failed;
+}
+
+int session_settle(struct session *s, bool killed)
+{
+	struct um_cow_gone *g = map(s);
+	int r;
+
+	if (!g)
+		return 0;
+	if (killed || gone_is_torn(g))
+		gone_mend(g);
+	r = settle(s, g);
+	munmap(g, sizeof(*g));
+	return r;
 }
 
 bool session_has_gone(const struct session *s)

@@ -303,15 +303,16 @@ static int settle(const struct opening *o, const char *dir)
 
 	if (!session_has_gone(s))
 		return 0;
-	if (s->writable) {
-		session_tree_lock(s);
-		session_tree_unlock(s);
-		return 0;
+	if (!s->writable) {
+		int r = session_open(&w, dir, true, o->f.text, o->f.size);
+
+		session_close(&w);
+		return r;
 	}
-	if (session_open(&w, dir, true, o->f.text, o->f.size) < 0)
-		return -1;
-	session_close(&w);
-	return 0;
+	session_change_begin(s);	/* nobody looks at the directories meanwhile, whose times change */
+	int r = session_settle(s, false);
+	session_change_end(s);
+	return r < 0 ? session_fail(&o->f, "%s: a name that was removed cannot be marked as such in " UM_COW_TREE ": %s", s->dir, strerror(-r)) : 0;
 }
 
 int session_open(struct session *s, const char *dir, bool writable, char *error, size_t size)

@@ -105,7 +105,8 @@ void session_tree_lock(struct session *s)
 	if (killed || s->state->op != UM_COW_NOTHING)
 		session_finish_journal(s);
 	s->state->changes += s->state->changes & 1;	/* nobody is at it any more */
-	session_settle(s, killed);
+	if (killed)
+		session_settle(s, true);	/* what cannot be done is done, or told of, by whoever opens it next */
 }
 
 void session_tree_unlock(struct session *s)

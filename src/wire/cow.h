@@ -36,7 +36,7 @@
  *    made, a symbolic link whose text is UM_COW_WHITEOUT; or an entry in `gone`, of a name that is not in tree/.
  *
  * Whiteouts in `gone` are for directories that are about to go as a whole, with all that is said of their names.  They become names
- * in tree/ before anything else than names that go is done to the session, and when a view ends, or somebody begins to review it.
+ * in tree/ before something comes to be there, before a directory is moved, when a view ends, and when somebody begins to review the session.
  *
  * A file below that has several names, whatever it is but a directory, has one copy: all its names lead to that from then
  * on.  Those in tree/ are names of it; one that is not there yet is put there when it is looked up.  What st_nlink

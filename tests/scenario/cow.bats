@@ -777,3 +777,52 @@ whiteouts() {
 	[ "$(whiteouts d)" = 20000 ]
 	umview diff --upper "$PWD/up" | grep -c '^D' | grep -x 20000
 }
+
+@test "CW-37 names that go: not where one may not write; what is noted goes on where that has changed; a table that is damaged does no harm" {
+	[ "$(id -u)" != 0 ] || skip "root may write everywhere"
+	mkdir -p low/d low/e low/f
+	touch low/d/a low/e/a low/e/b low/f/a low/f/b
+	chmod 555 low/d
+	cat >in.py <<-'P'
+		import errno, os
+		def said(f, *a):
+		    try:
+		        f(*a)
+		    except OSError as e:
+		        return errno.errorcode[e.errno]
+		print(said(os.unlink, "d/a"), os.listdir("d"))
+		fd = os.open("e", os.O_RDONLY)
+		print(said(os.unlink, "e/a"), said(os.fchmod, fd, 0o555), said(os.mkdir, "new"), said(os.chmod, "f", 0o700), os.listdir("e"))
+		print(said(os.unlink, "e/b"), said(os.mkdir, "e/a"))
+	P
+	(cd low && umview --cow "$PWD" --upper "$W/up" -- python3 -B ../in.py) >out
+	cat out
+	printf "EACCES ['a']\nNone None None None ['b']\nEACCES EACCES\n" | cmp - out
+	umview diff --upper up | tee diff
+	grep -q '^D.*e/a$' diff
+	! grep 'd/a' diff
+	for at in 0:ffffffff 4:ffffffff 8:ffffffff 12:ffffffff 0:01000000; do
+		printf "$(echo "${at#*:}" | sed 's/../\\x&/g')" | dd of=up/gone bs=1 seek="${at%:*}" conv=notrunc status=none
+		timeout 20 umview --cow "$PWD/low" --upper "$PWD/up" -- sh -c 'cd low && rm -f f/a && [ ! -e f/a ] && touch f/a && [ -e f/a ] && rm f/b && ! ls f/b 2>/dev/null && touch f/b && ls f' | tr '\n' ' ' | grep -x 'a b '
+	done
+	chmod -R u+w low up
+}
+
+@test "CW-38 names go in one directory while others are made elsewhere, and reviewed: nothing comes back, rm -r ends, times are those of the removal" {
+	mkdir -p low/o low/t
+	for d in $(seq 40); do mkdir "low/t/$d"; (cd "low/t/$d" && seq 40 | xargs touch); done
+	cat >in.sh <<-'S'
+		cd low
+		(i=0; while [ ! -e ../end ]; do : >o/$((i += 1)); mkdir o/d; mv o/d o/e; rmdir o/e; done) &
+		rm -r t
+		echo $?
+		touch ../end
+		wait
+		ls
+	S
+	(while [ ! -e end ]; do umview diff --upper "$PWD/up" >/dev/null 2>&1 || :; done) 3>&- &
+	umview --cow "$PWD/low" --upper "$PWD/up" sh in.sh >out
+	wait
+	[ "$(tr '\n' ' ' <out)" = "0 o " ]
+	[ "$(ls low/t | wc -l)" = 40 ]
+}

@@ -101,6 +101,37 @@ static void test_full(void)
 	is_int(g->n, n - n / 2, "without those of no account");
 }
 
+static unsigned taken;
+
+static bool take(void *to, const char *name)
+{
+	taken += !strncmp(name, to, strlen(to));
+	return true;
+}
+
+static void test_listing(void)
+{
+	begin();
+	gone_add(g, "top");
+	gone_add(g, "d/one");
+	gone_add(g, "d/other");
+	gone_add(g, "d/e/deep");
+	is_int(gone_count(g), 4, "four");
+	is_int((int)gone_find(g, "d/other"), 2, "the third");
+	is_int((int)gone_find(g, "d/o"), -1, "no other");
+	ok(gone_each(g, "d", take, "o"), "those of a directory");
+	is_int(taken, 2, "are two");
+	taken = 0;
+	ok(gone_each(g, "", take, "top") && taken == 1, "those of the root: one");
+	g->seq |= 1;
+	ok(gone_is_torn(g), "somebody has been killed");
+	ok(!gone_each(g, "d", take, "o"), "then nobody knows");
+	gone_mend(g);
+	ok(!gone_is_torn(g), "mended");
+	g->n = UINT32_MAX;
+	is_int(gone_count(g), UM_COW_GONE_NAMES, "there are never more than there can be");
+}
+
 /* Killed: in the list, but not found; half forgotten; seq odd. */
 static void test_killed(void)
 {
@@ -151,6 +182,7 @@ int main(void)
 	test_names();
 	test_directories();
 	test_full();
+	test_listing();
 	test_killed();
 	test_damaged();
 	free(g);

@@ -281,7 +281,7 @@ static long to_tree(struct where *w, enum need need, bool empty)
 		cow_unlock(c_); \
 	r_; })
 
-static long hold_place(struct where *w, struct cow **held)
+static long hold_place(const struct where *w, struct cow **held)
 {
 	long r = 0;
 	struct cow *c = cow_get(w->t, w->cow, &r);

@@ -179,7 +179,7 @@ static long remove_name(struct spot *s, int flags)
 		return r;
 	spot_at(s, s->up);
 	forget = s->has_up && ident_will_go(s->w, &st);
-	r = cow_lock_name(s->c, s->w);
+	r = cow_lock_place(s->c, s->w, NULL);
 	if (r)
 		return r;
 	r = remove_locked(s, flags);
@@ -208,7 +208,8 @@ static long unlink_own(struct where *w, int flags)
 	pin = cow_pin(c, w->path, &st);
 	r = real_fs.unlink(w, flags);
 	if (!r && cow_is_gone(pin, &st)) {
-		vtable_remove(&c->inodes, w->t, st.st_dev, st.st_ino);
+		if (pin >= 0)		/* else there was no record, and the number may be another's by now */
+			vtable_remove(&c->inodes, w->t, st.st_dev, st.st_ino);
 	} else if (!r && cow_knows_links(c)) {
 		cow_lock(w->t, c);
 		cow_index_drop(w->t, c, &st);
@@ -299,9 +300,10 @@ static long link_spots(struct spot *from, struct spot *to)
 		r = cow_lock_place(to->c, from->w, to->w);
 	if (r)
 		return r;
-	if (to->white && spot_is_white_yet(to))
+	r = cow_settle_name(to->c, to->rel);
+	if (!r && to->white && spot_is_white_yet(to))
 		r = link_instead(AT_FDCWD, (gaddr)from->up, 0, to);
-	else
+	else if (!r)
 		r = raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
 	cow_unlock(to->c);
 	return r;
@@ -331,9 +333,10 @@ static long link_nameless(struct where *a, struct where *b, int flags)
 	if (!r)
 		r = cow_lock_place(to->c, b, NULL);
 	if (!r) {
-		if (to->white && spot_is_white_yet(to))
+		r = cow_settle_name(to->c, to->rel);
+		if (!r && to->white && spot_is_white_yet(to))
 			r = link_instead(a->dfd, a->upath, flags, to);
-		else
+		else if (!r)
 			r = raw_syscall(__NR_linkat, a->dfd, a->upath, AT_FDCWD, to->up, flags);
 		cow_unlock(to->c);
 	}

@@ -136,8 +136,10 @@ static long make_instead(struct spot *s, const struct making *m)
 /* The lock is held, and what was found holds; but a whiteout may have been replaced. */
 static long make_locked(struct spot *s, const struct making *m)
 {
-	long r;
+	long r = cow_settle_name(s->c, s->rel);
 
+	if (r)
+		return r;
 	if (s->white && spot_is_white_yet(s))
 		return make_instead(s, m);
 	r = make_at(s, m, s->up);
@@ -225,7 +227,8 @@ static long clear_place(struct spot *s)
 
 	if (r)
 		return r;
-	if (s->white && spot_is_white_yet(s)) {
+	r = cow_settle_name(s->c, s->rel);
+	if (!r && s->white && spot_is_white_yet(s)) {
 		cow_change_begin(s->c, s->w, NULL);
 		r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, 0);
 		cow_change_end(s->t, s->c, false);

@@ -155,6 +155,22 @@ static long exchange_locked(struct spot *a, struct spot *b, bool a_merged, bool 
 	return raw_syscall(__NR_renameat2, AT_FDCWD, a->up, AT_FDCWD, b->up, RENAME_EXCHANGE);
 }
 
+/* Whiteouts that are put off: those of the names, or, where a directory goes, of all that may be in it.  The lock is held. */
+static long settle(struct spot *from, struct spot *to)
+{
+	bool dir = S_ISDIR(spot_stat(from)->st_mode) || (spot_exists(to) && S_ISDIR(spot_stat(to)->st_mode));
+	long r;
+
+	if (dir) {
+		cow_change_begin(from->c, from->w, to->w);	/* nobody looks at the directories meanwhile, whose times change */
+		r = cow_settle(from->c);
+		cow_change_end(from->t, from->c, false);
+		return r;
+	}
+	r = cow_settle_name(from->c, from->rel);
+	return r ? r : cow_settle_name(to->c, to->rel);
+}
+
 static long exchange_spots(struct spot *a, struct spot *b)
 {
 	bool a_merged = is_merged(a), b_merged = is_merged(b);
@@ -166,9 +182,12 @@ static long exchange_spots(struct spot *a, struct spot *b)
 		r = cow_lock_place(a->c, a->w, b->w);
 	if (r)
 		return r;
-	cow_change_begin(a->c, a->w, b->w);
-	r = exchange_locked(a, b, a_merged, b_merged);
-	cow_change_end(a->t, a->c, true);
+	r = settle(a, b);
+	if (!r) {
+		cow_change_begin(a->c, a->w, b->w);
+		r = exchange_locked(a, b, a_merged, b_merged);
+		cow_change_end(a->t, a->c, true);
+	}
 	cow_unlock(a->c);
 	return r;
 }
@@ -221,7 +240,9 @@ static long rename_spots(struct spot *from, struct spot *to, unsigned flags)
 	r = cow_lock_place(from->c, from->w, to->w);
 	if (r)
 		return r;
-	r = rename_locked(from, to, merged);
+	r = settle(from, to);
+	if (!r)
+		r = rename_locked(from, to, merged);
 	cow_unlock(from->c);
 	if (!r && forget)
 		ident_gone(to->t, &st);
