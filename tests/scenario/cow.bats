@@ -822,7 +822,7 @@ whiteouts() {
 	S
 	(while [ ! -e end ]; do umview diff --upper "$PWD/up" >/dev/null 2>&1 || :; done) 3>&- &
 	umview --cow "$PWD/low" --upper "$PWD/up" sh in.sh >out
-	wait
+	wait $!
 	[ "$(tr '\n' ' ' <out)" = "0 o " ]
 	[ "$(ls low/t | wc -l)" = 40 ]
 }
