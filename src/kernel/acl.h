@@ -22,4 +22,11 @@ struct acl {
 	struct acl_entry list[ACL_ENTRIES];
 };
 
+/*
+ * What a list of n entries says to who wants that (MAY_*: 4 read, 2 write, 1 execute) of a file that is not his, whose group is `owning`: 1 yes,
+ * 0 no, -1 nothing, for there is none.  acl(5), "access check algorithm".
+ */
+int acl_verdict(const struct acl_entry *list, int n, uint32_t uid, uint32_t owning, bool (*in_group)(const void *who, uint32_t gid),
+		const void *who, unsigned want);
+
 #endif

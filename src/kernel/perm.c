@@ -93,40 +93,18 @@ static int acl_read(const struct target *g, struct acl_entry list[ACL_ENTRIES])
 	return (int)((n - 4) / (long)sizeof *list);
 }
 
-static bool acl_applies(const struct who *who, const struct acl_entry *e, uint32_t owning)
+static bool is_in_group(const void *who, uint32_t gid)
 {
-	switch (e->tag) {
-	case ACL_USER:		return e->id == who->uid;
-	case ACL_GROUP_OBJ:	return in_group(who, owning);
-	case ACL_GROUP:		return in_group(who, e->id);
-	default:		return false;
-	}
+	return in_group(who, gid);
 }
 
-/* What the list says to this: 1 yes, 0 no, -1 nothing.  A user's entry decides alone; of the groups', which come behind it, one
- * that grants is enough; the mask is behind them all. */
-static int acl_verdict(const struct who *who, const struct thing *f, unsigned want)
+/* What the list says to this: as acl_verdict(). */
+static int list_verdict(const struct who *who, const struct thing *f, unsigned want)
 {
 	struct acl_entry list[ACL_ENTRIES];
 	int n = f->at && f->st.st_mode & 070 ? acl_read(f->at, list) : 0;
-	unsigned mask = 7, granted = 0;
-	bool any = false;
 
-	for (int i = 0; i < n; i++)
-		if (list[i].tag == ACL_MASK)
-			mask = list[i].perm;
-	for (int i = 0; i < n; i++) {
-		bool applies = acl_applies(who, &list[i], f->st.st_gid);
-
-		if (applies && list[i].tag == ACL_USER)
-			return !(want & ~(list[i].perm & mask));
-		if (applies && !(want & ~(unsigned)list[i].perm))
-			granted = list[i].perm;
-		any |= applies;
-		if (list[i].tag == ACL_OTHER && !any)
-			return !(want & ~(unsigned)list[i].perm);
-	}
-	return !n ? -1 : !(want & ~(granted & mask));
+	return acl_verdict(list, n, who->uid, f->st.st_gid, is_in_group, who, want);
 }
 
 static bool bits_grant(const struct who *who, const struct thing *f, unsigned want)
@@ -136,7 +114,7 @@ static bool bits_grant(const struct who *who, const struct thing *f, unsigned wa
 
 	if (who->uid == f->st.st_uid)
 		return !(want & ~(mode >> 6) & 7);
-	verdict = acl_verdict(who, f, want);
+	verdict = list_verdict(who, f, want);
 	if (verdict >= 0)
 		return verdict;
 	if (in_group(who, f->st.st_gid))

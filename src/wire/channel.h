@@ -50,7 +50,7 @@ struct um_server {
 	uint32_t mount_flags;	/* monitor: MS_* and UM_MNT_* of that mount */
 	uint32_t rootmode;	/* monitor: S_IFMT of the root */
 	uint32_t max_read;	/* monitor: option max_read=, 0 = none */
-	uint32_t default_permissions;
+	uint32_t default_permissions;	/* monitor; and the server, if it has asked for access lists */
 	uint32_t allow_other;
 	uint32_t owner_uid;	/* monitor: option user_id= */
 	uint32_t as;		/* monitor: UM_SERVANT_UID, UM_SERVANT_GID: who all requests come from */

@@ -54,7 +54,7 @@ static void test_init(void)
 	is_int(rig_read_message(), 104, "the INIT request");
 	is_int(h->opcode, FUSE_INIT, "opcode");
 	is_int(in->minor, 38, "version offered");
-	is_int(in->flags & (FUSE_SPLICE_READ | FUSE_WRITEBACK_CACHE | FUSE_POSIX_ACL), 0, "not offered");
+	is_int(in->flags & (FUSE_SPLICE_READ | FUSE_WRITEBACK_CACHE), 0, "not offered");
 	rig_path(rig_begin(0, UM_OP_STAT), "file");
 	rig_post(0);
 	is_int(rig_read_message(), -EAGAIN, "requests wait for the answer");

@@ -215,7 +215,7 @@ __attribute__((unused)) static void rig_start(void)
 	rig.file = (struct file){ .refs = 1, .kind = FILE_FUSE_DEVICE, .conn = rig.c, .open_flags = O_RDWR | O_NONBLOCK };
 	rig.next = 2;
 	rig.minor = 31;
-	rig.init_flags = ~0u & ~(uint32_t)FUSE_DO_READDIRPLUS;
+	rig.init_flags = ~(uint32_t)(FUSE_DO_READDIRPLUS | FUSE_POSIX_ACL);
 	rig.init_max_write = 1 << 20;
 	rig.init_max_pages = 256;
 	rig.init_size = sizeof(struct fuse_init_out);

@@ -204,6 +204,7 @@ struct fuse_job {
 struct fuse_caps {
 	bool no_access, no_create, no_flush, no_fsync, no_fsyncdir, no_getxattr, no_setxattr, no_listxattr,
 	     no_removexattr, no_open, no_opendir, no_lseek, no_fallocate, no_copy, no_rename2, no_interrupt, no_tmpfile;
+	bool posix_acl;			/* it keeps access lists, and leaves it to us what they mean */
 	bool poll_asked, poll;		/* fuse_poll.c: is it known whether it has FUSE_POLL; has it? */
 	bool locks, flocks;		/* it wants to be asked for them */
 	bool atomic_o_trunc, dont_mask, big_writes, readdirplus, readdirplus_auto, open_optional,

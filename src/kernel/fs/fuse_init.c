@@ -3,7 +3,7 @@
  * The first and the last request of a connection: INIT, in which both sides say what they can, and
  * DESTROY.
  *
- * We offer version 7.38 and only what we keep: no splice, no write-back cache, no ACLs.  Servers answer with any version of 7 down to 7.1, and the older ones with shorter replies; what
+ * We offer version 7.38 and only what we keep: no splice, no write-back cache.  Servers answer with any version of 7 down to 7.1, and the older ones with shorter replies; what
  * their reply does not have is 0.
  */
 #include "fuse_conn.h"
@@ -17,7 +17,7 @@
 		 FUSE_DONT_MASK | FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | \
 		 FUSE_ASYNC_DIO | FUSE_NO_OPEN_SUPPORT | FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV | \
 		 FUSE_MAX_PAGES | FUSE_NO_OPENDIR_SUPPORT | FUSE_EXPLICIT_INVAL_DATA | FUSE_INIT_EXT | \
-		 FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS)
+		 FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_HAS_IOCTL_DIR | FUSE_POSIX_ACL)
 
 static void take_flags(struct fuse_caps *can, uint32_t flags)
 {
@@ -27,6 +27,7 @@ static void take_flags(struct fuse_caps *can, uint32_t flags)
 	can->readdirplus = flags & FUSE_DO_READDIRPLUS;
 	can->readdirplus_auto = flags & FUSE_READDIRPLUS_AUTO;
 	can->killpriv = flags & FUSE_HANDLE_KILLPRIV;
+	can->posix_acl = flags & FUSE_POSIX_ACL;
 	can->open_optional = can->opendir_optional = true;	/* we offered it: ENOSYS has this meaning */
 }
 
@@ -64,6 +65,8 @@ static void take_init(struct fuse_conn *c, const struct fuse_init_out *out)
 	c->can.locks = flags & FUSE_POSIX_LOCKS;
 	c->can.flocks = c->can.minor >= 17 ? flags & FUSE_FLOCK_LOCKS : c->can.locks;
 	take_limits(c, out, flags);
+	if (c->can.posix_acl)
+		__atomic_store_n(&c->shm->default_permissions, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&c->shm->proto_minor, c->can.minor, __ATOMIC_RELAXED);
 	__atomic_store_n(&c->shm->proto_major, FUSE_KERNEL_VERSION, __ATOMIC_RELEASE);
 	fuse_nodes_init(c);

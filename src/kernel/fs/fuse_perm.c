@@ -4,11 +4,13 @@
  *
  * allow_other: without it only the user who mounted (and uid 0, as which the user's own images are
  * served) may enter.  default_permissions: the mode bits are checked here, as the kernel would; requests
- * carry no supplementary groups, so only the main group counts.  A mount made read-only refuses changes.
+ * carry no supplementary groups, so only the main group counts.  So they are for a server that has asked for access lists (FUSE_POSIX_ACL): those
+ * count, too.  A mount made read-only refuses changes.
  */
 #include <linux/stat.h>
 #include <linux/mount.h>
 #include "fuse_conn.h"
+#include "../acl.h"
 
 int fuse_may_enter(const struct fuse_job *j)
 {
@@ -38,6 +40,47 @@ static bool mode_allows(const struct fuse_job *j, const struct fuse_attr *a, uin
 	return !(mask & ~mode & 7);
 }
 
+/* ---- access lists ----------------------------------------------------------------------------------- */
+
+static bool is_in_group(const void *who, uint32_t gid)
+{
+	return ((const struct fuse_job *)who)->req.gid == gid;
+}
+
+/* As acl_verdict(); what cannot be had says nothing. */
+static int list_verdict(struct fuse_job *j, const struct fuse_node *n, uint32_t mask)
+{
+	struct fuse_getxattr_in in = { .size = sizeof(struct acl) };
+	struct acl *x = heap_alloc(sizeof *x);
+	uint32_t had = n->attr.gid;
+	struct fuse_req r;
+	int verdict = -1;
+
+	if (!x)
+		return -1;
+	fuse_req_init(&r, j, FUSE_GETXATTR, n->nodeid);
+	fuse_req_arg(&r, &in, sizeof in);
+	fuse_req_arg(&r, ACL_NAME, sizeof ACL_NAME);
+	fuse_req_reply_upto(&r, x, sizeof *x);
+	if (!fuse_call(j, &r) && r.reply_len > sizeof x->version && x->version == ACL_VERSION)
+		verdict = acl_verdict(x->list, (int)((r.reply_len - sizeof x->version) / sizeof *x->list), j->req.uid, had,
+				      is_in_group, j, mask);
+	heap_free(x);
+	return verdict;
+}
+
+/* The list counts for who does not own the file, if its mode gives a group anything. */
+static int list_or_mode(struct fuse_job *j, const struct fuse_node *n, uint32_t mask)
+{
+	bool may_count = j->c->can.posix_acl && !j->c->can.no_getxattr && j->req.uid && j->req.uid != n->attr.uid && n->attr.mode & 070 &&
+			 !fuse_node_is(n, S_IFLNK);
+	int verdict = may_count ? list_verdict(j, n, mask & 7) : -1;
+
+	return verdict < 0 ? mode_allows(j, &n->attr, mask) : verdict;
+}
+
+/* ---- who may ------------------------------------------------------------------------------------------ */
+
 int fuse_may(struct fuse_job *j, struct fuse_node *n, int mask)
 {
 	int r;
@@ -47,7 +90,7 @@ int fuse_may(struct fuse_job *j, struct fuse_node *n, int mask)
 	r = fuse_getattr(j, n, NULL, false);
 	if (r)
 		return r;
-	return mode_allows(j, &n->attr, (uint32_t)mask) ? 0 : -EACCES;
+	return list_or_mode(j, n, (uint32_t)mask) ? 0 : -EACCES;
 }
 
 /* The sticky bit of dir: only the owner of the file or of the directory. */
@@ -92,9 +135,9 @@ int fuse_may_setattr(struct fuse_job *j, struct fuse_node *n)
 	if ((q->valid & FATTR_GID) && !(owner && (q->set_gid == q->gid || q->set_gid == n->attr.gid)))
 		return -EPERM;
 	if ((q->valid & (FATTR_ATIME | FATTR_MTIME)) && !owner)
-		return times_now(q->valid) && mode_allows(j, &n->attr, MAY_WRITE) ? 0 :
+		return times_now(q->valid) && list_or_mode(j, n, MAY_WRITE) ? 0 :
 		       times_now(q->valid) ? -EACCES : -EPERM;
-	if ((q->valid & FATTR_SIZE) && !q->handle && !mode_allows(j, &n->attr, MAY_WRITE))
+	if ((q->valid & FATTR_SIZE) && !q->handle && !list_or_mode(j, n, MAY_WRITE))
 		return -EACCES;
 	return 0;
 }
