@@ -70,6 +70,12 @@ static int move_below(struct commit *k, struct change *c)
 	return r == -EEXIST ? CHANGED_MEANWHILE : r;
 }
 
+/* Is what lies below at its new place, or something in it, still to be moved away?  Then it is not to be removed. */
+static bool is_in_the_way(const struct review *r, struct session *s, const struct change *c)
+{
+	return c->has_low && !has_moved(s, c) && review_moved_below(r, c->low_path, true);
+}
+
 static enum visit visit(struct review *r, struct change *c)
 {
 	struct moving *m = r->arg;
@@ -79,7 +85,8 @@ static enum visit visit(struct review *r, struct change *c)
 	review_note_path(r, c);
 	if (!c->has_up || !S_ISDIR(c->up.st_mode))
 		return VISIT_SKIP;
-	if (c->kind != CHANGE_MOVED || !c->selected || (c->conflict && !m->k->o->force) || review_moved_below(r, c->from, false))
+	if (c->kind != CHANGE_MOVED || !c->selected || (c->conflict && !m->k->o->force) || review_moved_below(r, c->from, false) ||
+	    is_in_the_way(r, s, c))
 		return VISIT_ON;
 	if (c->low_dir < 0) {
 		made = make_parents(s, c->path);

@@ -119,9 +119,14 @@ int session_use(struct session *s, const struct review_options *o, const char *c
 		session_close(s);
 		return 2;
 	}
-	session_tree_lock(s);		/* finishes what somebody who was killed had begun */
-	session_tree_unlock(s);
-	return 0;
+	session_change_begin(s);	/* finishes what somebody who was killed had begun */
+	r = session_settle(s, false);	/* and what a view had put off that has ended just now */
+	session_change_end(s);
+	if (!r)
+		return 0;
+	say("%s: %s: a name that was removed cannot be marked as such: %s", command, s->dir, strerror(-r));
+	session_close(s);
+	return 2;
 }
 
 void session_end(struct session *s)

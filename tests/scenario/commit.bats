@@ -421,3 +421,16 @@ names() {
 		done
 	done
 }
+
+@test "CM-20 two directories that have changed places: not committed, and said; nothing below is lost" {
+	mkdir -p low/c/b low/c/c
+	echo B >low/c/b/f
+	echo C >low/c/c/f
+	umview --cow "$PWD/low" --upper "$PWD/up" -- python3 -B -c '
+import ctypes
+assert ctypes.CDLL(None).renameat2(-100, b"low/c/c", -100, b"low/c/b", 2) == 0'
+	run -1 umview commit --upper up
+	[[ $output = *"c/b: left alone: the directory cannot be moved there below"* ]]
+	[ "$(cat low/c/b/f low/c/c/f)" = "$(printf 'B\nC')" ]
+	[ "$(umview --cow "$PWD/low" --upper "$PWD/up" -- cat low/c/b/f low/c/c/f)" = "$(printf 'C\nB')" ]
+}

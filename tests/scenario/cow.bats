@@ -826,3 +826,24 @@ whiteouts() {
 	[ "$(tr '\n' ' ' <out)" = "0 o " ]
 	[ "$(ls low/t | wc -l)" = 40 ]
 }
+
+@test "CW-39 a socket is bound to a name that is gone, here and since then below" {
+	mkdir -p low/d
+	touch low/d/a
+	cat >in.py <<-'P'
+		import os, socket, sys, time
+		os.unlink("d/a")
+		open("../gone", "w").close()
+		while not os.path.exists("../below"):
+		    time.sleep(0.02)
+		s = socket.socket(socket.AF_UNIX)
+		s.bind("d/a")
+		print(os.listdir("d"))
+	P
+	(cd low && umview --cow "$PWD" --upper "$W/up" -- python3 -B ../in.py) >out &
+	until [ -e gone ]; do sleep 0.05; done
+	rm low/d/a
+	touch below
+	wait $!
+	[ "$(cat out)" = "['a']" ]
+}

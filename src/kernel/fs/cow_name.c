@@ -301,7 +301,7 @@ static long link_spots(struct spot *from, struct spot *to)
 	if (r)
 		return r;
 	r = cow_settle_name(to->c, to->rel);
-	if (!r && to->white && spot_is_white_yet(to))
+	if (!r && spot_is_white_yet(to))
 		r = link_instead(AT_FDCWD, (gaddr)from->up, 0, to);
 	else if (!r)
 		r = raw_syscall(__NR_linkat, AT_FDCWD, from->up, AT_FDCWD, to->up, 0);
@@ -334,7 +334,7 @@ static long link_nameless(struct where *a, struct where *b, int flags)
 		r = cow_lock_place(to->c, b, NULL);
 	if (!r) {
 		r = cow_settle_name(to->c, to->rel);
-		if (!r && to->white && spot_is_white_yet(to))
+		if (!r && spot_is_white_yet(to))
 			r = link_instead(a->dfd, a->upath, flags, to);
 		else if (!r)
 			r = raw_syscall(__NR_linkat, a->dfd, a->upath, AT_FDCWD, to->up, flags);

@@ -228,7 +228,7 @@ static long clear_place(struct spot *s)
 	if (r)
 		return r;
 	r = cow_settle_name(s->c, s->rel);
-	if (!r && s->white && spot_is_white_yet(s)) {
+	if (!r && spot_is_white_yet(s)) {
 		cow_change_begin(s->c, s->w, NULL);
 		r = raw_syscall(__NR_unlinkat, AT_FDCWD, s->up, 0);
 		cow_change_end(s->t, s->c, false);
