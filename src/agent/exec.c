@@ -15,7 +15,7 @@
 #include "../kernel/cred.h"
 #include "../kernel/fd.h"
 #include "../kernel/guard.h"
-#include "../kernel/path.h"
+#include "../kernel/path_walk.h"
 #include "../kernel/perm.h"
 #include "../kernel/fs/ident.h"
 #include "../kernel/fs/remote.h"
@@ -149,6 +149,14 @@ static long open_remote(struct where *w, int *hold)
 	return r;
 }
 
+/* A program by its descriptor: the path in the view, if that is behind a bind mount. */
+static bool path_of_descriptor(struct task *t, int fd, char *path)
+{
+	uint32_t bound, bind = fd < 0 ? 0 : base_bind(t, fd, &bound);
+
+	return bind && !cow_is_mount(t, bind) && base_path(t, fd, view_generation(t), path, UM_PATH_MAX) > 0;
+}
+
 /* Opens a program; *virtual_path (UM_PATH_MAX bytes) is its path in the view if the kernel has another (or
  * none), else "".  *hold, if wanted, becomes what keeps its mount busy, or -1. */
 static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, char *virtual_path, int *hold)
@@ -167,6 +175,8 @@ static long open_program(struct task *t, int dfd, gaddr path, unsigned flags, ch
 			continue;
 		r = remote ? open_remote(&w, hold) : w.fuse_device ? -EACCES : open_real(&w);
 		if (r >= 0 && (remote || (w.bind && !cow_is_mount(t, w.bind))) && where_path(&w, virtual_path, UM_PATH_MAX) < 0)
+			*virtual_path = 0;
+		if (r >= 0 && !remote && !w.len && !path_of_descriptor(t, dfd, virtual_path))
 			*virtual_path = 0;
 	}
 	return where_end(&w, r);
