@@ -170,13 +170,11 @@ static bool is_over(const struct timespec64 *left)
 }
 
 /* If something is ready nobody waits, and no signal comes in. */
-static long look(struct ready *s)
+static void look(struct ready *s)
 {
-	const struct timespec64 now = { 0, 0 };
-	struct timespec64 zero = now;
+	struct timespec64 zero = { 0, 0 };
 
 	raw_syscall(__NR_ppoll, s->k, s->others, &zero, 0, 0);
-	return 0;
 }
 
 /* 0 or -errno. */
@@ -185,8 +183,10 @@ static long doze(struct ready *s, const struct timespec64 *left, long mask, size
 	struct timespec64 limit = left ? *left : (struct timespec64){ 0, 0 };
 	long r;
 
-	if (s->found)
-		return look(s);
+	if (s->found) {
+		look(s);
+		return 0;
+	}
 	s->opened = 0;
 	if (!is_over(left))
 		open_wakers(s);

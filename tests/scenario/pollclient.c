@@ -221,24 +221,27 @@ static void *wait_in_thread(void *arg)
 	return (void *)(long)poll(&p, 1, 5000);
 }
 
-static void threads(int q)
+enum { CROWD = 150 };
+
+/* As many threads as said wait for one file; how many of them saw the byte that came. */
+static void waiting_threads(const char *what, int n, int q)
 {
-	pthread_t t[8];
+	pthread_t t[CROWD];
 	long ready = 0;
 	double began = now();
 
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < n; i++)
 		pthread_create(&t[i], NULL, wait_in_thread, &q);
-	usleep(100000);
+	usleep(200000);
 	if (write(q, "x", 1) != 1)
 		perror("write");
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < n; i++) {
 		void *r;
 
 		pthread_join(t[i], &r);
 		ready += (long)r;
 	}
-	say("threads", ready, NULL, 0, began);
+	say(what, ready, NULL, 0, began);
 	take(q);
 }
 
@@ -356,10 +359,8 @@ static void still_pending(int q)
 /* No descriptor is free, and many threads wait. */
 static void crowded(int q)
 {
-	pthread_t t[150];
 	struct pollfd p = { .fd = q, .events = POLLIN };
 	int fds[1024], n = 0;
-	long ready = 0;
 	double began;
 
 	while (n < 1024 && (fds[n] = dup(1)) >= 0)
@@ -368,20 +369,7 @@ static void crowded(int q)
 	say("a full table", poll(&p, 1, 60), &p, 1, began);
 	while (n)
 		close(fds[--n]);
-	began = now();
-	for (int i = 0; i < 150; i++)
-		pthread_create(&t[i], NULL, wait_in_thread, &q);
-	usleep(200000);
-	if (write(q, "x", 1) != 1)
-		perror("write");
-	for (int i = 0; i < 150; i++) {
-		void *r;
-
-		pthread_join(t[i], &r);
-		ready += (long)r;
-	}
-	say("a crowd", ready, NULL, 0, began);
-	take(q);
+	waiting_threads("a crowd", CROWD, q);
 }
 
 static void killed(int q, pid_t server)
@@ -424,7 +412,7 @@ int main(int argc, char **argv)
 	mixed(q);
 	selected(q, q1);
 	interrupted(q);
-	threads(q);
+	waiting_threads("threads", 8, q);
 	passed(q);
 	mute(argv[1]);
 	slow();
