@@ -76,6 +76,10 @@ void session_close(struct session *s);
 /* Paths in the tree, opened name by name: the directory of `rel`, and *name in it.  A descriptor or -errno. */
 int session_open_parent(int fd, char *rel, const char **name);
 
+/* A whiteout of the kind this session has (a device 0:0, or a link) as `name` in a directory.  0, or -1 with
+ * errno. */
+int session_make_whiteout(const struct session *s, int dir, const char *name);
+
 /* What lay below at each path of the tree when it was hidden (session_origin.c).  0 or -ENOMEM. */
 int session_origins_open(struct session *s);
 void session_origins_close(struct session *s);

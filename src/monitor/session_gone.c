@@ -15,14 +15,13 @@
 #include "session.h"
 
 /* A name of the session's whiteout, or one of its own. */
-static int make_whiteout(const struct session *s, int dir, const char *name)
+static int link_whiteout(const struct session *s, int dir, const char *name)
 {
 	int r = linkat(s->dir_fd, UM_COW_WHITE, dir, name, 0) == 0 ? 0 : -errno;
 
 	if (!r || r == -EEXIST)
 		return r;
-	r = s->state->links ? symlinkat(UM_COW_WHITEOUT, dir, name) : mknodat(dir, name, S_IFCHR, 0);
-	return r < 0 ? -errno : 0;
+	return session_make_whiteout(s, dir, name) < 0 ? -errno : 0;
 }
 
 /* In a directory that nobody may write by now, too; its times are those of when the name went. */
@@ -30,11 +29,11 @@ static int make_in(const struct session *s, int dir, const char *name)
 {
 	char path[32];
 	struct stat st;
-	int r = fstat(dir, &st) < 0 ? -errno : make_whiteout(s, dir, name);
+	int r = fstat(dir, &st) < 0 ? -errno : link_whiteout(s, dir, name);
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
 	if (r == -EACCES && chmod(path, (st.st_mode & 07777) | 0300) == 0) {
-		r = make_whiteout(s, dir, name);
+		r = link_whiteout(s, dir, name);
 		chmod(path, st.st_mode & 07777);
 	}
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, st.st_mtim };

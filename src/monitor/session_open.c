@@ -144,9 +144,9 @@ static int map_state(const struct opening *o)
 
 /* ---- the journal --------------------------------------------------------------------------------------- */
 
-static int make_whiteout(const struct session *s, const char *name)
+int session_make_whiteout(const struct session *s, int dir, const char *name)
 {
-	return s->state->links ? symlinkat(UM_COW_WHITEOUT, s->dir_fd, name) : mknodat(s->dir_fd, name, S_IFCHR, 0);
+	return s->state->links ? symlinkat(UM_COW_WHITEOUT, dir, name) : mknodat(dir, name, S_IFCHR, 0);
 }
 
 int session_open_parent(int fd, char *rel, const char **name)
@@ -186,7 +186,7 @@ void session_finish_journal(struct session *s)
 	int a = come && st->op == UM_COW_MOVED ? session_open_parent(s->tree_fd, st->a, &name_a) : -1;
 	if (a >= 0) {
 		unlinkat(s->dir_fd, work, 0);
-		if (make_whiteout(s, work) == 0 && renameat(s->dir_fd, work, a, name_a) < 0)
+		if (session_make_whiteout(s, s->dir_fd, work) == 0 && renameat(s->dir_fd, work, a, name_a) < 0)
 			unlinkat(s->dir_fd, work, 0);
 		close(a);
 	}
